@@ -1,0 +1,24 @@
+"""What can go wrong at the user's hand. Every error here says what was given, what was expected, and the way out."""
+
+
+class MisconfigurationException(Exception):
+    """A setting, a hook or a call cannot work as it was given."""
+
+
+class SIGTERMException(SystemExit):
+    """The process was asked to end (SIGTERM); exits with code 143."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
+class MissingExtra(ModuleNotFoundError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint file cannot be written or read."""
+
+
+class UntrustedCheckpoint(CheckpointError):
+    """A checkpoint holds classes that are not loaded without an explicit word of trust."""

@@ -1,0 +1,86 @@
+"""Which process speaks, and how a warning finds the user's line."""
+
+import functools
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+log = logging.getLogger("fulgurite")
+log.setLevel(logging.INFO)
+if not logging.getLogger().hasHandlers():
+    # Nobody configured logging: speak plainly on stderr, and once.
+    log.addHandler(logging.StreamHandler())
+    log.propagate = False
+
+PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+_warned: set[tuple[type[Warning], str]] = set()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class PossibleUserWarning(UserWarning):
+    """Something that may be meant as it is; filter this category to silence the kind."""
+
+
+def current_rank() -> int:
+    """The global rank as the environment tells it; 0 where nothing does."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+def rank_zero_only(fn: Callable[P, T], default: T | None = None) -> Callable[P, T | None]:
+    """Wrap ``fn`` so that it runs on rank 0 alone; elsewhere it returns ``default``."""
+
+    @functools.wraps(fn)
+    def on_rank_zero(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        return fn(*args, **kwargs) if rank_zero_only.rank == 0 else default  # type: ignore[attr-defined]
+
+    return on_rank_zero
+
+
+rank_zero_only.rank = current_rank()  # type: ignore[attr-defined]
+
+
+def users_line() -> int:
+    """The ``stacklevel``, seen from the caller, of the first frame outside this package and torch."""
+    frame, level = sys._getframe(1), 0
+    while frame is not None and level < 200:
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE) and f"{os.sep}torch{os.sep}" not in name and not name.startswith("<"):
+            return level
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    return 2
+
+
+def rank_zero_warn(message: str, category: type[Warning] = UserWarning, stacklevel: int | None = None) -> None:
+    """Warn on rank 0, at ``stacklevel`` if given, else at the user's own line."""
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        warnings.warn(message, category, stacklevel=stacklevel + 1 if stacklevel else users_line() + 1)
+
+
+def warn_once(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn on rank 0 unless the same words were said before in this process."""
+    if (category, message) not in _warned:
+        _warned.add((category, message))
+        rank_zero_warn(message, category)
+
+
+def rank_zero_deprecation(message: str, stacklevel: int | None = None) -> None:
+    rank_zero_warn(message, DeprecationWarning, stacklevel)
+
+
+def rank_zero_info(*args: object, **kwargs: object) -> None:
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        log.info(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def rank_zero_debug(*args: object, **kwargs: object) -> None:
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        log.debug(*args, **kwargs)  # type: ignore[arg-type]
