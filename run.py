@@ -1,0 +1,148 @@
+"""Set the project up and run it: `python3 run.py demo`, `python3 run.py test`. Needs Python and nothing else.
+
+The first call makes `.venv` beside this file and installs the pinned packages of constraints.txt into it. Later calls
+find it there and start at once, without a network, until pyproject.toml or constraints.txt change.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+RECORD = VENV / "installed.json"
+OLDEST = (3, 11)
+
+USAGE = """usage: python3 run.py COMMAND [ARGUMENTS]
+
+  demo    train a VAE on a real series, track it, test it, load it again (arguments go to examples/seed/train.py)
+  test    run the test suite (arguments go to pytest)
+  check   run what CI asks besides the tests: ruff, mypy, import layers, the documentation
+  docs    serve the documentation at http://127.0.0.1:8000
+  setup   only prepare the environment for all of these
+"""
+
+
+def main():
+    if sys.version_info < OLDEST:
+        return run_under_a_newer_python()
+    command, arguments = (sys.argv[1:2] or ["help"])[0], sys.argv[2:]
+    commands = {"demo": demo, "test": test, "check": check, "docs": docs, "setup": setup}
+    if command in commands:
+        return commands[command](arguments)
+    print(USAGE)
+    return 0 if command in ("help", "-h", "--help") else 2
+
+
+def demo(arguments):
+    install("all")
+    return start(PYTHON, ROOT / "examples" / "seed" / "train.py", *arguments)
+
+
+def test(arguments):
+    install("all", "dev")
+    workers = [] if "-n" in arguments else ["-n", str(min(os.cpu_count() or 1, 4))]
+    return start(PYTHON, "-m", "pytest", *workers, *arguments)
+
+
+def check(arguments):
+    install("all", "dev", "docs")
+    steps = [
+        [PYTHON, "-m", "ruff", "check", "."],
+        [PYTHON, "-m", "ruff", "format", "--check", "."],
+        [PYTHON, "-m", "mypy"],
+        [BIN / "lint-imports"],
+        [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", VENV / "site"],
+    ]
+    for step in steps:
+        print("$", *(Path(part).name if isinstance(part, Path) else part for part in step), flush=True)
+        code = start(*step)
+        if code:
+            return code
+    return 0
+
+
+def docs(arguments):
+    install("all", "docs")
+    return start(PYTHON, "-m", "mkdocs", "serve", *arguments)
+
+
+def setup(arguments):
+    install("all", "dev", "docs")
+    print("Ready:", PYTHON)
+    return 0
+
+
+def start(*command):
+    environment = dict(os.environ, PYTHONUTF8="1", NO_MKDOCS_2_WARNING="true")
+    return subprocess.call([str(part) for part in command], cwd=str(ROOT), env=environment)
+
+
+def install(*extras):
+    """Make the environment hold ``extras`` at the pinned versions; do nothing if it already does."""
+    wanted = {"fingerprint": fingerprint(), "extras": sorted(extras)}
+    found = installed()
+    if found.get("fingerprint") == wanted["fingerprint"]:
+        if set(extras) <= set(found["extras"]):
+            return
+        wanted["extras"] = sorted({*extras, *found["extras"]})
+    make_venv()
+    print("Installing into", VENV, "(once; PyTorch is a large download) ...", flush=True)
+    # Without the record an installation that is cut short is taken up again by the next call.
+    if RECORD.exists():
+        RECORD.unlink()
+    project = "{}[{}]".format(ROOT, ",".join(wanted["extras"]))
+    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    if start(*pip, "-c", ROOT / "constraints.txt", "-e", project):
+        sys.exit("The installation failed; pip's own words are above. Call again to take it up where it stopped.")
+    RECORD.write_text(json.dumps(wanted))
+
+
+def fingerprint():
+    # The place is part of it: an editable installation points to the folder in which it was made.
+    parts = [sys.version.encode(), str(ROOT).encode()]
+    parts += [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def installed():
+    try:
+        return json.loads(RECORD.read_text()) if PYTHON.exists() else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def make_venv():
+    """Make the environment anew, unless one that works with this Python is there to be brought up to date."""
+    probe = "import pip, sys; print(sys.version)"
+    if PYTHON.exists():
+        answer = subprocess.run([str(PYTHON), "-c", probe], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if answer.returncode == 0 and answer.stdout.decode().strip() == sys.version.strip():
+            return
+    if VENV.exists():
+        shutil.rmtree(str(VENV))
+    if subprocess.call([sys.executable, "-m", "venv", str(VENV)]):
+        sys.exit("This Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv")
+
+
+def run_under_a_newer_python():
+    for name in ("python3.13", "python3.12", "python3.11"):
+        newer = shutil.which(name)
+        # A version manager's stub may be on the path for a Python that it does not have.
+        if newer and subprocess.call([newer, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+            return subprocess.call([newer, str(Path(__file__).resolve()), *sys.argv[1:]])
+    have = ".".join(str(part) for part in sys.version_info[:3])
+    sys.exit("Fulgurite needs Python 3.11 or newer; this is {} ({}).".format(have, sys.executable))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

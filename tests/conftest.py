@@ -1,0 +1,37 @@
+"""What holds for every test: an empty folder to work in, one thread, a known seed, no network, no state left behind."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import settings
+
+# A busy machine is no failure, and the same examples are drawn in every run.
+settings.register_profile("fulgurite", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("fulgurite")
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_SILENT", "true")
+os.environ.setdefault("MPLBACKEND", "Agg")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Runs write `lightning_logs` and checkpoints to the working folder by default; let that be the test's own."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def process_wide_settings_are_put_back():
+    """Trainer arguments such as `deterministic` and `precision` set process-wide switches."""
+    environment = dict(os.environ)
+    torch.manual_seed(0)
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_default_dtype(torch.float32)
+    torch.backends.cudnn.benchmark = False
+    torch.autograd.set_detect_anomaly(False)
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
