@@ -97,7 +97,7 @@ def install(*extras):
     # Without the record an installation that is cut short is taken up again by the next call.
     if RECORD.exists():
         RECORD.unlink()
-    project = "{}[{}]".format(ROOT, ",".join(wanted["extras"]))
+    project = f"{ROOT}[{','.join(wanted['extras'])}]"
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
     if start(*pip, "-c", ROOT / "constraints.txt", "-e", project):
         sys.exit("The installation failed; pip's own words are above. Call again to take it up where it stopped.")
@@ -138,7 +138,7 @@ def run_under_a_newer_python():
         if newer and subprocess.call([newer, "-c", ""], stderr=subprocess.DEVNULL) == 0:
             return subprocess.call([newer, str(Path(__file__).resolve()), *sys.argv[1:]])
     have = ".".join(str(part) for part in sys.version_info[:3])
-    sys.exit("Fulgurite needs Python 3.11 or newer; this is {} ({}).".format(have, sys.executable))
+    sys.exit(f"Fulgurite needs Python 3.11 or newer; this is {have} ({sys.executable}).")
 
 
 if __name__ == "__main__":
