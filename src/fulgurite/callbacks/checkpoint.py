@@ -9,3 +9,5 @@ class Checkpoint(Callback):
     The trainer counts such callbacks as checkpointing (``trainer.checkpoint_callbacks``), adds no default
     ``ModelCheckpoint`` beside them, and runs their ``on_train_epoch_end`` last.
     """
+
+    runs_after_module = True
