@@ -113,8 +113,8 @@ class CombinedLoader(Iterable[Item]):
         stateful = self._stateful()
         if len(states) != len(stateful):
             raise RuntimeError(
-                f"The checkpoint holds the states of {len(states)} loaders, but {len(stateful)} of those given now keep "
-                "a state. Pass the loaders that were used when it was saved."
+                f"The checkpoint holds the states of {len(states)} loaders, but {len(stateful)} of those given now "
+                "keep a state. Pass the loaders that were used when it was saved."
             )
         for loader, state in zip(stateful, states, strict=True):
             loader.load_state_dict(state)

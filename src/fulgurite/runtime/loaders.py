@@ -25,8 +25,8 @@ def length_of(loader: Any) -> int | float:
         return INFINITE
     if isinstance(loader, DataLoader) and isinstance(loader.dataset, IterableDataset) and loader.num_workers > 1:
         warn_once(
-            f"{type(loader.dataset).__name__} has a `__len__`, and {loader.num_workers} workers read it. Unless each of "
-            "them reads its own share (see torch.utils.data.get_worker_info), batches repeat and the length is wrong."
+            f"{type(loader.dataset).__name__} has a `__len__`, and {loader.num_workers} workers read it. Unless each "
+            "reads its own share (see torch.utils.data.get_worker_info), batches repeat and the length is wrong."
         )
     return length
 
