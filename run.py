@@ -42,7 +42,8 @@ def main():
 
 def demo(arguments):
     install("all")
-    return start(PYTHON, ROOT / "examples" / "seed" / "train.py", *arguments)
+    # Where the caller stands: there the results go, and paths in the arguments are his.
+    return start(PYTHON, ROOT / "examples" / "seed" / "train.py", *arguments, folder=None)
 
 
 def test(arguments):
@@ -79,9 +80,9 @@ def setup(arguments):
     return 0
 
 
-def start(*command):
+def start(*command, folder=ROOT):
     environment = dict(os.environ, PYTHONUTF8="1", NO_MKDOCS_2_WARNING="true")
-    return subprocess.call([str(part) for part in command], cwd=str(ROOT), env=environment)
+    return subprocess.call([str(part) for part in command], cwd=folder, env=environment)
 
 
 def install(*extras):

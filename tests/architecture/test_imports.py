@@ -58,7 +58,7 @@ def test_the_public_front_is_imported_by_nobody_inside(graph):
 
 @pytest.mark.parametrize("statement", ["import fulgurite", "from fulgurite import LightningModule, Trainer"])
 def test_the_import_loads_torch_and_nothing_else(statement):
-    """Beside torch and the standard library only our own modules are loaded: no dynamo, no bars, no loggers' packages."""
+    """Beside torch and the standard library only our own modules are loaded: no dynamo, bars or trackers."""
     extra = modules_after("import torch, torch.utils.data", statement)
     packages = {name.split(".")[0] for name in extra}
 
