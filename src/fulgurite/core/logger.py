@@ -15,7 +15,7 @@ from fulgurite.base.rank import rank_zero_only
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fulgurite.core.callback import Callback
+    from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
     from fulgurite.core.module import LightningModule
 
 LARGEST_LISTED_ARRAY = 64
@@ -77,23 +77,23 @@ class Logger(ABC):
         """Write what is still in memory. Called at epoch ends and at the end, never per row."""
 
     def finalize(self, status: str) -> None:
-        """Finish: ``status`` is "success", "finished" or "failed". Logging may go on afterwards (a second fit, a test)."""
+        """Finish; ``status`` is "success", "finished" or "failed". Logging may go on after it (a next fit, a test)."""
         self.save()
 
-    def after_save_checkpoint(self, checkpoint_callback: "Callback") -> None:
+    def after_save_checkpoint(self, checkpoint_callback: "ModelCheckpoint") -> None:
         """Called after a checkpoint was written, with the callback that wrote it."""
 
 
 class DummyExperiment:
-    """Takes every call and every item, and does nothing."""
+    """Takes every call, attribute and item (``experiment.config.update(...)``), and does nothing."""
 
-    def nop(self, *args: Any, **kwargs: Any) -> None:
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing."""
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
+    def __getattr__(self, name: str) -> "DummyExperiment":
         if name.startswith("__"):
             raise AttributeError(name)
-        return self.nop
+        return self
 
     def __getitem__(self, index: Any) -> "DummyExperiment":
         return self
@@ -132,11 +132,11 @@ class DummyLogger(Logger):
     def __iter__(self) -> Iterator["DummyLogger"]:
         yield self
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
+    def __getattr__(self, name: str) -> DummyExperiment:
         # Users call their logger's own methods (log_image, watch): a stand-in must take those too.
         if name.startswith("_"):
             raise AttributeError(name)
-        return DummyExperiment().nop
+        return self._experiment
 
 
 def rank_zero_experiment(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -159,7 +159,7 @@ def merge_dicts(
     agg_key_funcs: Mapping[str, Any] | None = None,
     default_func: Callable[[Sequence[float]], float] = mean,
 ) -> dict[str, Any]:
-    """Merge dicts of numbers into one: each key's values meet in its own function or the default; nested dicts likewise."""
+    """Merge dicts of numbers: each key's values meet in its own function or in the default, nested dicts likewise."""
     functions = agg_key_funcs or {}
     merged: dict[str, Any] = {}
     for key in dict.fromkeys(key for each in dicts for key in each):
@@ -170,6 +170,11 @@ def merge_dicts(
         else:
             merged[key] = (own or default_func)(values)
     return merged
+
+
+def plain_number(value: Any) -> Any:
+    """A one-element tensor or array as a Python number; everything else as it is."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def prefixed(metrics: Mapping[str, Any], prefix: str, separator: str = "-") -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""What every logger owes the trainer and its users, as tests. Subclass, give ``make_logger``, and pytest runs them."""
+
+import argparse
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fulgurite.core.logger import Logger
+
+
+@dataclass
+class SomeHyperparameters:
+    """Hyperparameters as a dataclass."""
+
+    lr: float = 0.1
+
+
+class LoggerContract:
+    """A subclass overrides ``make_logger``; ``rows_logged`` too, if its rows can be read back.
+
+    Each test gets its own ``folder``; the logger shall write nowhere else.
+    """
+
+    def make_logger(self, folder: Path) -> Logger:
+        """A new logger that writes under ``folder``."""
+        raise NotImplementedError
+
+    def rows_logged(self, logger: Logger) -> int | None:
+        """How many rows have reached the disk, after ``finalize``; None if that cannot be told."""
+        return None
+
+    def close(self, logger: Logger) -> None:
+        """Release what the logger holds beyond ``finalize``."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return tmp_path / "logs"
+
+    @pytest.fixture
+    def logger(self, folder: Path):
+        made = self.make_logger(folder)
+        yield made
+        self.close(made)
+
+    def test_making_and_asking_writes_nothing(self, logger: Logger, folder: Path) -> None:
+        """Construction, the folders' names and pickling leave the disk alone."""
+        assert logger.name is None or isinstance(logger.name, str)
+        assert logger.version is None or isinstance(logger.version, (int, str))
+        assert Path(logger.save_dir or folder) == folder
+        assert isinstance(logger.group_separator, str)
+        pickle.loads(pickle.dumps(logger))
+        assert not folder.exists()
+
+    def test_finishing_unused_is_safe(self, logger: Logger) -> None:
+        """A run that fails before its first row still finalizes its loggers."""
+        logger.save()
+        logger.finalize("failed")
+
+    def test_version_stays_once_in_use(self, logger: Logger) -> None:
+        """Checkpoints are placed by name and version: they must not move during a run."""
+        logger.log_metrics({"loss": 1.0}, 0)
+        before = (logger.name, logger.version, logger.save_dir, logger.log_dir)
+        logger.log_metrics({"loss": 1.0}, 1)
+        logger.finalize("success")
+        assert (logger.name, logger.version, logger.save_dir, logger.log_dir) == before
+
+    def test_hyperparameters_come_in_any_form(self, logger: Logger) -> None:
+        """A dict, a Namespace or a dataclass, with values of any kind, once or again."""
+        logger.log_hyperparams({"lr": 0.1, "path": Path("x"), "act": max, "nested": {"sizes": (1, 2)}})
+        logger.log_hyperparams(argparse.Namespace(lr=0.2))
+        logger.log_hyperparams(SomeHyperparameters())
+        logger.finalize("success")
+
+    @pytest.mark.parametrize("status", ["success", "finished", "failed"])
+    def test_every_row_is_kept_however_it_ends(self, logger: Logger, status: str) -> None:
+        """Rows with new names, odd numbers and no step are all there after `finalize`, which may come twice."""
+        logger.log_metrics({"loss": 1.0}, 0)
+        logger.log_metrics({"loss": float("nan"), "late/name": float("inf")}, 1)
+        logger.log_metrics({"loss": 2.0})
+        logger.finalize(status)
+        logger.finalize(status)
+        assert self.rows_logged(logger) in (None, 3)
+
+    def test_a_second_fit_adds_rows(self, logger: Logger) -> None:
+        """After `finalize`, logging goes on in the same run."""
+        for step in range(2):
+            logger.log_metrics({"loss": 1.0}, step)
+            logger.finalize("success")
+        assert self.rows_logged(logger) in (None, 2)
+
+    def test_a_used_logger_can_be_copied(self, logger: Logger) -> None:
+        """Launchers pickle the trainer with its loggers; the copy is the same run and no row is written twice."""
+        logger.log_metrics({"loss": 1.0}, 0)
+        copy = pickle.loads(pickle.dumps(logger))
+        assert (copy.name, copy.version, copy.save_dir) == (logger.name, logger.version, logger.save_dir)
+        logger.finalize("success")
+        copy.finalize("success")
+        assert self.rows_logged(logger) in (None, 1)
