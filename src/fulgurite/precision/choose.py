@@ -1,0 +1,48 @@
+"""From the word that the user passed to the precision that computes."""
+
+from typing import Any
+
+import torch
+
+from fulgurite.base.rank import rank_zero_warn
+from fulgurite.core.precision import Precision
+from fulgurite.precision.mixed import MixedPrecision
+from fulgurite.precision.true import DoublePrecision, HalfPrecision
+
+CHOICES = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+_SHORT = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
+
+
+def parse_precision(value: Any) -> str:
+    """Return the full name of a precision: ``16``, ``"16"`` and ``"16-mixed"`` are one; None is float32.
+
+    Raises ``ValueError`` for anything else.
+    """
+    if value is None:
+        return "32-true"
+    word = str(value)
+    name = _SHORT.get(word, word)
+    if name not in CHOICES:
+        raise ValueError(
+            f"precision={value!r} is not known; choose one of {', '.join(map(repr, CHOICES))}, or pass a Precision of "
+            "your own as `plugins=`."
+        )
+    return name
+
+
+def choose(value: Any, device: torch.device) -> Precision:
+    """Return the precision that ``value`` names, for computing on ``device``. An instance comes back as it is."""
+    if isinstance(value, Precision):
+        return value
+    name = parse_precision(value)
+    if name == "16-mixed" and device.type == "cpu":
+        rank_zero_warn(
+            f"precision={value!r} is not for the CPU, which gains nothing by float16: the run uses 'bf16-mixed'. "
+            "Pass precision='bf16-mixed' to say so yourself."
+        )
+        name = "bf16-mixed"
+    if name.endswith("-mixed"):
+        return MixedPrecision(name, device.type)
+    if name == "64-true":
+        return DoublePrecision()
+    return Precision() if name == "32-true" else HalfPrecision(name)
