@@ -133,7 +133,7 @@ def make_venv():
 
 
 def run_under_a_newer_python():
-    for name in ("python3.13", "python3.12", "python3.11"):
+    for name in ("python3.11", "python3.12", "python3.13"):
         newer = shutil.which(name)
         # A version manager's stub may be on the path for a Python that it does not have.
         if newer and subprocess.call([newer, "-c", ""], stderr=subprocess.DEVNULL) == 0:

@@ -5,12 +5,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
-from fulgurite import Callback, LightningModule
+from fulgurite import Callback, LightningModule, Trainer
 
 ROOT = Path(__file__).parents[2]
 NOT_HOOKS = {"on_gpu"}
-MODULE_HOOKS_BY_OTHER_NAMES = {
+OTHER_HOOKS = {
     "backward",
     "configure_callbacks",
     "configure_gradient_clipping",
@@ -34,6 +36,32 @@ MODULE_HOOKS_BY_OTHER_NAMES = {
 }
 
 
+class Line(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, batch):
+        return self.layer(batch).mean()
+
+    def training_step(self, batch, batch_idx):
+        return self(batch)
+
+    def validation_step(self, batch, batch_idx):
+        self(batch)
+
+    def test_step(self, batch, batch_idx):
+        self(batch)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def train_dataloader(self):
+        return DataLoader(torch.ones(4, 1))
+
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader
+
+
 def hooks(found: type) -> set[str]:
     names = {name for parent in found.__mro__ if parent.__module__.startswith("fulgurite") for name in vars(parent)}
     return {name for name in names if name.startswith("on_") and name not in NOT_HOOKS}
@@ -42,7 +70,7 @@ def hooks(found: type) -> set[str]:
 def test_the_reference_of_hooks_names_every_hook():
     """A hook that one can override is in docs/reference/hooks.md, with its place in the loop."""
     text = (ROOT / "docs/reference/hooks.md").read_text()
-    known = hooks(Callback) | hooks(LightningModule) | MODULE_HOOKS_BY_OTHER_NAMES
+    known = hooks(Callback) | hooks(LightningModule) | OTHER_HOOKS
     known |= {"setup", "teardown", "state_dict", "load_state_dict"}
 
     assert {name for name in known if not re.search(rf"\b{name}\b", text)} == set()
@@ -55,6 +83,49 @@ def test_the_reference_of_hooks_names_nothing_else():
     from_the_logger = {"on_step", "on_epoch"}
 
     assert written - hooks(Callback) - hooks(LightningModule) - from_the_logger == set()
+
+
+@pytest.mark.parametrize("run", ["fit", "validate", "test", "predict"])
+def test_the_hooks_are_drawn_in_the_order_in_which_they_are_called(run):
+    """Each drawing in docs/reference/hooks.md shows what a run of all hooks does, from top to bottom."""
+    drawn = [name for name in in_order(drawing_of(run)) if name not in ("state_dict", "load_state_dict")]
+    calls: list[str] = []
+    module, callback = recording(Line, calls)(), recording(Callback, calls)()
+    trainer = Trainer(max_epochs=1, num_sanity_val_steps=0, limit_val_batches=int(run == "validate"), logger=False,
+                      callbacks=[callback], enable_checkpointing=False, enable_progress_bar=False,
+                      enable_model_summary=False, accelerator="cpu")  # fmt: skip
+
+    getattr(trainer, run)(module)
+
+    called = list(dict.fromkeys(calls))
+    assert [name for name in called if name in drawn] == [name for name in drawn if name in called]
+    assert len([name for name in called if name in drawn]) >= 12
+
+
+def drawing_of(run: str) -> str:
+    heading = {"fit": "## fit", "validate": "## Validation", "test": "## test", "predict": "## predict"}[run]
+    section = (ROOT / "docs/reference/hooks.md").read_text().split(f"\n{heading}")[1]
+    return section.split("```text\n")[1].split("```")[0]
+
+
+def in_order(drawing: str) -> list[str]:
+    known = hooks(Callback) | hooks(LightningModule) | OTHER_HOOKS
+    return list(dict.fromkeys(name for name in re.findall(r"\w+", drawing) if name in known))
+
+
+def recording(base: type, calls: list[str]) -> type:
+    """A subclass of ``base`` that overrides every hook and notes its name."""
+
+    def noting(name):
+        def hook(self, *args, **kwargs):
+            calls.append(name)
+            return getattr(super(found, self), name)(*args, **kwargs)
+
+        return hook
+
+    names = [name for name in hooks(base) | OTHER_HOOKS if hasattr(base, name)]
+    found = type(f"Recording{base.__name__}", (base,), {name: noting(name) for name in names})
+    return found
 
 
 def test_every_dependency_has_its_reason():
