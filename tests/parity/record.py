@@ -33,10 +33,9 @@ def main(pattern: str = "*") -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     (GOLDEN / "files").mkdir(parents=True, exist_ok=True)
-    broken = [name for name in fnmatch.filter(scenarios, pattern) if not _record(pl, name, scenarios[name])]
     if pattern == "*":
         importlib.import_module("scenarios.samples").write_samples(pl, GOLDEN / "files")
-    return len(broken)
+    return sum(not _record(pl, name, scenarios[name]) for name in fnmatch.filter(scenarios, pattern))
 
 
 def _record(pl, name, scenario) -> bool:

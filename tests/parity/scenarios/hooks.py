@@ -327,6 +327,28 @@ def resume_at_epoch_end(pl, folder):
     return bench.record(trainer, made)
 
 
+def _resumed_from_file(**trigger):
+    """Resume from the first file that a ModelCheckpoint with ``trigger`` wrote."""
+
+    def run(pl, folder):
+        first = Bench(pl, folder)
+        save = pl.callbacks.ModelCheckpoint(dirpath=folder, save_top_k=-1, **trigger)
+        trainer = first.trainer(callbacks=[save], enable_checkpointing=True, max_epochs=2, val_check_interval=1.0)
+        trainer.fit(first.module(_scheduled["step"](first)), batches(4), batches(2, seed=1))
+        bench = Bench(pl, folder)
+        made = bench.module(_scheduled["step"](bench), skip=SHAPING_HOOKS)
+        trainer = bench.trainer(callbacks=[bench.callback()], max_epochs=2)
+        trainer.fit(made, batches(4), batches(2, seed=1), ckpt_path=min(folder.glob("*.ckpt")))
+        return bench.record(trainer, made)
+
+    return run
+
+
+SCENARIOS["resume_from_epoch_end"] = _resumed_from_file(save_on_train_epoch_end=True)
+SCENARIOS["resume_from_validation_end"] = _resumed_from_file(save_on_train_epoch_end=False)
+SCENARIOS["resume_from_batch_3"] = _resumed_from_file(every_n_train_steps=3)
+
+
 @scenario
 def resume_when_finished(pl, folder):
     """Resuming a run that reached its last epoch trains nothing."""

@@ -10,7 +10,7 @@ from scenarios.kit import Bench, all_metrics, batches, plain, several_loaders, s
 SCENARIOS: dict[str, Callable] = {}
 
 PEEKS = """
-    on_sanity_check_end on_train_start on_train_epoch_start on_train_batch_start on_train_batch_end
+    on_train_start on_train_epoch_start on_train_batch_start on_train_batch_end
     on_validation_start on_validation_batch_start on_validation_batch_end on_validation_epoch_end on_validation_end
     on_train_epoch_end on_train_end on_fit_end
 """.split()
@@ -24,6 +24,8 @@ def peeking(pl: Any, seen: list) -> Any:
             self.last: dict = {}
 
         def look(self, hook: str, trainer: Any) -> None:
+            if trainer.sanity_checking:
+                return
             metrics = all_metrics(trainer)
             if metrics != self.last:
                 seen.append([hook, metrics])
@@ -74,7 +76,8 @@ def run(
     cls = (module or partial(logging_module, train=train, val=val, hooks=hooks or {}))(bench)
     seen: list = []
     watchers = [peeking(pl, seen)] if peek else []
-    trainer = bench.trainer(**{"max_epochs": 2, **options, "callbacks": [*watchers, *(callbacks(pl) if callbacks else [])]})
+    watchers += callbacks(pl) if callbacks else []
+    trainer = bench.trainer(**{"max_epochs": 2, **options, "callbacks": watchers})
     trainer.fit(cls(), data(), val_data() if val_data else None)
     return {"rows": bench.logger.rows, "seen": seen, "metrics": all_metrics(trainer), "calls": bench.logger.calls}
 
