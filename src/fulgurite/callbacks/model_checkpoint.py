@@ -1,0 +1,548 @@
+"""Saves checkpoints while training: when, under which names, and which of them stay."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from fulgurite.base.cadence import duration
+from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import rank_zero_info, rank_zero_warn
+from fulgurite.callbacks import naming, places, top_k
+from fulgurite.callbacks.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from fulgurite.core.module import LightningModule
+    from fulgurite.trainer import Trainer
+
+
+@dataclass(slots=True)
+class Run:
+    """What one ``fit`` has seen of this callback; forgotten at the next."""
+
+    started_at: int = 0
+    """``global_step`` when training began."""
+    decided: bool = False
+    """Whether a save was due at least once."""
+    due_at: int = -1
+    """``global_step`` of a save that waits until the validation after that step is over."""
+    incomplete: bool = False
+    """Whether a save by step or time went without a score that validation or the epoch's end may bring."""
+    validated: bool = False
+    last_written: bool = False
+    unscored_at: int = -1
+    """``global_step`` of the newest file without a score."""
+    warned: bool = False
+
+
+class ModelCheckpoint(Checkpoint):
+    """Save the model every few epochs, steps or minutes, and keep the best ``save_top_k`` by ``monitor``.
+
+    Without ``monitor`` the newest ``save_top_k`` of -1 (all), 0 or 1 stays. ``save_last`` keeps ``last.ckpt`` beside
+    them, as a file (True) or as a link to the newest one ("link"). Triggers exclude each other: ``every_n_epochs``
+    (the default, 1), ``every_n_train_steps`` (optimizer steps), ``train_time_interval``; 0 switches one off. Epoch
+    saves happen at the end of the training epoch if every epoch ends with its validation or there is none, else after
+    each validation; ``save_on_train_epoch_end`` decides otherwise. A step that is followed by validation is saved after
+    it, so a score always belongs to the weights beside it.
+
+    ``filename`` is a template such as ``"{epoch:02d}-{val_loss:.2f}"``; a name that is taken by a file of another run
+    gets ``-v1``. An old file is removed only once the new one is on disk, only inside ``dirpath``, and never the
+    one that this run was resumed from.
+
+    **A trained model is never lost.** If ``monitor`` is not logged, the newest weights are kept all the same, in one
+    file under the normal name without a score. It is ``best_model_path`` until a scored one takes its place. Training
+    without validation goes on after one warning; if validation ran and the epoch is over, the monitor is taken for
+    misspelt and `MisconfigurationException` is raised, after the weights were saved. A ``fit`` that ends before
+    any save was due saves its last weights.
+    """
+
+    CHECKPOINT_JOIN_CHAR = "-"
+    CHECKPOINT_EQUALS_CHAR = "="
+    CHECKPOINT_NAME_LAST = "last"
+    FILE_EXTENSION = ".ckpt"
+    STARTING_VERSION = 1
+
+    def __init__(
+        self,
+        dirpath: str | Path | None = None,
+        filename: str | None = None,
+        monitor: str | None = None,
+        verbose: bool = False,
+        save_last: bool | Literal["link"] | None = None,
+        save_top_k: int = 1,
+        save_on_exception: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "min",
+        auto_insert_metric_name: bool = True,
+        every_n_train_steps: int | None = None,
+        train_time_interval: timedelta | str | dict[str, int] | None = None,
+        every_n_epochs: int | None = None,
+        save_on_train_epoch_end: bool | None = None,
+        enable_version_counter: bool = True,
+    ) -> None:
+        self.dirpath = places.absolute(dirpath)
+        self.filename = filename
+        self.monitor = monitor
+        self.verbose = verbose
+        self.save_last = save_last
+        self.save_top_k = save_top_k
+        self.save_on_exception = save_on_exception
+        self.save_weights_only = save_weights_only
+        self.mode = mode
+        self.auto_insert_metric_name = auto_insert_metric_name
+        self._save_on_train_epoch_end = save_on_train_epoch_end
+        self._enable_version_counter = enable_version_counter
+        self._set_triggers(every_n_train_steps, train_time_interval, every_n_epochs)
+        self._check_arguments()
+
+        self.current_score: Tensor | None = None
+        self.best_k_models: dict[str, Tensor] = {}
+        self.kth_best_model_path = ""
+        self.kth_value = top_k.unbeaten(mode)
+        self.best_model_score: Tensor | None = None
+        self.best_model_path = ""
+        self.last_model_path = ""
+        self._unscored_path = ""
+        self._last_checkpoint_saved = ""
+        self._last_global_step_saved = 0
+        self._last_time_checked = 0.0
+        self._run = Run()
+
+    def _set_triggers(self, steps: int | None, interval: Any, epochs: int | None) -> None:
+        if interval is not None:
+            interval = duration(interval, "ModelCheckpoint(train_time_interval=...)")
+        nothing_asked = steps is None and interval is None and epochs is None
+        self._every_n_train_steps = steps or 0
+        self._train_time_interval: timedelta | None = interval
+        self._every_n_epochs = 1 if nothing_asked else epochs or 0
+
+    def _check_arguments(self) -> None:
+        if isinstance(self.save_top_k, bool) or not isinstance(self.save_top_k, int) or self.save_top_k < -1:
+            raise MisconfigurationException(
+                f"ModelCheckpoint(save_top_k={self.save_top_k!r}): expected -1 (all), 0 (none) or a number to keep."
+            )
+        for name in ("every_n_train_steps", "every_n_epochs"):
+            number = getattr(self, f"_{name}")
+            if not isinstance(number, int) or number < 0:
+                raise MisconfigurationException(f"ModelCheckpoint({name}={number!r}): expected an int of 0 or more.")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        triggers = {
+            "every_n_train_steps": self._every_n_train_steps,
+            "every_n_epochs": self._every_n_epochs,
+            "train_time_interval": self._train_time_interval,
+        }
+        asked = [f"{name}={value!r}" for name, value in triggers.items() if value not in (0, None)]
+        if len(asked) > 1:
+            raise MisconfigurationException(
+                f"ModelCheckpoint({', '.join(asked)}): these are mutually exclusive. "
+                "Pass one of them, or use one ModelCheckpoint for each."
+            )
+        if self.monitor is None and self.save_top_k not in (-1, 0, 1):
+            raise MisconfigurationException(
+                f"ModelCheckpoint(save_top_k={self.save_top_k}, monitor=None): without a metric there are no best "
+                f"{self.save_top_k}. Pass monitor='…', or save_top_k of -1 (all), 0 (none) or 1 (the newest)."
+            )
+        if self.mode not in ("min", "max"):
+            raise MisconfigurationException(f"ModelCheckpoint(mode={self.mode!r}): expected 'min' or 'max'.")
+        if self.save_last not in (None, True, False, "link"):
+            raise MisconfigurationException(
+                f"ModelCheckpoint(save_last={self.save_last!r}): expected True, False, None or 'link'."
+            )
+
+    @property
+    def every_n_epochs(self) -> int:
+        return self._every_n_epochs
+
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(
+            monitor=self.monitor,
+            mode=self.mode,
+            every_n_train_steps=self._every_n_train_steps,
+            every_n_epochs=self._every_n_epochs,
+            train_time_interval=self._train_time_interval,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {
+            "monitor": self.monitor,
+            "best_model_score": self.best_model_score,
+            "best_model_path": self.best_model_path,
+            "current_score": self.current_score,
+            "dirpath": self.dirpath,
+            "best_k_models": dict(self.best_k_models),
+            "kth_best_model_path": self.kth_best_model_path,
+            "kth_value": self.kth_value,
+            "last_model_path": self.last_model_path,
+        }
+        return {**state, "unscored_model_path": self._unscored_path} if self._unscored_path else state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the scores again. In another ``dirpath`` only ``best_model_path`` is taken: the files stay behind."""
+        before = state_dict.get("dirpath", self.dirpath)
+        if self.dirpath == before:
+            self._recall(state_dict)
+            return
+        rank_zero_warn(
+            f"The checkpoint was written with dirpath={before!r}, this run saves to {self.dirpath!r}: only "
+            "best_model_path is taken over, the scores kept so far are not compared with new ones."
+        )
+        self.best_model_path = state_dict.get("best_model_path", "")
+
+    def _recall(self, state: Mapping[str, Any]) -> None:
+        self.best_model_score = state.get("best_model_score")
+        self.best_model_path = state.get("best_model_path", "")
+        self.current_score = state.get("current_score")
+        self.best_k_models = dict(state.get("best_k_models", {}))
+        self.kth_best_model_path = state.get("kth_best_model_path", "")
+        self.kth_value = state.get("kth_value", top_k.unbeaten(self.mode))
+        self.last_model_path = state.get("last_model_path", "")
+        self._unscored_path = state.get("unscored_model_path", "")
+
+    # When
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.dirpath = trainer.strategy.broadcast(self.dirpath or places.default_folder(trainer))
+        if stage == "fit" and self.save_top_k != 0 and not trainer.fast_dev_run and trainer.is_global_zero:
+            self._tell_names(resumes=bool(trainer.ckpt_path))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._run = Run(started_at=trainer.global_step)
+        # The weights of this step are where they came from; and a step number of an earlier fit must not veto a save.
+        self._last_global_step_saved = trainer.global_step
+        self._last_time_checked = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not self._every_n_train_steps and self._train_time_interval is None:
+            return
+        if not self._is_due(trainer) or self._rests(trainer):
+            return
+        if trainer.validation_follows:
+            self._run.due_at = trainer.global_step
+            return
+        self._save(trainer)
+        self._run.incomplete = self._run.unscored_at == trainer.global_step
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._rests(trainer):
+            return
+        self._run.validated = True
+        if self._is_waiting(trainer) or (not self._saves_at_epoch_end(trainer) and self._epoch_is_due(trainer)):
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._rests(trainer):
+            return
+        if self._is_waiting(trainer) or (self._saves_at_epoch_end(trainer) and self._epoch_is_due(trainer)):
+            self._save(trainer)
+        if self._lacks_score() and self._run.validated and not self.best_k_models:
+            raise MisconfigurationException(self._missing(trainer))
+        if self._lacks_score() and (self._run.validated or not has_validation(trainer)):
+            self._warn_missing(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._rests(trainer) or trainer.global_step == self._run.started_at:
+            return
+        if not self._run.decided and self.save_top_k != 0 and self._has_trigger():
+            self._save(trainer)
+            rank_zero_info(f"fit ended before a checkpoint was due; its last weights are in {self.best_model_path!r}")
+        if self.save_last and not self._run.last_written:
+            self._save_last(trainer, self._candidates(trainer), link_to="")
+        if self._lacks_score():
+            self._warn_missing(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation."""
+        step = trainer.global_step
+        asked = self.save_on_exception or self._run.due_at == step
+        if not asked or self._rests(trainer) or step == self._last_global_step_saved:
+            return
+        metrics = self._candidates(trainer)
+        path = self._path_for(trainer, self._named(metrics), own=(self._unscored_path,))
+        self._write(trainer, path)
+        self._finish(trainer, metrics, path, outdated=())
+        rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {path!r}")
+
+    def _is_waiting(self, trainer: Trainer) -> bool:
+        return self._run.incomplete or self._run.due_at == trainer.global_step
+
+    def _lacks_score(self) -> bool:
+        return self._run.unscored_at >= 0 and bool(self._unscored_path)
+
+    def _rests(self, trainer: Trainer) -> bool:
+        return bool(trainer.fast_dev_run) or trainer.state.fn != "fit" or trainer.sanity_checking
+
+    def _has_trigger(self) -> bool:
+        return bool(self._every_n_train_steps or self._every_n_epochs or self._train_time_interval is not None)
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        step = trainer.global_step
+        if step == self._last_global_step_saved:
+            return False
+        if self._every_n_train_steps:
+            return step % self._every_n_train_steps == 0
+        return self._time_is_up(trainer)
+
+    def _time_is_up(self, trainer: Trainer) -> bool:
+        assert self._train_time_interval is not None
+        now = time.monotonic()
+        is_up = now - self._last_time_checked >= self._train_time_interval.total_seconds()
+        is_up = trainer.strategy.broadcast(is_up)
+        if is_up:
+            self._last_time_checked = now
+        return is_up
+
+    def _epoch_is_due(self, trainer: Trainer) -> bool:
+        every = self._every_n_epochs
+        new = trainer.global_step != self._last_global_step_saved
+        return new and every >= 1 and (trainer.current_epoch + 1) % every == 0
+
+    def _saves_at_epoch_end(self, trainer: Trainer) -> bool:
+        if self._save_on_train_epoch_end is not None:
+            return self._save_on_train_epoch_end
+        if not has_validation(trainer):
+            return True
+        return trainer.check_val_every_n_epoch == 1 and trainer.val_check_interval == 1.0
+
+    # What
+
+    def _save(self, trainer: Trainer) -> None:
+        self._run.decided, self._run.incomplete, self._run.due_at = True, False, -1
+        metrics = self._candidates(trainer)
+        if self.save_top_k == 0:
+            self._save_last(trainer, metrics, link_to="")
+            self._last_global_step_saved = trainer.global_step
+        elif self.monitor is None:
+            self._save_newest(trainer, metrics)
+        elif self.monitor in metrics:
+            self._save_if_among_best(trainer, metrics)
+        else:
+            self._save_unscored(trainer, metrics)
+
+    def _save_newest(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+        previous = self.best_model_path
+        path = self._path_for(trainer, metrics, own=(previous,))
+        with self._undone_on_error():
+            self.best_model_path = path
+            self._write(trainer, path)
+        self._finish(trainer, metrics, path, outdated=(previous,) if self.save_top_k == 1 else ())
+
+    def _save_if_among_best(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+        score = torch.as_tensor(metrics[self.monitor]).detach().cpu().clone()
+        if not self.check_monitor_top_k(trainer, score):
+            self._say(trainer, f"{float(score):.5f} is not among the best {self.save_top_k}")
+            return
+        full = self.save_top_k != -1 and len(self.best_k_models) >= self.save_top_k
+        outdated = (self.kth_best_model_path if full else "", self._unscored_path)
+        path = self._path_for(trainer, metrics, own=outdated)
+        with self._undone_on_error():
+            self._rank(path, top_k.comparable(score, self.mode), outdated[0])
+            self._write(trainer, path)
+        self._say(trainer, f"reached {float(score):.5f} (best {float(self.best_model_score):.5f}), saved to {path!r}")
+        self._finish(trainer, metrics, path, outdated)
+
+    def _rank(self, path: str, score: Tensor, evicted: str) -> None:
+        self.best_k_models.pop(evicted, None)
+        self.best_k_models[path] = self.current_score = score
+        self._unscored_path = ""
+        if len(self.best_k_models) == self.save_top_k:
+            self.kth_best_model_path = top_k.worst_of(self.best_k_models, self.mode)
+            self.kth_value = self.best_k_models[self.kth_best_model_path]
+        self.best_model_path = top_k.best_of(self.best_k_models, self.mode)
+        self.best_model_score = self.best_k_models[self.best_model_path]
+
+    def _save_unscored(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+        """Keep the weights although ``monitor`` is not there, in the one file that has no score."""
+        if self._run.unscored_at == trainer.global_step:
+            return
+        previous = self._unscored_path
+        path = self._path_for(trainer, self._named(metrics), own=(previous,))
+        with self._undone_on_error():
+            self._unscored_path = path
+            if not self.best_k_models:
+                self.best_model_path = path
+            self._write(trainer, path)
+        self._run.unscored_at = trainer.global_step
+        self._finish(trainer, metrics, path, outdated=(previous,), scored=False)
+
+    def _finish(
+        self, trainer: Trainer, metrics: dict[str, Any], path: str, outdated: Iterable[str], scored: bool = True
+    ) -> None:
+        """The new file is on disk: update the last one, then remove what it replaces."""
+        self._last_checkpoint_saved = path
+        if scored:
+            self._last_global_step_saved = trainer.global_step
+        self._save_last(trainer, metrics, link_to=path)
+        for old in outdated:
+            if self._may_remove(trainer, old, path):
+                trainer.strategy.remove_checkpoint(old)
+
+    def _save_last(self, trainer: Trainer, metrics: dict[str, Any], link_to: str) -> None:
+        if not self.save_last:
+            return
+        previous = self.last_model_path
+        path = self._path_for(trainer, metrics, own=(previous,), template=self.CHECKPOINT_NAME_LAST)
+        with self._undone_on_error():
+            self.last_model_path = path
+            if self.save_last == "link" and link_to:
+                if trainer.is_global_zero:
+                    places.link(link_to, path)
+                trainer.strategy.barrier()
+            else:
+                self._write(trainer, path)
+        self._run.last_written = True
+        if self._may_remove(trainer, previous, path):
+            trainer.strategy.remove_checkpoint(previous)
+
+    def _write(self, trainer: Trainer, path: str) -> None:
+        trainer.save_checkpoint(path, self.save_weights_only)
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(self)
+
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        """The file's own state must already name the file, but a file that failed must not be remembered."""
+        before = self.state_dict()
+        try:
+            yield
+        except BaseException:
+            self._recall(before)
+            raise
+
+    def _may_remove(self, trainer: Trainer, old: str, new: str) -> bool:
+        if not old or old == new or old in self.best_k_models:
+            return False
+        resumed_from = trainer.ckpt_path and os.path.realpath(trainer.ckpt_path)
+        return os.path.realpath(old) != resumed_from and places.is_inside(old, self.dirpath)
+
+    def _candidates(self, trainer: Trainer) -> dict[str, Any]:
+        """What can be monitored and named now; ``epoch`` and ``step`` that the user logged win over the counters."""
+        metrics = dict(trainer.callback_metrics)
+        for name, count in (("epoch", trainer.current_epoch), ("step", trainer.global_step)):
+            logged = metrics.get(name)
+            metrics[name] = logged.int() if isinstance(logged, Tensor) else torch.tensor(count)
+        return metrics
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Whether ``current`` would be kept, as all ranks agree."""
+        if current is None or self.save_top_k == 0:
+            return False
+        if self.save_top_k == -1 or len(self.best_k_models) < self.save_top_k:
+            return True
+        worst = self.best_k_models[self.kth_best_model_path]
+        return trainer.strategy.reduce_boolean_decision(top_k.is_better(current, worst, self.mode))
+
+    # Names
+
+    def format_checkpoint_name(
+        self, metrics: Mapping[str, Any], filename: str | None = None, ver: int | None = None, prefix: str | None = None
+    ) -> str:
+        """The file's path: ``filename`` (else the callback's own) filled with ``metrics``, with version and prefix."""
+        template = filename or self.filename or self.CHECKPOINT_JOIN_CHAR.join(("{epoch}", "{step}"))
+        name = naming.fill(template, metrics, self.CHECKPOINT_EQUALS_CHAR, self.auto_insert_metric_name)
+        parts = [prefix or "", name, "" if ver is None else f"v{ver}"]
+        name = self.CHECKPOINT_JOIN_CHAR.join(part for part in parts if part) + self.FILE_EXTENSION
+        return os.path.join(self.dirpath, name) if self.dirpath else name
+
+    def file_exists(self, filepath: str | Path, trainer: Trainer) -> bool:
+        """Whether rank 0 sees the file."""
+        return trainer.strategy.broadcast(os.path.exists(filepath))
+
+    def to_yaml(self, filepath: str | Path | None = None) -> None:
+        """Write ``best_k_models`` as "path: score" lines, by default to ``best_k_models.yaml`` in ``dirpath``."""
+        target = Path(filepath) if filepath is not None else Path(self.dirpath or ".") / "best_k_models.yaml"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("".join(f"{_quoted(path)}: {float(score)}\n" for path, score in self.best_k_models.items()))
+
+    def _path_for(
+        self, trainer: Trainer, metrics: Mapping[str, Any], own: Iterable[str], template: str | None = None
+    ) -> str:
+        """A path that is free or, being in ``own``, may be overwritten."""
+        path, version = self.format_checkpoint_name(metrics, template), self.STARTING_VERSION
+        while self._enable_version_counter and path not in own and self.file_exists(path, trainer):
+            path = self.format_checkpoint_name(metrics, template, ver=version)
+            version += 1
+        return path
+
+    def _named(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """``metrics`` for a file without a score: its name must not claim one of 0."""
+        if self.monitor is None or self.monitor in metrics:
+            return metrics
+        marked = {**metrics, self.monitor: torch.tensor(float("nan"))}
+        try:
+            self.format_checkpoint_name(marked)
+        except ValueError:  # an int format has no word for it
+            return metrics
+        return marked
+
+    # Words
+
+    def _say(self, trainer: Trainer, outcome: str) -> None:
+        if self.verbose:
+            where = f"Epoch {trainer.current_epoch}, global step {trainer.global_step}"
+            rank_zero_info(f"{where}: {self.monitor!r} {outcome}")
+
+    def _tell_names(self, resumes: bool) -> None:
+        if resumes or self.best_model_path or not os.path.isdir(str(self.dirpath)) or not os.listdir(str(self.dirpath)):
+            return
+        rank_zero_warn(
+            f"Checkpoint directory {self.dirpath} exists and is not empty. This run's files: {self._names_to_come()}."
+        )
+
+    def _names_to_come(self) -> str:
+        template = self.filename or self.CHECKPOINT_JOIN_CHAR.join(("{epoch}", "{step}"))
+        plain, join = template + self.FILE_EXTENSION, self.CHECKPOINT_JOIN_CHAR
+        if not self._enable_version_counter:
+            return f"{plain!r}; one of the same name is overwritten (enable_version_counter=False)"
+        version = self.STARTING_VERSION
+        versioned = f"{template}{join}v{version}{self.FILE_EXTENSION}"
+        if naming.has_placeholders(template):
+            return f"{plain!r}, or {versioned!r} where that name is taken; nothing is overwritten"
+        path = self.format_checkpoint_name({})
+        while os.path.exists(path):
+            path, version = self.format_checkpoint_name({}, ver=version), version + 1
+        return f"{os.path.basename(path)!r}; nothing is overwritten"
+
+    def _warn_missing(self, trainer: Trainer) -> None:
+        if not self._run.warned:
+            self._run.warned = True
+            rank_zero_warn(self._missing(trainer))
+
+    def _missing(self, trainer: Trainer) -> str:
+        logged = list(trainer.callback_metrics)
+        near = difflib.get_close_matches(str(self.monitor), logged, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        when = "lately" if self.best_k_models else "during fit"
+        return (
+            f"ModelCheckpoint(monitor={self.monitor!r}): it was never logged {when}. "
+            f"Logged so far: {', '.join(logged) or 'nothing'}.{meant} Call self.log({self.monitor!r}, ...) in "
+            "training_step or validation_step, or pass another monitor or None. "
+            f"The last weights are kept, without a score, in {self._unscored_path!r}."
+        )
+
+
+def has_validation(trainer: Trainer) -> bool:
+    """Whether there are validation batches in this fit."""
+    return sum(trainer.num_val_batches) > 0
+
+
+def _quoted(path: str) -> str:
+    # A JSON string is YAML too, where the path is more than a plain word.
+    return path if re.fullmatch(r"[\w./=+\\-][\w./=+\\ -]*", path) else json.dumps(path)

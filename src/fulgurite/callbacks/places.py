@@ -1,0 +1,52 @@
+"""Where checkpoint files lie."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fulgurite.base.errors import MisconfigurationException
+
+if TYPE_CHECKING:
+    from fulgurite.trainer import Trainer
+
+
+def absolute(folder: str | Path | None) -> str | None:
+    """``folder`` with ``~`` and links resolved; None stays None."""
+    if folder is None:
+        return None
+    if "://" in str(folder):
+        raise MisconfigurationException(
+            f"dirpath={str(folder)!r} is a remote address; checkpoints go to local folders. "
+            "Mount it, or upload from a callback."
+        )
+    return os.path.realpath(os.path.expanduser(str(folder)))
+
+
+def default_folder(trainer: Trainer) -> str:
+    """``<save_dir>/<name>/<version>/checkpoints`` of the first logger, else ``<default_root_dir>/checkpoints``."""
+    if not trainer.loggers:
+        return os.path.join(trainer.default_root_dir, "checkpoints")
+    logger = trainer.loggers[0]
+    version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
+    parts = [str(part) for part in (logger.name, version) if part is not None]
+    return os.path.join(logger.save_dir or trainer.default_root_dir, *parts, "checkpoints")
+
+
+def is_inside(path: str, folder: str | None) -> bool:
+    """Whether ``path`` lies somewhere under ``folder``."""
+    return folder is not None and Path(folder).resolve() in Path(path).absolute().parents
+
+
+def link(target: str, path: str) -> None:
+    """Make ``path`` a relative link to ``target``, in one step; a copy where links are not allowed (Windows)."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        os.symlink(os.path.relpath(target, os.path.dirname(path)), temporary)
+    except OSError:
+        shutil.copyfile(target, temporary)
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    os.replace(temporary, path)
