@@ -1,0 +1,256 @@
+"""How a checkpoint lies on disk: Lightning's layout, written by ``torch.save``, plain data only unless asked otherwise.
+
+Besides Lightning's keys a file has one of ours, ``"fulgurite"``: its format, and the original types of the values that
+went in as plain data. Whoever does not know the key sees strings, numbers, lists and dictionaries.
+"""
+
+import difflib
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from fulgurite.base.errors import CheckpointError, UntrustedCheckpoint
+from fulgurite.base.foreign import harmless
+from fulgurite.base.optional import require
+from fulgurite.base.paths import atomic_write
+from fulgurite.base.plain import Notes, describe, plain, spell
+from fulgurite.base.rank import warn_once
+from fulgurite.base.restore import restore
+
+FORMAT = 1
+NOTES = "fulgurite"
+HYPER_PARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters")
+
+Source = str | os.PathLike[str] | IO[bytes]
+
+
+def write(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write ``checkpoint`` to ``path``: streamed, flushed to disk, and under its name only when it is whole.
+
+    Raises ``CheckpointError`` if that fails; a file that was there before is then still there.
+    """
+    data = portable(checkpoint)
+    try:
+        with _opened_for_writing(path) as file:
+            torch.save(data, file)
+    except (OSError, ImportError) as error:
+        raise CheckpointError(f"The checkpoint {os.fspath(path)!r} cannot be written: {error}") from error
+    except Exception as error:
+        raise CheckpointError(f"The checkpoint {os.fspath(path)!r} cannot be written: {_blame(data, error)}") from error
+
+
+def read(path: Source, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    """Return the checkpoint at ``path`` (a file object or, with the extra "remote", a URL), original types put back.
+
+    ``weights_only`` is True unless it is said to be False: then the file may run any code it brings.
+    Without a ``map_location``, tensors go where they were, or to the CPU where that device is missing.
+
+    Raises ``FileNotFoundError``, ``UntrustedCheckpoint`` for classes that are not known to be harmless, and
+    ``CheckpointError`` for a damaged file.
+    """
+    location = _where_it_was if map_location is None else map_location
+    with _opened_for_reading(path) as file:
+        data = _load(file, _name(path), location, safe=weights_only is None or weights_only)
+    return _with_types(data) if isinstance(data, dict) and isinstance(data.get(NOTES), dict) else data
+
+
+# -- plain data -----------------------------------------------------------------------------------------------------
+
+
+def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint as plain data, with one warning for each value that cannot be told, or not without loss."""
+    given = checkpoint.get(NOTES, {})
+    notes, dropped, data = Notes(), Notes(), {}
+    for key, value in checkpoint.items():
+        if key in HYPER_PARAMETERS:
+            data[key] = _plain_hyper_parameters(key, value, given.get(key, {}).get("pickle", ()), dropped)
+        elif key != NOTES:
+            data[key] = plain(value, notes, at=(key,))
+    data[NOTES] = {**given, "format": FORMAT, "types": notes.types + dropped.types}
+    _warn_of(notes, dropped)
+    return data
+
+
+def _plain_hyper_parameters(key: str, value: Any, pickled: Any, notes: Notes) -> Any:
+    if not pickled:
+        return plain(value, notes, at=(key,), drop=True)
+    # Names that the user wants pickled go in as they are.
+    rest = plain({name: item for name, item in value.items() if name not in pickled}, notes, at=(key,), drop=True)
+    return {name: value[name] if name in pickled else rest[name] for name in value if name in pickled or name in rest}
+
+
+def _warn_of(notes: Notes, dropped: Notes) -> None:
+    for path, what in dropped.strangers:
+        name = str(path[1]) if len(path) > 1 else "..."
+        warn_once(
+            f"{spell(path)} is {what}, which is no plain data: it is left out of the checkpoint. Give it "
+            f"again when you load (`load_from_checkpoint(path, {name}=...)`), or leave it out of the hyperparameters "
+            f"(`save_hyperparameters(ignore=[{name!r}])`), or have it pickled (`save_hyperparameters(pickle=[{name!r}])`"
+            "; such a file loads with `weights_only=False` alone)."
+        )
+    for path, what in notes.strangers:
+        warn_once(
+            f"{spell(path)} is {what}, which is no plain data: the checkpoint will only load with "
+            "`weights_only=False`. Save what it is made of (numbers, strings, lists, dicts, tensors) instead."
+        )
+    for path, what in notes.lossy + dropped.lossy:
+        warn_once(f"{spell(path)} is {what}; the checkpoint keeps its plain value, not its class.")
+
+
+def _with_types(data: dict[str, Any]) -> dict[str, Any]:
+    notes = data[NOTES]
+    if isinstance(notes.get("format"), int) and notes["format"] > FORMAT:
+        warn_once(
+            f"The checkpoint is of format {notes['format']}, newer than the {FORMAT} known here: some values may come "
+            "as plain data. Update fulgurite to read it in full."
+        )
+    return restore(data, notes.pop("types", ()))
+
+
+# -- writing --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened_for_writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    if not _is_url(path):
+        with atomic_write(path) as file:
+            yield file
+        return
+    files, name = require("fsspec", "remote").core.url_to_fs(os.fspath(path))
+    try:
+        with files.open(f"{name}.tmp", "wb") as file:
+            yield file
+        files.mv(f"{name}.tmp", name)
+    finally:
+        if files.exists(f"{name}.tmp"):
+            files.rm(f"{name}.tmp")
+
+
+class _Nowhere:
+    """A file that forgets."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+    def flush(self) -> None: ...
+
+
+def _blame(data: Any, error: Exception) -> str:
+    """``error``, with the place of the value that cannot be pickled."""
+    path: tuple[Any, ...] = ()
+    while culprit := next(((key, item) for key, item in _entries(data) if not _picklable(item)), None):
+        path, data = (*path, culprit[0]), culprit[1]
+    return f"{spell(path)}, {describe(data)}, cannot be pickled: {error}" if path else str(error)
+
+
+def _entries(data: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(data, dict):
+        yield from data.items()
+    elif isinstance(data, list | tuple):
+        yield from enumerate(data)
+
+
+def _picklable(value: Any) -> bool:
+    try:
+        torch.save(value, _Nowhere())  # type: ignore[arg-type]
+    except Exception:
+        return False
+    return True
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened_for_reading(source: Source) -> Iterator[IO[bytes]]:
+    if not isinstance(source, str | os.PathLike):
+        yield source
+    elif _is_url(source):
+        with require("fsspec", "remote").open(os.fspath(source), "rb") as file:
+            yield file
+    else:
+        with _open_local(Path(source)) as file:
+            yield file
+
+
+def _open_local(path: Path) -> IO[bytes]:
+    if path.is_dir():
+        raise CheckpointError(f"The checkpoint {str(path)!r} is a folder, expected a file. Name one of the files in it.")
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no checkpoint {str(path)!r}. {_near(path)}") from error
+
+
+def _near(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"There is no folder {str(path.parent)!r} either."
+    names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    close = difflib.get_close_matches(path.name, names, cutoff=0.4) or [name for name in names if ".ckpt" in name][:5]
+    return f"In {str(path.parent)!r} there is: {', '.join(close) or 'no checkpoint'}."
+
+
+def _load(file: IO[bytes], name: str, location: Any, safe: bool) -> Any:
+    try:
+        if not safe:
+            return torch.load(file, map_location=location, weights_only=False)
+        with harmless() as finish:
+            return finish(torch.load(file, map_location=location, weights_only=True))
+    except (ImportError, AttributeError) as error:
+        if safe:
+            raise _damaged(name, error) from error
+        raise CheckpointError(f"The checkpoint {name!r} holds a class that is not there: {error}.") from error
+    except Exception as error:
+        strangers = _strangers(file, error) if safe else []
+        raise (_untrusted(name, strangers) if strangers else _damaged(name, error)) from error
+
+
+def _untrusted(name: str, strangers: list[str]) -> UntrustedCheckpoint:
+    classes = ", ".join(entry.rpartition(".")[2] for entry in strangers)
+    return UntrustedCheckpoint(
+        f"The checkpoint {name!r} holds {', '.join(strangers)}, and loading that can run any code. If you trust the "
+        f"file, pass `weights_only=False`; if you trust these classes alone, import them and call "
+        f"`torch.serialization.add_safe_globals([{classes}])` before loading."
+    )
+
+
+def _damaged(name: str, error: Exception) -> CheckpointError:
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return CheckpointError(f"The checkpoint {name!r} is cut short, damaged, or none at all: {reason}")
+
+
+def _strangers(file: IO[bytes], error: Exception) -> list[str]:
+    """The names in the file that a safe read refuses; nothing of the file is run to find them."""
+    if not isinstance(error, pickle.UnpicklingError):
+        return []
+    try:
+        file.seek(0)
+        with harmless():
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    except Exception:
+        # Files of the time before zip archives; the message names the first of them.
+        return re.findall(r"GLOBAL ([\w.]+) (?:was not|whose)", str(error))
+
+
+def _where_it_was(storage: Any, location: str) -> Any:
+    """Leave a storage to torch (None) where its device is here, else keep it on the CPU."""
+    kind, _, index = location.partition(":")
+    if kind in ("cpu", "meta"):
+        return None
+    backend = getattr(torch, kind, None)
+    count = backend.device_count() if backend is not None and backend.is_available() else 0
+    return None if int(index or 0) < count else storage
+
+
+def _is_url(path: Any) -> bool:
+    return re.match(r"\w[\w+.-]+://", os.fspath(path)) is not None
+
+
+def _name(source: Source) -> str:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", source))

@@ -1,0 +1,263 @@
+"""Single values of ordinary types as plain data: a path as a string, an enum member as its value, and back.
+
+Plain data is what ``torch.load(weights_only=True)`` takes without a question. A code, ``[name, *details]``, tells
+how the value comes back. Coming back runs no user code and imports nothing: a file may name a class, but only one
+that the program has imported already is ever used.
+"""
+
+import datetime
+import decimal
+import enum
+import fractions
+import os
+import pathlib
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+Code = list[Any]
+
+#: Types whose values go into the file as they are.
+NATIVE: frozenset[type] = frozenset(
+    {
+        *(type(None), bool, float, complex, str, bytes, bytearray),
+        *(torch.Tensor, torch.nn.Parameter, torch.Size),
+        *(torch.dtype, torch.device, torch.layout, torch.qscheme),
+    }
+)
+_LONGEST_RANGE = 1_000_000
+_LONGEST_INT = 2039  # bits; the safe unpickler knows no longer ones
+
+
+class Told(NamedTuple):
+    """A plain stand-in and the code that brings the value back; without a code the stand-in is all that comes back."""
+
+    plain: Any
+    code: Code | None
+
+
+class ClassIsAbsent(LookupError):
+    """No imported module holds the class."""
+
+
+def is_native(value: Any) -> bool:
+    """Whether a single value goes into the file as it is."""
+    return type(value) in NATIVE or (type(value) is int and value.bit_length() <= _LONGEST_INT)
+
+
+def tell(value: Any) -> Told | None:
+    """The plain stand-in of one value that holds no others; None for a stranger."""
+    known = _LEAVES.get(type(value))
+    if known is not None:
+        return known(value)
+    if isinstance(value, enum.Enum):
+        return _tell_enum(value)
+    if isinstance(value, pathlib.PurePath):
+        return Told(str(value), None)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic | numpy.dtype | numpy.ndarray):
+        return _tell_numpy(numpy, value)
+    return _tell_subclass(value)
+
+
+def bring_back(plain: Any, code: Code) -> Any:
+    """The value that ``code`` was written for. Raises ``ClassIsAbsent``, or any error where the code is damaged."""
+    return DECODERS[code[0]](plain, *code[1:])
+
+
+def class_name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def find_class(name: str) -> type:
+    """The class of that name in a module that is imported already. Nothing is imported and no code of it runs."""
+    module, _, path = name.partition(":")
+    scope: Any = vars(sys.modules[module]) if module in sys.modules else {}
+    for part in path.split("."):
+        found = scope.get(part)
+        if not isinstance(found, type):
+            raise ClassIsAbsent(name)
+        scope = vars(found)
+    return found
+
+
+def has_state(value: Any) -> bool:
+    """Whether an instance of a builtin's subclass carries more than the builtin does."""
+    return bool(getattr(value, "__dict__", None)) or any(vars(kind).get("__slots__") for kind in type(value).__mro__)
+
+
+# -- numbers, text, time --------------------------------------------------------------------------------------------
+
+
+def _tell_range(value: range) -> Told | None:
+    if len(value) > _LONGEST_RANGE:
+        return None
+    return Told(list(value), ["range", value.start, value.stop, value.step])
+
+
+def _tell_time(value: Any) -> Told:
+    # Named zones come from the system's database, which the next machine may not share: only offsets are exact.
+    exact = value.tzinfo is None or type(value.tzinfo) is datetime.timezone
+    return Told(value.isoformat(), [type(value).__name__, value.fold] if exact else None)
+
+
+def _tell_timedelta(value: datetime.timedelta) -> Told:
+    return Told(value.total_seconds(), ["timedelta", value.days, value.seconds, value.microseconds])
+
+
+def _text(name: str) -> Callable[[Any], Told]:
+    return lambda value: Told(str(value), [name])
+
+
+def _bring_path(plain: str, name: str) -> pathlib.PurePath:
+    native = "WindowsPath" if os.name == "nt" else "PosixPath"
+    if name in ("PosixPath", "WindowsPath") and name != native:
+        name = f"Pure{name}"
+    return getattr(pathlib, name)(plain) if name in _PATHS else pathlib.PurePath(plain)
+
+
+def _tell_path(value: pathlib.PurePath) -> Told:
+    return Told(str(value), ["path", type(value).__name__])
+
+
+# -- enums, and subclasses of the builtins --------------------------------------------------------------------------
+
+
+def _tell_enum(value: enum.Enum) -> Told | None:
+    plain = value.value if _all_native(value.value) else value.name
+    if type(value).__members__.get(value.name or "") is not value:
+        return Told(plain, None)  # a combination of flags, say
+    return Told(plain, ["enum", class_name(type(value)), value.name])
+
+
+def _all_native(value: Any) -> bool:
+    return all(map(_all_native, value)) if type(value) in (tuple, list) else is_native(value)
+
+
+def _bring_enum(plain: Any, name: str, member: str) -> enum.Enum:
+    kind = find_class(name)
+    members = kind.__members__ if issubclass(kind, enum.Enum) else {}
+    if member not in members:
+        raise ClassIsAbsent(f"{name}.{member}")
+    return members[member]
+
+
+_BUILTINS = (str, bytes, int, float, complex)
+_FILLED: dict[type, Callable[[Any, Any], Any]] = {dict: dict.update, list: list.extend, set: set.update}
+
+
+def _tell_subclass(value: Any) -> Told | None:
+    base = next((base for base in _BUILTINS if isinstance(value, base)), None)
+    if base is None:
+        return None
+    plain = str.__str__(value) if base is str else base.__new__(base, value)
+    return Told(plain, None if has_state(value) else ["subclass", class_name(type(value))])
+
+
+def _bring_subclass(plain: Any, name: str) -> Any:
+    """A subclass of a builtin, made and filled by the builtin's own methods."""
+    kind, base = find_class(name), type(plain)
+    if not issubclass(kind, base) or issubclass(kind, enum.Enum):
+        raise ClassIsAbsent(name)
+    if base in _FILLED:
+        made = base.__new__(kind)
+        _FILLED[base](made, plain)
+        return made
+    return base.__new__(kind, plain) if base in (*_BUILTINS, tuple, frozenset) else plain
+
+
+# -- numpy ----------------------------------------------------------------------------------------------------------
+
+
+def _tell_numpy(numpy: Any, value: Any) -> Told | None:
+    if isinstance(value, numpy.dtype):
+        return Told(value.str, ["numpy.dtype"]) if value.kind in "biufcSUmM" else None
+    if isinstance(value, numpy.ndarray):
+        return _tell_array(numpy, value) if type(value) is numpy.ndarray else None
+    if value.dtype.kind in "mM":
+        return Told(int(value.astype("int64")), ["numpy.scalar", value.dtype.str])
+    if value.dtype.kind not in "biufcSU" or not is_native(value.item()):
+        return None
+    return Told(value.item(), ["numpy.scalar", value.dtype.str])
+
+
+def _tell_array(numpy: Any, value: Any) -> Told | None:
+    kind, code = value.dtype.kind, ["numpy.array", value.dtype.str, list(value.shape)]
+    if kind in "SU":
+        return Told(value.reshape(-1).tolist(), code)
+    native = value.astype(value.dtype.newbyteorder("="), order="C")
+    if kind in "mM":
+        return Told(torch.from_numpy(native.view("int64")), code)
+    if kind not in "biufc" or value.dtype.itemsize > (16 if kind == "c" else 8):
+        return None
+    return Told(torch.from_numpy(native), code)
+
+
+def _bring_dtype(plain: str) -> Any:
+    import numpy
+
+    dtype = numpy.dtype(plain)
+    if dtype.kind not in "biufcSUmM":
+        raise ValueError(f"{plain!r} is no simple dtype")
+    return dtype
+
+
+def _bring_scalar(plain: Any, spec: str) -> Any:
+    import numpy
+
+    dtype = _bring_dtype(spec)
+    return numpy.array(plain, "int64").view(dtype)[()] if dtype.kind in "mM" else dtype.type(plain)
+
+
+def _bring_array(plain: Any, spec: str, shape: list[int]) -> Any:
+    import numpy
+
+    dtype = _bring_dtype(spec)
+    if dtype.kind in "SU":
+        return numpy.array(plain, dtype).reshape(shape)
+    array = plain.detach().cpu().numpy()
+    return (array.view(dtype.newbyteorder("=")) if dtype.kind in "mM" else array).astype(dtype, copy=False)
+
+
+# -- the tables -----------------------------------------------------------------------------------------------------
+
+_PATHS = {"PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"}
+_MEMORY_FORMATS = {
+    str(layout): layout
+    for layout in (torch.contiguous_format, torch.channels_last, torch.channels_last_3d, torch.preserve_format)
+}
+_LEAVES: dict[type, Callable[[Any], Told | None]] = {
+    int: lambda value: Told(hex(value), ["int"]),
+    range: _tell_range,
+    slice: lambda value: None,
+    **{getattr(pathlib, name): _tell_path for name in _PATHS},
+    datetime.datetime: _tell_time,
+    datetime.time: _tell_time,
+    datetime.date: lambda value: Told(value.isoformat(), ["date"]),
+    datetime.timedelta: _tell_timedelta,
+    decimal.Decimal: _text("decimal"),
+    fractions.Fraction: _text("fraction"),
+    uuid.UUID: _text("uuid"),
+    torch.memory_format: _text("memory_format"),
+}
+DECODERS: dict[str, Callable[..., Any]] = {
+    "int": lambda plain: int(plain, 16),
+    "range": lambda plain, *bounds: range(*bounds),
+    "path": _bring_path,
+    "datetime": lambda plain, fold: datetime.datetime.fromisoformat(plain).replace(fold=fold),
+    "time": lambda plain, fold: datetime.time.fromisoformat(plain).replace(fold=fold),
+    "date": datetime.date.fromisoformat,
+    "timedelta": lambda plain, *parts: datetime.timedelta(*parts),
+    "decimal": decimal.Decimal,
+    "fraction": fractions.Fraction,
+    "uuid": uuid.UUID,
+    "memory_format": _MEMORY_FORMATS.__getitem__,
+    "enum": _bring_enum,
+    "subclass": _bring_subclass,
+    "numpy.dtype": _bring_dtype,
+    "numpy.scalar": _bring_scalar,
+    "numpy.array": _bring_array,
+}
