@@ -11,7 +11,8 @@ class AttributeDict(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"Missing attribute {name!r}. There are: {', '.join(map(str, self)) or 'none'}.") from None
+            known = ", ".join(map(str, self)) or "none"
+            raise AttributeError(f"Missing attribute {name!r}. There are: {known}.") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value

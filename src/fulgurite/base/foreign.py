@@ -23,8 +23,12 @@ import torch
 from fulgurite.base.attributes import AttributeDict
 
 _SIMPLE = "biufcSU"
-_DOTTED = ("lightning.pytorch.utilities.parsing", "lightning.fabric.utilities.data")
-_DOTTED += tuple(name.replace("lightning.pytorch", "pytorch_lightning") for name in _DOTTED[:1])
+_DOTTED = (
+    "lightning.pytorch.utilities.parsing",
+    "pytorch_lightning.utilities.parsing",
+    "lightning.fabric.utilities.data",
+    "lightning_fabric.utilities.data",
+)
 
 
 @contextmanager
@@ -90,15 +94,15 @@ class _Dtype:
     """A simple dtype as its letters; ``__setstate__`` takes the byte order and nothing else."""
 
     def __init__(self, letters: str, *_: Any) -> None:
-        self.letters, self.order, self.size = letters, "|", None
+        self.letters, self.order = letters, "|"
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order, self.size = state[1], state[5]
+        self.order = state[1]
 
     def real(self) -> Any:
         import numpy
 
-        dtype = numpy.dtype(self.letters)
+        dtype: Any = numpy.dtype(self.letters)
         if dtype.kind not in _SIMPLE:
             raise ValueError(f"a numpy dtype {self.letters!r}")
         return dtype.newbyteorder(self.order) if self.order in "<>" else dtype

@@ -91,8 +91,8 @@ def _warn_of(notes: Notes, dropped: Notes) -> None:
         warn_once(
             f"{spell(path)} is {what}, which is no plain data: it is left out of the checkpoint. Give it "
             f"again when you load (`load_from_checkpoint(path, {name}=...)`), or leave it out of the hyperparameters "
-            f"(`save_hyperparameters(ignore=[{name!r}])`), or have it pickled (`save_hyperparameters(pickle=[{name!r}])`"
-            "; such a file loads with `weights_only=False` alone)."
+            f"(`save_hyperparameters(ignore=[{name!r}])`), or have it pickled "
+            f"(`save_hyperparameters(pickle=[{name!r}])`; such a file loads with `weights_only=False` alone)."
         )
     for path, what in notes.strangers:
         warn_once(
@@ -181,7 +181,7 @@ def _opened_for_reading(source: Source) -> Iterator[IO[bytes]]:
 
 def _open_local(path: Path) -> IO[bytes]:
     if path.is_dir():
-        raise CheckpointError(f"The checkpoint {str(path)!r} is a folder, expected a file. Name one of the files in it.")
+        raise CheckpointError(f"The checkpoint {str(path)!r} is a folder, expected a file. Name a file in it.")
     try:
         return path.open("rb")
     except FileNotFoundError as error:

@@ -145,7 +145,7 @@ def _bring_enum(plain: Any, name: str, member: str) -> enum.Enum:
     return members[member]
 
 
-_BUILTINS = (str, bytes, int, float, complex)
+_BUILTINS: tuple[Any, ...] = (str, bytes, int, float, complex)
 _FILLED: dict[type, Callable[[Any, Any], Any]] = {dict: dict.update, list: list.extend, set: set.update}
 
 
@@ -159,7 +159,8 @@ def _tell_subclass(value: Any) -> Told | None:
 
 def _bring_subclass(plain: Any, name: str) -> Any:
     """A subclass of a builtin, made and filled by the builtin's own methods."""
-    kind, base = find_class(name), type(plain)
+    kind: Any = find_class(name)
+    base: Any = type(plain)
     if not issubclass(kind, base) or issubclass(kind, enum.Enum):
         raise ClassIsAbsent(name)
     if base in _FILLED:

@@ -12,7 +12,7 @@ import functools
 import sys
 import types
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -147,12 +147,12 @@ class _Telling:
         keys, key_codes = _told_keys(value)
         if keys is None:
             return self._pairs(value, path)
-        told = {}
+        told: dict[Any, Any] = {}
         for key, item in zip(keys, value.values(), strict=True):
             self._entry(item, (*path, key), functools.partial(told.__setitem__, key))
         if key_codes:
             self.note(path, "keys", key_codes)
-        elif len(told) == len(value) and all(new is old for new, old in zip(told.values(), value.values(), strict=True)):
+        elif len(told) == len(value) and all(told[key] is value[key] for key in told):
             return value
         return told if kind is dict else kind(told)
 
@@ -162,7 +162,7 @@ class _Telling:
         for key, item in value.items():
             here = (*path, len(told))
             new_key = self.visit(key, (*here, 0))
-            self._entry(item, (*here, 1), lambda new, key=new_key: told.append([key, new]))
+            self._entry(item, (*here, 1), functools.partial(_append_pair, told, new_key))
         self.note(path, "pairs", type(value).__name__)
         return told
 
@@ -187,7 +187,7 @@ class _Telling:
 
     def default_dict(self, value: collections.defaultdict[Any, Any], path: Path) -> Any:
         told = self.mapping(dict(value), path)
-        name = getattr(value.default_factory, "__name__", None)
+        name = getattr(value.default_factory, "__name__", "")
         exact = value.default_factory is None or FACTORIES.get(name) is value.default_factory
         self._note_or_lose(value, path, ["defaultdict", name] if exact else None)
         return told
@@ -235,6 +235,10 @@ def _told_keys(value: dict[Any, Any]) -> tuple[list[Any] | None, list[Any]]:
     return (keys if distinct and not notes.strangers else None), codes
 
 
+def _append_pair(pairs: list[list[Any]], key: Any, item: Any) -> None:
+    pairs.append([key, item])
+
+
 def _collection_of(value: Any) -> Callable[[_Telling, Any, Path], Any] | None:
     """How to tell a collection of a less common class; None for what is no collection."""
     if isinstance(value, type | torch.nn.Module | torch.Tensor):
@@ -261,9 +265,8 @@ def _is_plain_object(kind: type) -> bool:
 
 
 def _cached(kind: type) -> set[str]:
-    return {
-        name for base in kind.__mro__ for name, item in vars(base).items() if isinstance(item, functools.cached_property)
-    }
+    members = (member for base in kind.__mro__ for member in vars(base).items())
+    return {name for name, member in members if isinstance(member, functools.cached_property)}
 
 
 _COLLECTIONS: dict[type, Callable[[_Telling, Any, Path], Any]] = {

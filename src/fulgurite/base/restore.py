@@ -70,8 +70,8 @@ def _bring_back(value: Any, code: Code, path: Path) -> Any:
         return (_COLLECTIONS.get(code[0]) or DECODERS[code[0]])(value, *code[1:])
     except ClassIsAbsent as absent:
         warn_once(
-            f"{spell(path)} was saved as a {str(absent.args[0]).replace(':', '.')}, which is not there, or no longer the "
-            "same, among the modules imported here; its plain value stays. Import its module before you load."
+            f"{spell(path)} was saved as a {str(absent.args[0]).replace(':', '.')}, which is not there, or no longer "
+            "the same, among the modules imported here; its plain value stays. Import its module before you load."
         )
     except Exception as error:
         # The file is not to be trusted: whatever it says must not do more than fail here.
@@ -119,7 +119,7 @@ _COLLECTIONS: dict[str, Callable[..., Any]] = {
     "set": set,
     "frozenset": frozenset,
     "deque": collections.deque,
-    "defaultdict": lambda value, name: collections.defaultdict(name and FACTORIES[name], value),
+    "defaultdict": lambda value, name: collections.defaultdict(FACTORIES[name] if name else None, value),
     "mappingproxy": types.MappingProxyType,
     "Namespace": lambda value: argparse.Namespace(**value),
     "SimpleNamespace": lambda value: types.SimpleNamespace(**value),
