@@ -9,7 +9,7 @@ from fulgurite.base.errors import MisconfigurationException
 UNITS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
 
 
-def duration(given: Any, asked_by: str) -> timedelta:
+def parse_duration(given: Any, asked_by: str = "duration") -> timedelta:
     """Read "DD:HH:MM:SS", a dict of ``timedelta`` arguments or a ``timedelta``.
 
     ``asked_by`` is the setting's name, as in ``Trainer(max_time=...)``, for the error: `MisconfigurationException`

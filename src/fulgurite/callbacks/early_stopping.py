@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import log, rank_zero_info, rank_zero_warn
+from fulgurite.callbacks.moments import epochs_end_validated, is_training
 from fulgurite.core.callback import Callback
 
 if TYPE_CHECKING:
@@ -110,19 +111,15 @@ class EarlyStopping(Callback):
             self._check(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        in_training = trainer.state.fn == "fit" and not trainer.sanity_checking
-        if in_training and not self._checks_at_epoch_end(trainer):
+        if not self._checks_at_epoch_end(trainer):
             self._check(trainer)
 
     def _checks_at_epoch_end(self, trainer: Trainer) -> bool:
-        if self._check_on_train_epoch_end is not None:
-            return self._check_on_train_epoch_end
-        if sum(trainer.num_val_batches) == 0:
-            return True
-        return trainer.check_val_every_n_epoch == 1 and trainer.val_check_interval == 1.0
+        asked = self._check_on_train_epoch_end
+        return epochs_end_validated(trainer) if asked is None else asked
 
     def _check(self, trainer: Trainer) -> None:
-        if trainer.fast_dev_run or not self._is_there(trainer):
+        if not is_training(trainer) or not self._is_there(trainer):
             return
         current = torch.as_tensor(trainer.callback_metrics[self.monitor]).detach().squeeze().cpu()
         reason, message = self._judge(current)

@@ -32,8 +32,9 @@ class Source:
 class LearningRateMonitor(Callback):
     """Log every optimizer's learning rate.
 
-    Keys are ``lr-Adam``, ``lr-Adam/pg1`` with several parameter groups, ``lr-Adam-1`` for a second one. A scheduler's ``name`` and a parameter group's ``name`` win over these. ``logging_interval`` "step" logs with the
-    rows of ``log_every_n_steps``, "epoch" at each epoch's start, None as each scheduler's own interval says. With
+    Keys are ``lr-Adam``, ``lr-Adam/pg1`` with several parameter groups, ``lr-Adam-1`` for a second one. A scheduler's
+    ``name`` and a parameter group's ``name`` win over these. ``logging_interval`` "step" logs with the rows of
+    ``log_every_n_steps``, "epoch" at each epoch's start, None as each scheduler's own interval says. With
     ``log_momentum`` and ``log_weight_decay`` rows hold ``<key>-momentum`` and ``<key>-weight_decay`` too. All values
     can be monitored: they stand in ``trainer.callback_metrics``. ``lrs`` keeps what was logged, by key.
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from fulgurite.base.cadence import duration
+from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks import naming, places, top_k
 from fulgurite.callbacks.checkpoint import Checkpoint
+from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -122,7 +123,7 @@ class ModelCheckpoint(Checkpoint):
 
     def _set_triggers(self, steps: int | None, interval: Any, epochs: int | None) -> None:
         if interval is not None:
-            interval = duration(interval, "ModelCheckpoint(train_time_interval=...)")
+            interval = parse_duration(interval, "ModelCheckpoint(train_time_interval=...)")
         nothing_asked = steps is None and interval is None and epochs is None
         self._every_n_train_steps = steps or 0
         self._train_time_interval: timedelta | None = interval
@@ -217,8 +218,9 @@ class ModelCheckpoint(Checkpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.dirpath = trainer.strategy.broadcast(self.dirpath or places.default_folder(trainer))
-        if stage == "fit" and self.save_top_k != 0 and not trainer.fast_dev_run and trainer.is_global_zero:
-            self._tell_names(resumes=bool(trainer.ckpt_path))
+        fresh = stage == "fit" and not trainer.ckpt_path and not trainer.fast_dev_run
+        if fresh and self.save_top_k != 0 and trainer.is_global_zero:
+            self._tell_names()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._run = Run(started_at=trainer.global_step)
@@ -231,7 +233,7 @@ class ModelCheckpoint(Checkpoint):
     ) -> None:
         if not self._every_n_train_steps and self._train_time_interval is None:
             return
-        if not self._is_due(trainer) or self._rests(trainer):
+        if not self._is_due(trainer) or not is_training(trainer):
             return
         if trainer.validation_follows:
             self._run.due_at = trainer.global_step
@@ -240,14 +242,14 @@ class ModelCheckpoint(Checkpoint):
         self._run.incomplete = self._run.unscored_at == trainer.global_step
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._rests(trainer):
+        if not is_training(trainer):
             return
         self._run.validated = True
         if self._is_waiting(trainer) or (not self._saves_at_epoch_end(trainer) and self._epoch_is_due(trainer)):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._rests(trainer):
+        if not is_training(trainer):
             return
         if self._is_waiting(trainer) or (self._saves_at_epoch_end(trainer) and self._epoch_is_due(trainer)):
             self._save(trainer)
@@ -257,13 +259,17 @@ class ModelCheckpoint(Checkpoint):
             self._warn_missing(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._rests(trainer) or trainer.global_step == self._run.started_at:
+        step = trainer.global_step
+        if not is_training(trainer) or step == self._run.started_at:
             return
         if not self._run.decided and self.save_top_k != 0 and self._has_trigger():
             self._save(trainer)
-            rank_zero_info(f"fit ended before a checkpoint was due; its last weights are in {self.best_model_path!r}")
+            if step in (self._last_global_step_saved, self._run.unscored_at):
+                rank_zero_info(
+                    f"No checkpoint was due during fit; the last weights are in {self._last_checkpoint_saved!r}"
+                )
         if self.save_last and not self._run.last_written:
-            self._save_last(trainer, self._candidates(trainer), link_to="")
+            self._save_last(trainer, candidates(trainer), link_to="")
         if self._lacks_score():
             self._warn_missing(trainer)
 
@@ -271,11 +277,11 @@ class ModelCheckpoint(Checkpoint):
         """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation."""
         step = trainer.global_step
         asked = self.save_on_exception or self._run.due_at == step
-        if not asked or self._rests(trainer) or step == self._last_global_step_saved:
+        if not asked or not is_training(trainer) or step == self._last_global_step_saved:
             return
-        metrics = self._candidates(trainer)
+        metrics = candidates(trainer)
         path = self._path_for(trainer, self._named(metrics), own=(self._unscored_path,))
-        self._write(trainer, path)
+        trainer.save_checkpoint(path, self.save_weights_only)
         self._finish(trainer, metrics, path, outdated=())
         rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {path!r}")
 
@@ -284,9 +290,6 @@ class ModelCheckpoint(Checkpoint):
 
     def _lacks_score(self) -> bool:
         return self._run.unscored_at >= 0 and bool(self._unscored_path)
-
-    def _rests(self, trainer: Trainer) -> bool:
-        return bool(trainer.fast_dev_run) or trainer.state.fn != "fit" or trainer.sanity_checking
 
     def _has_trigger(self) -> bool:
         return bool(self._every_n_train_steps or self._every_n_epochs or self._train_time_interval is not None)
@@ -314,17 +317,14 @@ class ModelCheckpoint(Checkpoint):
         return new and every >= 1 and (trainer.current_epoch + 1) % every == 0
 
     def _saves_at_epoch_end(self, trainer: Trainer) -> bool:
-        if self._save_on_train_epoch_end is not None:
-            return self._save_on_train_epoch_end
-        if not has_validation(trainer):
-            return True
-        return trainer.check_val_every_n_epoch == 1 and trainer.val_check_interval == 1.0
+        asked = self._save_on_train_epoch_end
+        return epochs_end_validated(trainer) if asked is None else asked
 
     # What
 
     def _save(self, trainer: Trainer) -> None:
         self._run.decided, self._run.incomplete, self._run.due_at = True, False, -1
-        metrics = self._candidates(trainer)
+        metrics = candidates(trainer)
         if self.save_top_k == 0:
             self._save_last(trainer, metrics, link_to="")
             self._last_global_step_saved = trainer.global_step
@@ -340,7 +340,7 @@ class ModelCheckpoint(Checkpoint):
         path = self._path_for(trainer, metrics, own=(previous,))
         with self._undone_on_error():
             self.best_model_path = path
-            self._write(trainer, path)
+            trainer.save_checkpoint(path, self.save_weights_only)
         self._finish(trainer, metrics, path, outdated=(previous,) if self.save_top_k == 1 else ())
 
     def _save_if_among_best(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
@@ -349,11 +349,11 @@ class ModelCheckpoint(Checkpoint):
             self._say(trainer, f"{float(score):.5f} is not among the best {self.save_top_k}")
             return
         full = self.save_top_k != -1 and len(self.best_k_models) >= self.save_top_k
-        outdated = (self.kth_best_model_path if full else "", self._unscored_path)
+        outdated = (top_k.worst_of(self.best_k_models, self.mode) if full else "", self._unscored_path)
         path = self._path_for(trainer, metrics, own=outdated)
         with self._undone_on_error():
             self._rank(path, top_k.comparable(score, self.mode), outdated[0])
-            self._write(trainer, path)
+            trainer.save_checkpoint(path, self.save_weights_only)
         self._say(trainer, f"reached {float(score):.5f} (best {float(self.best_model_score):.5f}), saved to {path!r}")
         self._finish(trainer, metrics, path, outdated)
 
@@ -361,7 +361,7 @@ class ModelCheckpoint(Checkpoint):
         self.best_k_models.pop(evicted, None)
         self.best_k_models[path] = self.current_score = score
         self._unscored_path = ""
-        if len(self.best_k_models) == self.save_top_k:
+        if len(self.best_k_models) >= self.save_top_k > 0:
             self.kth_best_model_path = top_k.worst_of(self.best_k_models, self.mode)
             self.kth_value = self.best_k_models[self.kth_best_model_path]
         self.best_model_path = top_k.best_of(self.best_k_models, self.mode)
@@ -377,7 +377,7 @@ class ModelCheckpoint(Checkpoint):
             self._unscored_path = path
             if not self.best_k_models:
                 self.best_model_path = path
-            self._write(trainer, path)
+            trainer.save_checkpoint(path, self.save_weights_only)
         self._run.unscored_at = trainer.global_step
         self._finish(trainer, metrics, path, outdated=(previous,), scored=False)
 
@@ -388,6 +388,7 @@ class ModelCheckpoint(Checkpoint):
         self._last_checkpoint_saved = path
         if scored:
             self._last_global_step_saved = trainer.global_step
+        self._tell_loggers(trainer)
         self._save_last(trainer, metrics, link_to=path)
         for old in outdated:
             if self._may_remove(trainer, old, path):
@@ -405,16 +406,11 @@ class ModelCheckpoint(Checkpoint):
                     places.link(link_to, path)
                 trainer.strategy.barrier()
             else:
-                self._write(trainer, path)
+                trainer.save_checkpoint(path, self.save_weights_only)
         self._run.last_written = True
+        self._tell_loggers(trainer)
         if self._may_remove(trainer, previous, path):
             trainer.strategy.remove_checkpoint(previous)
-
-    def _write(self, trainer: Trainer, path: str) -> None:
-        trainer.save_checkpoint(path, self.save_weights_only)
-        if trainer.is_global_zero:
-            for logger in trainer.loggers:
-                logger.after_save_checkpoint(self)
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
@@ -426,19 +422,16 @@ class ModelCheckpoint(Checkpoint):
             self._recall(before)
             raise
 
+    def _tell_loggers(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(self)
+
     def _may_remove(self, trainer: Trainer, old: str, new: str) -> bool:
         if not old or old == new or old in self.best_k_models:
             return False
         resumed_from = trainer.ckpt_path and os.path.realpath(trainer.ckpt_path)
         return os.path.realpath(old) != resumed_from and places.is_inside(old, self.dirpath)
-
-    def _candidates(self, trainer: Trainer) -> dict[str, Any]:
-        """What can be monitored and named now; ``epoch`` and ``step`` that the user logged win over the counters."""
-        metrics = dict(trainer.callback_metrics)
-        for name, count in (("epoch", trainer.current_epoch), ("step", trainer.global_step)):
-            logged = metrics.get(name)
-            metrics[name] = logged.int() if isinstance(logged, Tensor) else torch.tensor(count)
-        return metrics
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Whether ``current`` would be kept, as all ranks agree."""
@@ -446,7 +439,7 @@ class ModelCheckpoint(Checkpoint):
             return False
         if self.save_top_k == -1 or len(self.best_k_models) < self.save_top_k:
             return True
-        worst = self.best_k_models[self.kth_best_model_path]
+        worst = self.best_k_models[top_k.worst_of(self.best_k_models, self.mode)]
         return trainer.strategy.reduce_boolean_decision(top_k.is_better(current, worst, self.mode))
 
     # Names
@@ -472,11 +465,15 @@ class ModelCheckpoint(Checkpoint):
         target.write_text("".join(f"{_quoted(path)}: {float(score)}\n" for path, score in self.best_k_models.items()))
 
     def _path_for(
-        self, trainer: Trainer, metrics: Mapping[str, Any], own: Iterable[str], template: str | None = None
+        self, trainer: Trainer | None, metrics: Mapping[str, Any], own: Iterable[str], template: str | None = None
     ) -> str:
-        """A path that is free or, being in ``own``, may be overwritten."""
+        """A path that is free or, being in ``own``, may be overwritten. Without a trainer no other rank is asked."""
+
+        def is_taken(path: str) -> bool:
+            return self.file_exists(path, trainer) if trainer is not None else os.path.exists(path)
+
         path, version = self.format_checkpoint_name(metrics, template), self.STARTING_VERSION
-        while self._enable_version_counter and path not in own and self.file_exists(path, trainer):
+        while self._enable_version_counter and path not in own and is_taken(path):
             path = self.format_checkpoint_name(metrics, template, ver=version)
             version += 1
         return path
@@ -499,25 +496,22 @@ class ModelCheckpoint(Checkpoint):
             where = f"Epoch {trainer.current_epoch}, global step {trainer.global_step}"
             rank_zero_info(f"{where}: {self.monitor!r} {outcome}")
 
-    def _tell_names(self, resumes: bool) -> None:
-        if resumes or self.best_model_path or not os.path.isdir(str(self.dirpath)) or not os.listdir(str(self.dirpath)):
+    def _tell_names(self) -> None:
+        if self.best_model_path or not os.path.isdir(str(self.dirpath)) or not os.listdir(str(self.dirpath)):
             return
         rank_zero_warn(
             f"Checkpoint directory {self.dirpath} exists and is not empty. This run's files: {self._names_to_come()}."
         )
 
     def _names_to_come(self) -> str:
-        template = self.filename or self.CHECKPOINT_JOIN_CHAR.join(("{epoch}", "{step}"))
-        plain, join = template + self.FILE_EXTENSION, self.CHECKPOINT_JOIN_CHAR
+        join, end = self.CHECKPOINT_JOIN_CHAR, self.FILE_EXTENSION
+        template = self.filename or join.join(("{epoch}", "{step}"))
         if not self._enable_version_counter:
-            return f"{plain!r}; one of the same name is overwritten (enable_version_counter=False)"
-        version = self.STARTING_VERSION
-        versioned = f"{template}{join}v{version}{self.FILE_EXTENSION}"
+            return f"{template + end!r}; one of the same name is overwritten (enable_version_counter=False)"
         if naming.has_placeholders(template):
-            return f"{plain!r}, or {versioned!r} where that name is taken; nothing is overwritten"
-        path = self.format_checkpoint_name({})
-        while os.path.exists(path):
-            path, version = self.format_checkpoint_name({}, ver=version), version + 1
+            versioned = f"{template}{join}v{self.STARTING_VERSION}{end}"
+            return f"{template + end!r}, or {versioned!r} where that name is taken; nothing is overwritten"
+        path = self._path_for(None, {}, own=())
         return f"{os.path.basename(path)!r}; nothing is overwritten"
 
     def _warn_missing(self, trainer: Trainer) -> None:
@@ -538,9 +532,13 @@ class ModelCheckpoint(Checkpoint):
         )
 
 
-def has_validation(trainer: Trainer) -> bool:
-    """Whether there are validation batches in this fit."""
-    return sum(trainer.num_val_batches) > 0
+def candidates(trainer: Trainer) -> dict[str, Any]:
+    """What can be monitored and named now; ``epoch`` and ``step`` that the user logged win over the counters."""
+    metrics = dict(trainer.callback_metrics)
+    for name, count in (("epoch", trainer.current_epoch), ("step", trainer.global_step)):
+        logged = metrics.get(name)
+        metrics[name] = logged.int() if isinstance(logged, Tensor) else torch.tensor(count)
+    return metrics
 
 
 def _quoted(path: str) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from fulgurite.base.cadence import duration as read_duration
+from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info
 from fulgurite.base.state import RunningStage
@@ -41,7 +41,7 @@ class Timer(Callback):
     ) -> None:
         if interval not in set(Interval):
             raise MisconfigurationException(f"Timer(interval={interval!r}): expected 'step' or 'epoch'.")
-        span = None if duration is None else read_duration(duration, "Timer(duration=...)")
+        span = None if duration is None else parse_duration(duration, "Timer(duration=...)")
         self._duration = None if span is None else span.total_seconds()
         self._interval = Interval(interval)
         self._verbose = verbose
@@ -96,31 +96,28 @@ class Timer(Callback):
         self._stop_if_over(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end("train")
+        self._end_time["train"] = time.monotonic()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._begin("sanity_check" if trainer.sanity_checking else "validate")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end("sanity_check" if trainer.sanity_checking else "validate")
+        self._end_time["sanity_check" if trainer.sanity_checking else "validate"] = time.monotonic()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._begin("test")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end("test")
+        self._end_time["test"] = time.monotonic()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._begin("predict")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end("predict")
+        self._end_time["predict"] = time.monotonic()
 
     def _begin(self, stage: str) -> None:
         self._start_time[stage], self._end_time[stage] = time.monotonic(), None
-
-    def _end(self, stage: str) -> None:
-        self._end_time[stage] = time.monotonic()
 
     def _stop_if_over(self, trainer: Trainer) -> None:
         if self._duration is None:
