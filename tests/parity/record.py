@@ -27,14 +27,14 @@ GOLDEN = HERE / "golden"
 
 def main(pattern: str = "*") -> int:
     """Record the scenarios whose names match ``pattern``; return how many of them broke."""
-    sys.path.insert(0, str(HERE))
-    scenarios = importlib.import_module("scenarios").SCENARIOS
+    sys.path.insert(0, str(HERE.parent))
+    scenarios = importlib.import_module("parity.scenarios").SCENARIOS
     pl = importlib.import_module("lightning.pytorch")
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     (GOLDEN / "files").mkdir(parents=True, exist_ok=True)
     if pattern == "*":
-        importlib.import_module("scenarios.samples").write_samples(pl, GOLDEN / "files")
+        importlib.import_module("parity.scenarios.samples").write_samples(pl, GOLDEN / "files")
     return sum(not _record(pl, name, scenarios[name]) for name in fnmatch.filter(scenarios, pattern))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from scenarios import callbacks, checkpoints, errors, hooks, logs
+from parity.scenarios import callbacks, checkpoints, errors, hooks, logs
 
 Scenario = Callable[[ModuleType, Path], dict[str, Any]]
 

@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from scenarios.kit import Bench, all_metrics, batches
+
+from parity.scenarios.kit import Bench, all_metrics, batches
 
 SCENARIOS: dict[str, Callable] = {}
 
@@ -109,7 +110,10 @@ def _halving(optimizer):
 def _each(interval: str, **more: Any) -> Callable:
     def configure(module):
         optimizer = _sgd(module, momentum=0.9, weight_decay=0.01)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": _halving(optimizer), "interval": interval, **more}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": _halving(optimizer), "interval": interval, **more},
+        }
 
     return configure
 

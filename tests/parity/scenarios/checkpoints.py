@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scenarios.kit import Bench, batches, plain
-from scenarios.samples import sample_module
+
+from parity.scenarios.kit import Bench, batches, plain
+from parity.scenarios.samples import sample_module
 
 SCENARIOS: dict[str, Callable] = {}
 SAMPLES = Path(__file__).parents[1] / "golden/files"
@@ -66,13 +67,19 @@ def contents(path: Path, folder: Path) -> dict[str, Any]:
             for state in checkpoint.get("optimizer_states", [])
             for group in state["param_groups"]
         ],
-        "lr_schedulers": [plain({k: v for k, v in s.items() if k != "_is_initial"}) for s in checkpoint.get("lr_schedulers", [])],
+        "lr_schedulers": [
+            plain({k: v for k, v in s.items() if k != "_is_initial"}) for s in checkpoint.get("lr_schedulers", [])
+        ],
         "hyper_parameters": relative(checkpoint.get("hyper_parameters"), folder),
         "hparams_name": checkpoint.get("hparams_name"),
     }
 
 
-def saved(pl, folder, *, train=partial(batches, 4), val=partial(batches, 1, seed=1), module=learning, **options):
+four_batches = partial(batches, 4)
+one_val_batch = partial(batches, 1, seed=1)
+
+
+def saved(pl, folder, *, train=four_batches, val=one_val_batch, module=learning, **options):
     """Fit with one ModelCheckpoint that keeps everything; return the contents of each file."""
     bench = Bench(pl, folder)
     trainer_options = options.pop("trainer", {})
@@ -149,7 +156,7 @@ def saved_by_hand(pl, folder):
 
 @scenario
 def state_of_others(pl, folder):
-    """Callbacks' and the DataModule's own state, and what ``on_save_checkpoint`` adds, are in the file and come back."""
+    """State of callbacks and DataModule, and what ``on_save_checkpoint`` adds, are in the file and come back."""
     events: list = []
 
     class Keeper(pl.Callback):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from scenarios.kit import Bench, batches, several_loaders, stream
+
+from parity.scenarios.kit import Bench, batches, several_loaders, stream
 
 SCENARIOS: dict[str, Callable] = {}
 
@@ -36,7 +37,9 @@ def trainer(**options: Any) -> Callable:
     return lambda pl, bench: bench.trainer(**options)
 
 
-def fit(cls: Callable | None = None, *, train: Callable = lambda: batches(2), val: Any = None, **options: Any) -> Callable:
+def fit(
+    cls: Callable | None = None, *, train: Callable = lambda: batches(2), val: Any = None, **options: Any
+) -> Callable:
     """Return a case that fits ``cls(pl, bench)`` (else Tiny)."""
 
     def case(pl, bench):
@@ -121,7 +124,9 @@ group(
             "progress bar",
         ),
         "stateful twice": (
-            lambda pl, bench: bench.trainer(callbacks=[pl.callbacks.EarlyStopping("v"), pl.callbacks.EarlyStopping("v")]),
+            lambda pl, bench: bench.trainer(
+                callbacks=[pl.callbacks.EarlyStopping("v"), pl.callbacks.EarlyStopping("v")]
+            ),
             "state_key",
         ),
         "positional": (lambda pl, bench: pl.Trainer("cpu"), "positional"),
@@ -277,6 +282,14 @@ def _hook(name: str, function: Callable, **options: Any) -> Callable:
     return fit(overriding(**{name: function}), **options)
 
 
+def _clipping_otherwise(pl, bench):
+    class Clipping(bench.Tiny):
+        def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
+            self.clip_gradients(optimizer, gradient_clip_val=0.5)
+
+    return Clipping
+
+
 group(
     "steps",
     {
@@ -284,19 +297,12 @@ group(
         "step returns str": (_hook("training_step", lambda self, batch, batch_idx: "loss"), "training_step"),
         "loss without graph": (_hook("training_step", lambda self, batch, batch_idx: torch.tensor(1.0)), "grad"),
         "two loaders without dataloader_idx": (_val(lambda self, batch, batch_idx: None, 2), "dataloader_idx"),
-        "one loader with dataloader_idx": (_val(lambda self, batch, batch_idx, dataloader_idx: None, 1), "dataloader_idx"),
-        "manual_backward": (in_step(lambda module, loss: module.manual_backward(loss)), "manual"),
-        "clip conflict": (
-            fit(
-                overriding(
-                    configure_gradient_clipping=lambda self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None: (
-                        self.clip_gradients(optimizer, gradient_clip_val=0.5)
-                    )
-                ),
-                gradient_clip_val=1.0,
-            ),
-            "gradient_clip_val",
+        "one loader with dataloader_idx": (
+            _val(lambda self, batch, batch_idx, dataloader_idx: None, 1),
+            "dataloader_idx",
         ),
+        "manual_backward": (in_step(lambda module, loss: module.manual_backward(loss)), "manual"),
+        "clip conflict": (fit(_clipping_otherwise, gradient_clip_val=1.0), "gradient_clip_val"),
         "trainer of a free module": (lambda pl, bench: bench.Tiny().trainer, "attached"),
         "optimizer_step without closure": (
             _hook("optimizer_step", lambda self, epoch, batch_idx, optimizer, optimizer_closure=None: optimizer.step()),
@@ -483,7 +489,9 @@ def _callback(name: str, *args: Any, **options: Any) -> Callable:
 
 def _missing_monitor(when: str) -> Callable:
     def case(pl, bench):
-        save = pl.callbacks.ModelCheckpoint(dirpath=bench.folder, monitor="nowhere", save_on_train_epoch_end=when == "train")
+        save = pl.callbacks.ModelCheckpoint(
+            dirpath=bench.folder, monitor="nowhere", save_on_train_epoch_end=when == "train"
+        )
         trainer = bench.trainer(callbacks=[save], enable_checkpointing=True)
         trainer.fit(bench.Tiny(), batches(1), batches(1))
 

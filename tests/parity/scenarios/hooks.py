@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from scenarios.kit import SHAPING_HOOKS, Bench, batches, several_loaders, stream
+
+from parity.scenarios.kit import SHAPING_HOOKS, Bench, batches, several_loaders, stream
 
 SCENARIOS: dict[str, Callable] = {}
 

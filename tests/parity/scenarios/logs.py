@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from scenarios.kit import Bench, all_metrics, batches, plain, several_loaders, stream
+
+from parity.scenarios.kit import Bench, all_metrics, batches, plain, several_loaders, stream
 
 SCENARIOS: dict[str, Callable] = {}
 
@@ -57,6 +58,10 @@ def logging_module(bench: Bench, train: Callable | None, val: Callable | None, h
     return Logging
 
 
+uneven_batches = partial(batches, 3, short=1)
+uneven_val_batches = partial(batches, 2, short=1, seed=1)
+
+
 def run(
     pl,
     folder,
@@ -65,8 +70,8 @@ def run(
     val=None,
     hooks=None,
     module=None,
-    data=partial(batches, 3, short=1),
-    val_data=partial(batches, 2, short=1, seed=1),
+    data=uneven_batches,
+    val_data=uneven_val_batches,
     callbacks=None,
     peek=True,
     **options,
@@ -280,7 +285,9 @@ def types_of_stored(pl, folder):
             for kind in ("callback_metrics", "logged_metrics", "progress_bar_metrics"):
                 for name, value in getattr(trainer, kind).items():
                     tensor = isinstance(value, torch.Tensor)
-                    what = f"{value.dtype} {tuple(value.shape)} {value.requires_grad}" if tensor else type(value).__name__
+                    what = (
+                        f"{value.dtype} {tuple(value.shape)} {value.requires_grad}" if tensor else type(value).__name__
+                    )
                     seen.append([kind, name, what])
 
     trainer = bench.trainer(callbacks=[Look()])
@@ -372,7 +379,12 @@ def validate_after_fit(pl, folder):
     after_fit = all_metrics(trainer)
     validated = trainer.validate(module, batches(2, seed=1), verbose=False)
     tested = trainer.test(module, batches(2, seed=1), verbose=False)
-    return {"rows": bench.logger.rows, "fit": after_fit, "results": [validated, tested], "metrics": all_metrics(trainer)}
+    return {
+        "rows": bench.logger.rows,
+        "fit": after_fit,
+        "results": [validated, tested],
+        "metrics": all_metrics(trainer),
+    }
 
 
 @scenario

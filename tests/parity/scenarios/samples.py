@@ -5,7 +5,8 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from scenarios.kit import Bench, batches
+
+from parity.scenarios.kit import Bench, batches
 
 
 def sample_module(pl: ModuleType) -> type:

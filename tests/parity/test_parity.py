@@ -1,0 +1,68 @@
+"""Fulgurite does what Lightning does: hooks, clocks, rows, metrics, files, weights and errors, scenario by scenario."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fulgurite
+from parity.compare import first_difference
+from parity.deviations import DEVIATIONS, Deviation
+from parity.scenarios import SCENARIOS
+
+HERE = Path(__file__).parent
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def golden_of(name: str) -> dict[str, Any]:
+    return json.loads((HERE / f"golden/{name}.json").read_text())["record"]
+
+
+def deviations_of(name: str) -> list[Deviation]:
+    return [deviation for deviation in DEVIATIONS if deviation.concerns(name)]
+
+
+def record(scenario: Callable, folder: Path) -> dict[str, Any]:
+    """Run the scenario with fulgurite and pass its record through JSON, as the golden was."""
+    logging.disable(logging.INFO)
+    return json.loads(json.dumps(scenario(fulgurite, folder)))
+
+
+def parts(record: dict[str, Any]) -> dict[str, Any]:
+    """Split hook lines into order and clock, so that a wrong order shows as one."""
+    if "hooks" not in record:
+        return record
+    order = [line.partition(" @ ")[0] for line in record["hooks"]]
+    return {"order of hooks": order, **record}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_parity(name: str, tmp_path: Path):
+    """Every scenario leaves the record that Lightning left, but for the deviations that are listed with a reason."""
+    ours, golden = parts(record(SCENARIOS[name], tmp_path)), parts(golden_of(name))
+
+    for deviation in deviations_of(name):
+        ours, golden = deviation.adjust(ours, golden)
+
+    for part in golden:
+        difference = first_difference(ours.get(part), golden[part], part)
+        assert difference is None, f"{name}: {difference}"
+    assert ours.keys() == golden.keys()
+
+
+def test_every_golden_has_its_scenario():
+    """A golden whose scenario is gone would never be looked at again."""
+    goldens = {path.stem for path in (HERE / "golden").glob("*.json")}
+
+    assert goldens == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.title)
+def test_every_deviation_says_why_and_concerns_something(deviation: Deviation):
+    """A deviation without a reason or without a scenario is a mistake."""
+    assert len(deviation.reason) > 20
+    assert any(deviation.concerns(name) for name in SCENARIOS)
