@@ -39,7 +39,7 @@ class MixedPrecision(Precision):
         return loss if self.scaler is None else self.scaler.scale(loss)
 
     def unscale(self, optimizer: Optimizer) -> None:
-        if self.scaler is not None:
+        if self.scaler is not None and self._has_gradients(optimizer):
             self.scaler.unscale_(optimizer)
 
     def step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
@@ -55,9 +55,15 @@ class MixedPrecision(Precision):
                 "Use precision='bf16-mixed' or '32-true', or another optimizer."
             )
         loss = None if closure is None else closure()
+        if not self._has_gradients(optimizer):
+            return loss
         stepped = self.scaler.step(optimizer, **kwargs)
         self.scaler.update()
         return stepped if closure is None else loss
+
+    def _has_gradients(self, optimizer: Optimizer) -> bool:
+        """The scaler fails where there is nothing to scale, as after a step without a loss."""
+        return any(parameter.grad is not None for parameter in self.main_params(optimizer))
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.scaler is None else self.scaler.state_dict()

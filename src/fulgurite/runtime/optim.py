@@ -45,7 +45,7 @@ class NoOptimizer(Optimizer):
     def __init__(self) -> None:
         super().__init__([torch.zeros(1)], {})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         return None if closure is None else closure()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -83,8 +83,8 @@ class LightningOptimizer:
     def optimizer(self) -> Optimizer:
         return self._optimizer
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]  # a property is how an instance answers `isinstance` for another class
+    def __class__(self) -> type:
         return type(self._optimizer)
 
     def step(self, closure: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
@@ -228,14 +228,24 @@ def _are_optimizers(value: Any) -> bool:
 
 def _unknown(returned: Any) -> MisconfigurationException:
     return MisconfigurationException(
-        f"Unknown configuration for model optimizers: `configure_optimizers` returned {returned!r}. Return {_FORMS}."
+        f"Unknown configuration for model optimizers: `configure_optimizers` returned {_shape(returned)}. Return {_FORMS}."
     )
+
+
+def _shape(value: Any) -> str:
+    """The value as its class names, nested; an optimizer's own ``repr`` fills a page."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_shape(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        inner = ", ".join(map(_shape, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
+    return type(value).__name__
 
 
 def _warn_of_keys(unknown: set[str], where: str) -> None:
     rank_zero_warn(
-        f"`configure_optimizers` returned keys in the {where} dict that mean nothing here: {', '.join(sorted(unknown))}. "
-        "Remove them, or correct their spelling.",
+        f"`configure_optimizers` returned keys in the {where} dict that mean nothing here: "
+        f"{', '.join(sorted(unknown))}. Remove them, or correct their spelling.",
         RuntimeWarning,
     )
 
@@ -262,8 +272,8 @@ def _manual_config(given: dict[str, Any]) -> LRSchedulerConfig:
     ignored = given.keys() & {"monitor", "strict", "reduce_on_plateau"}
     if ignored:
         rank_zero_warn(
-            f"With manual optimisation the keys {', '.join(sorted(ignored))} of the lr_scheduler dict are not used: you "
-            "call `lr_scheduler.step()` yourself. Remove them.",
+            f"With manual optimisation the keys {', '.join(sorted(ignored))} of the lr_scheduler dict are not used: "
+            "you call `lr_scheduler.step()` yourself. Remove them.",
             RuntimeWarning,
         )
     return LRSchedulerConfig(**{key: value for key, value in given.items() if key not in ignored})
@@ -289,7 +299,7 @@ def _check(config: LRSchedulerConfig, own_step: bool) -> None:
     if not own_step and not _steps_by_itself(config.scheduler):
         raise MisconfigurationException(
             f"The lr scheduler {name} does not follow torch's API: it needs `step()` without further arguments, "
-            "`state_dict` and `load_state_dict`. Override `lr_scheduler_step(self, scheduler, metric)` to step it your way."
+            "`state_dict` and `load_state_dict`. Override `lr_scheduler_step(self, scheduler, metric)` otherwise."
         )
 
 
@@ -311,14 +321,14 @@ def _check_owners(schedulers: list[LRSchedulerConfig], optimizers: list[Optimize
         owner = getattr(config.scheduler, "optimizer", None)
         if owner is not None and all(owner is not optimizer for optimizer in optimizers):
             raise MisconfigurationException(
-                f"{type(config.scheduler).__name__} belongs to an optimizer that `configure_optimizers` did not return. "
-                "Return that optimizer as well, or build the scheduler on a returned one."
+                f"{type(config.scheduler).__name__} belongs to an optimizer that `configure_optimizers` did not "
+                "return. Return that optimizer as well, or build the scheduler on a returned one."
             )
 
 
 def _monitored(config: LRSchedulerConfig, metrics: Mapping[str, Any]) -> Any:
     """The value that ``config`` watches; None, after a warning, where it is missing and need not be there."""
-    if config.monitor in metrics:
+    if config.monitor is not None and config.monitor in metrics:
         return metrics[config.monitor]
     message = (
         f"{type(config.scheduler).__name__} watches monitor={config.monitor!r}, which was not logged. "

@@ -194,6 +194,16 @@ def test_an_overflow_skips_the_step_and_lowers_the_scale():
     assert precision.scaler.get_scale() == scale / 2
 
 
+def test_a_step_without_gradients_changes_nothing():
+    """Where no loss was given, the scaler is left alone instead of failing."""
+    precision, module = MixedPrecision("16-mixed", "cpu"), nn.Linear(1, 1)
+    optimizer = SGD(module.parameters(), lr=1.0)
+    precision.unscale(optimizer)
+
+    assert precision.step(optimizer) is None
+    assert precision.state_dict()["_growth_tracker"] == 0
+
+
 def test_gradients_are_clipped_at_their_true_size():
     """After unscaling, norm and value clipping see the gradients that float32 would."""
     for precision in (Precision(), MixedPrecision("16-mixed", "cpu")):
