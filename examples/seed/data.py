@@ -81,7 +81,7 @@ def made_up_series(rows=2000, seed=0) -> Series:
     """Hourly values with a daily and a weekly shape, noise, and a level shift of a day near the end."""
     time = pd.date_range("2024-01-01", periods=rows, freq="h")
     noise = np.random.default_rng(seed).normal(0, 0.3, rows)
-    value = 10 + 2 * np.sin(time.hour / 24 * 2 * np.pi) - 1.5 * (time.dayofweek >= 5) + noise
+    value = 10 + 2 * np.sin(time.hour / 24 * 2 * np.pi) - 1.5 * (time.day_of_week >= 5) + noise
     shifted = value.to_numpy(copy=True)
     shifted[-200:-176] += 8
     return Series(
@@ -104,7 +104,7 @@ def features(series: Series) -> pd.DataFrame:
             "hour_min": time.dt.hour + time.dt.minute / 60,
             "gap_holiday": days_to_nearest(days, holidays),
             "t": (time - pd.Timestamp(0)) // pd.Timedelta(seconds=100),
-            "day_of_week": time.dt.dayofweek,
+            "day_of_week": time.dt.day_of_week,
             "holiday": days.isin(holidays).astype(int),
             "target": series.frame["value"],
         }
