@@ -6,14 +6,9 @@ from typing import Any
 
 import torch
 
-from parity.scenarios.kit import Bench, all_metrics, batches
+from parity.scenarios.kit import Bench, Scenarios, all_metrics, batches
 
-SCENARIOS: dict[str, Callable] = {}
-
-
-def scenario(function: Callable) -> Callable:
-    SCENARIOS[function.__name__] = function
-    return function
+SCENARIOS = Scenarios()
 
 
 def following(values: list[float], where: str) -> Callable:
@@ -146,7 +141,7 @@ for _name, _options in {
     SCENARIOS[f"rates_{_name}"] = partial(rates, **_options)
 
 
-@scenario
+@SCENARIOS
 def rates_of_two_optimizers(pl, folder):
     """Two optimizers of one class are told apart by a number."""
 
@@ -172,7 +167,7 @@ def rates_of_two_optimizers(pl, folder):
     return {"rows": bench.logger.rows, "metrics": all_metrics(trainer)}
 
 
-@scenario
+@SCENARIOS
 def timer(pl, folder):
     """A Timer that has run out stops before the first batch; its state holds seconds per stage."""
     bench = Bench(pl, folder)
@@ -190,7 +185,7 @@ def timer(pl, folder):
     }
 
 
-@scenario
+@SCENARIOS
 def accumulation_schedule(pl, folder):
     """GradientAccumulationScheduler changes the window between epochs."""
     bench = Bench(pl, folder)
@@ -206,7 +201,7 @@ def accumulation_schedule(pl, folder):
     return {"steps": steps}
 
 
-@scenario
+@SCENARIOS
 def lambda_callback(pl, folder):
     """LambdaCallback runs the functions it is given."""
     bench = Bench(pl, folder)

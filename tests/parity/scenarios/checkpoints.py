@@ -7,16 +7,11 @@ from typing import Any
 
 import torch
 
-from parity.scenarios.kit import Bench, batches, plain
+from parity.scenarios.kit import Bench, Scenarios, batches, plain
 from parity.scenarios.samples import sample_module
 
-SCENARIOS: dict[str, Callable] = {}
+SCENARIOS = Scenarios()
 SAMPLES = Path(__file__).parents[1] / "golden/files"
-
-
-def scenario(function: Callable) -> Callable:
-    SCENARIOS[function.__name__] = function
-    return function
 
 
 def learning(bench: Bench) -> type:
@@ -100,7 +95,7 @@ SCENARIOS["saved_while_accumulating"] = partial(
 )
 
 
-@scenario
+@SCENARIOS
 def saved_in_manual_optimisation(pl, folder):
     """The loops' tree of a module that steps two optimizers by hand."""
 
@@ -124,7 +119,7 @@ def saved_in_manual_optimisation(pl, folder):
     return saved(pl, folder, module=module, every_n_train_steps=2, trainer={"max_epochs": 1})
 
 
-@scenario
+@SCENARIOS
 def saved_by_hand(pl, folder):
     """``trainer.save_checkpoint`` after the fit and in hooks."""
     bench = Bench(pl, folder)
@@ -154,7 +149,7 @@ def saved_by_hand(pl, folder):
     return {"files": {path.name: contents(path, folder) for path in sorted(folder.glob("*.ckpt"))}}
 
 
-@scenario
+@SCENARIOS
 def state_of_others(pl, folder):
     """State of callbacks and DataModule, and what ``on_save_checkpoint`` adds, are in the file and come back."""
     events: list = []
@@ -291,7 +286,7 @@ SCENARIOS["names_validation_every_2"] = _named({"monitor": "val", "save_top_k": 
 SCENARIOS["names_fast_dev_run"] = _named({}, fast_dev_run=True)
 
 
-@scenario
+@SCENARIOS
 def names_two_callbacks(pl, folder):
     """Two ModelCheckpoints side by side, in one folder."""
     bench = Bench(pl, folder)
@@ -302,7 +297,7 @@ def names_two_callbacks(pl, folder):
     return {"first": described(first, folder), "second": described(second, folder)}
 
 
-@scenario
+@SCENARIOS
 def names_default_folder(pl, folder):
     """Without ``dirpath`` files go to the logger's folder, or to ``default_root_dir`` without one."""
     found = {}
@@ -318,7 +313,7 @@ def names_default_folder(pl, folder):
     return found
 
 
-@scenario
+@SCENARIOS
 def names_after_second_fit(pl, folder):
     """A folder with files of an earlier run: the version counter, and the old files stay."""
     for _ in range(2):
@@ -329,7 +324,7 @@ def names_after_second_fit(pl, folder):
     return described(save, folder)
 
 
-@scenario
+@SCENARIOS
 def resumed_names(pl, folder):
     """A resumed ModelCheckpoint remembers its best files and goes on."""
     for epochs in (1, 3):
@@ -341,7 +336,7 @@ def resumed_names(pl, folder):
     return described(save, folder)
 
 
-@scenario
+@SCENARIOS
 def format_names(pl, folder):
     """``format_checkpoint_name`` by itself."""
     save = pl.callbacks.ModelCheckpoint(dirpath=folder)
@@ -356,7 +351,7 @@ def format_names(pl, folder):
     }
 
 
-@scenario
+@SCENARIOS
 def best_and_last(pl, folder):
     """``ckpt_path="best"`` and ``"last"`` pick the files they say."""
     bench = Bench(pl, folder)
@@ -394,7 +389,7 @@ def _resume_sample(name: str) -> Callable:
 SCENARIOS["resume_sample_of_lightning"] = _resume_sample("plain")
 
 
-@scenario
+@SCENARIOS
 def load_samples_of_lightning(pl, folder):
     """A file written by Lightning builds the module, hyperparameters and weights and all."""
     Sample = sample_module(pl)
@@ -405,126 +400,4 @@ def load_samples_of_lightning(pl, folder):
     return {
         name: {"hparams": plain(dict(module.hparams)), "weights": [plain(p.flatten()) for p in module.parameters()]}
         for name, module in modules.items()
-    }
-
-
-@scenario
-def hyper_parameters(pl, folder):
-    """What ``save_hyperparameters`` collects, shows and stores."""
-
-    class Module(pl.LightningModule):
-        def training_step(self, batch, batch_idx):
-            return self.net.weight.sum()
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.net.parameters(), lr=0.1)
-
-    class Everything(Module):
-        def __init__(self, width=3, name="x", *args, flag=True, **rest):
-            super().__init__()
-            self.net = torch.nn.Linear(1, 1)
-            self.save_hyperparameters()
-
-    class Child(Everything):
-        def __init__(self, extra=1, **rest):
-            super().__init__(width=extra, **rest)
-            self.save_hyperparameters()
-
-    class Chosen(Module):
-        def __init__(self, width=3, depth=4, path=None):
-            super().__init__()
-            self.net = torch.nn.Linear(1, 1)
-            self.save_hyperparameters("width", "path")
-
-    class Ignoring(Module):
-        def __init__(self, width=3, depth=4, secret="s"):
-            super().__init__()
-            self.net = torch.nn.Linear(1, 1)
-            self.save_hyperparameters(ignore=["secret"])
-
-    class Wholly(Module):
-        def __init__(self, config):
-            super().__init__()
-            self.net = torch.nn.Linear(1, 1)
-            self.save_hyperparameters(config)
-
-    class Changed(Module):
-        def __init__(self, width=3):
-            super().__init__()
-            self.net = torch.nn.Linear(1, 1)
-            self.save_hyperparameters()
-            self.hparams.width = 9
-            self.hparams.added = 2
-
-    class Silent(Module):
-        def __init__(self, width=3):
-            super().__init__()
-            self.net = torch.nn.Linear(1, 1)
-            self.save_hyperparameters(logger=False)
-
-    made = {
-        "everything": Everything(5, "y", 7, flag=False, more=1.5),
-        "child": Child(extra=2, note="n"),
-        "chosen": Chosen(path=Path("some/where")),
-        "ignoring": Ignoring(depth=8),
-        "wholly": Wholly({"a": 1, "b": {"c": [1, 2]}}),
-        "changed": Changed(),
-        "silent": Silent(),
-        "none": Bench(pl, folder).Tiny(),
-    }
-    return {
-        name: _hyper_parameters_of(Bench(pl, folder), module, folder / f"{name}.ckpt") for name, module in made.items()
-    }
-
-
-def _hyper_parameters_of(bench: Bench, module: Any, path: Path) -> dict[str, Any]:
-    trainer = bench.trainer()
-    trainer.fit(module, batches(1))
-    trainer.save_checkpoint(path)
-    checkpoint = torch.load(path, weights_only=False)
-    stored = checkpoint.get("hyper_parameters")
-    return {
-        "hparams": plain(dict(module.hparams)),
-        "initial": plain(dict(module.hparams_initial)),
-        "stored": None if stored is None else plain(dict(stored)),
-        "type": type(stored).__name__,
-        "name": checkpoint.get("hparams_name"),
-        "keys": sorted(key for key in checkpoint if "hparams" in key or "hyper" in key),
-        "logger": bench.logger.calls,
-    }
-
-
-@scenario
-def load_from_checkpoint(pl, folder):
-    """Hyperparameters rebuild the module; keyword arguments override them."""
-
-    class Sized(pl.LightningModule):
-        def __init__(self, width=3, note="a"):
-            super().__init__()
-            self.save_hyperparameters()
-            self.net = torch.nn.Linear(width, 1)
-
-        def training_step(self, batch, batch_idx):
-            return self.net.weight.sum()
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), lr=0.1)
-
-        def on_load_checkpoint(self, checkpoint):
-            self.seen = sorted(checkpoint)
-
-    torch.manual_seed(0)
-    bench = Bench(pl, folder)
-    trainer = bench.trainer()
-    module = Sized(width=5)
-    trainer.fit(module, batches(2))
-    trainer.save_checkpoint(folder / "one.ckpt")
-    again = Sized.load_from_checkpoint(folder / "one.ckpt")
-    noted = Sized.load_from_checkpoint(folder / "one.ckpt", note="b")
-    return {
-        "equal": torch.equal(module.net.weight, again.net.weight),
-        "hparams": [dict(again.hparams), dict(noted.hparams)],
-        "weights": plain(again.net.weight.flatten()),
-        "training": again.training,
-        "seen": again.seen,
     }

@@ -5,8 +5,9 @@ goldens are recorded, ``fulgurite`` when they are checked); the rest is plain to
 """
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -342,6 +343,30 @@ class Bench:
             "weights": [plain(parameter.detach().flatten()) for parameter in module.parameters()],
             **more,
         }
+
+
+def fit(pl, folder, *, train=None, val=None, module=None, quiet_module=True, **options) -> dict[str, Any]:
+    """Fit once with a recording module and callback.
+
+    ``train``, ``val`` and ``module`` are functions, so that every run builds its own; ``quiet_module`` leaves the
+    hooks alone whose overriding changes the shape of the step.
+    """
+    bench = Bench(pl, folder)
+    made = bench.module(module and module(bench), skip=SHAPING_HOOKS if quiet_module else ())
+    trainer = bench.trainer(callbacks=[bench.callback()], **options)
+    trainer.fit(made, (train or partial(batches, 3))(), val and val())
+    return bench.record(trainer, made)
+
+
+class Scenarios(dict[str, Callable[..., dict[str, Any]]]):
+    """Scenarios by name. As a decorator it takes a function in; ``fit`` adds a plain fit with options."""
+
+    def __call__(self, run: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        self[run.__name__] = run
+        return run
+
+    def fit(self, name: str, **options: Any) -> None:
+        self[name] = partial(fit, **options)
 
 
 def all_metrics(trainer: Any) -> dict[str, Any]:

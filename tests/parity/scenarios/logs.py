@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from parity.scenarios.kit import Bench, all_metrics, batches, plain, several_loaders, stream
+from parity.scenarios.kit import Bench, Scenarios, all_metrics, batches, plain, several_loaders, stream
 
-SCENARIOS: dict[str, Callable] = {}
+SCENARIOS = Scenarios()
 
 PEEKS = """
     on_train_start on_train_epoch_start on_train_batch_start on_train_batch_end
@@ -89,11 +89,6 @@ def run(
 
 def add(name: str, **options: Any) -> None:
     SCENARIOS[name] = partial(run, **options)
-
-
-def scenario(function: Callable) -> Callable:
-    SCENARIOS[function.__name__] = function
-    return function
 
 
 def loss(**flags: Any) -> Callable:
@@ -177,7 +172,7 @@ add("in_on_train_epoch_end_prog_bar", hooks={"on_train_epoch_end": where("w", pr
 add("in_batch_end_forked", hooks={"on_train_batch_end": where("w", on_step=True, on_epoch=True)})
 
 
-@scenario
+@SCENARIOS
 def in_optimizer_step(pl, folder):
     """The optimizer's overridable hooks may log."""
 
@@ -268,7 +263,7 @@ add("kinds_of_value", train=_kinds, peek=False)
 add("kinds_of_value_prog_bar", train=lambda m, v, i: m.log("n", i, prog_bar=True), val=lambda m, v, i: m.log("i", i))
 
 
-@scenario
+@SCENARIOS
 def types_of_stored(pl, folder):
     """What kind of object the three dictionaries hold."""
     bench = Bench(pl, folder)
@@ -295,7 +290,7 @@ def types_of_stored(pl, folder):
     return {"seen": seen}
 
 
-@scenario
+@SCENARIOS
 def several_val_loaders(pl, folder):
     """With several loaders names get a suffix, unless refused; hooks without a loader get none."""
 
@@ -358,7 +353,7 @@ for _kind in ("validate", "test"):
         SCENARIOS[f"{_kind}_{'two' if _several else 'one'}"] = _evaluate(_kind, _several)
 
 
-@scenario
+@SCENARIOS
 def nothing_logged_in_test(pl, folder):
     """Results are one empty dict per loader when nothing is logged."""
     bench = Bench(pl, folder)
@@ -368,7 +363,7 @@ def nothing_logged_in_test(pl, folder):
     return {"one": one, "two": two, "rows": bench.logger.rows}
 
 
-@scenario
+@SCENARIOS
 def validate_after_fit(pl, folder):
     """Rows of a validation after a fit; the dictionaries start empty."""
     bench = Bench(pl, folder)
@@ -387,7 +382,7 @@ def validate_after_fit(pl, folder):
     }
 
 
-@scenario
+@SCENARIOS
 def two_loggers(pl, folder):
     """Every logger gets every row."""
     first, second = Bench(pl, folder), Bench(pl, folder)
@@ -396,7 +391,7 @@ def two_loggers(pl, folder):
     return {"first": first.logger.rows, "second": second.logger.rows}
 
 
-@scenario
+@SCENARIOS
 def csv_files(pl, folder):
     """The CSV logger writes one line per step; its columns are all names seen."""
     bench = Bench(pl, folder)
@@ -472,7 +467,7 @@ for _name, _body in {
     add(f"metric_{_name}_in_val", module=_metrics_module(_body, on="validation"))
 
 
-@scenario
+@SCENARIOS
 def metric_logged_at_epoch_end(pl, folder):
     """A metric object logged in ``on_train_epoch_end`` is computed and reset."""
 
@@ -487,7 +482,7 @@ def metric_logged_at_epoch_end(pl, folder):
     return run(pl, folder, module=module)
 
 
-@scenario
+@SCENARIOS
 def without_trainer(pl, folder):
     """Logging outside a Trainer does nothing and raises nothing."""
     module = Bench(pl, folder).Tiny()
@@ -509,13 +504,13 @@ add("fast_dev_run", train=loss(on_epoch=True, prog_bar=True), val=loss(), fast_d
 add("last_batch_logged_only_at_interval", train=loss(), data=partial(batches, 5), log_every_n_steps=3, val_data=None)
 
 
-@scenario
+@SCENARIOS
 def enable_graph(pl, folder):
     """``enable_graph`` keeps no graph in what is stored."""
     return run(pl, folder, train=loss(enable_graph=True), val_data=None)
 
 
-@scenario
+@SCENARIOS
 def dict_batches(pl, folder):
     """The batch size for the mean is found in nested batches; all loaders' batches count for train dicts."""
     return run(

@@ -1,0 +1,387 @@
+"""Strings and flags become objects and a Plan. The only module that knows every concrete class."""
+
+import ast
+import difflib
+import functools
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from fulgurite.base.cadence import parse_duration
+from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import rank_zero_info, rank_zero_warn
+from fulgurite.core.callback import Callback
+from fulgurite.core.logger import DummyLogger, Logger
+from fulgurite.core.precision import Precision
+from fulgurite.core.strategy import Strategy
+from fulgurite.precision.choose import choose as choose_precision
+from fulgurite.runtime.devices import Accelerator, pick
+from fulgurite.runtime.loaders import check_limit
+from fulgurite.runtime.plan import Plan
+from fulgurite.strategies.single import SingleDeviceStrategy
+
+Arguments = Mapping[str, Any]
+T = TypeVar("T")
+
+ONE_PROCESS = ("auto", "single_device", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook")
+"""Names that mean a single process where there is one device."""
+LATER = ("fsdp", "fsdp_cpu_offload", "deepspeed", "model_parallel", "xla", "single_xla", "single_tpu", "xla_debug")
+MOVED = {
+    "gpus": "accelerator='gpu', devices=...", "num_processes": "devices", "tpu_cores": "accelerator='tpu', devices=...",
+    "resume_from_checkpoint": "trainer.fit(..., ckpt_path=...)", "checkpoint_callback": "enable_checkpointing",
+    "progress_bar_refresh_rate": "callbacks=[TQDMProgressBar(refresh_rate=...)]", "weights_summary": "enable_model_summary",
+    "auto_lr_find": "Tuner(trainer).lr_find(model)", "auto_scale_batch_size": "Tuner(trainer).scale_batch_size(model)",
+    "amp_backend": "precision", "track_grad_norm": "a callback with on_before_optimizer_step",
+    "replace_sampler_ddp": "use_distributed_sampler", "flush_logs_every_n_steps": "CSVLogger(flush_logs_every_n_steps=...)",
+    "stochastic_weight_avg": "callbacks=[StochasticWeightAveraging(...)]", "epochs": "max_epochs",
+}  # fmt: skip
+"""Arguments of other releases and wishful names, with what to use instead."""
+
+
+def from_environment(init: Callable[..., T]) -> Callable[..., T]:
+    """Let ``PL_TRAINER_<ARGUMENT>`` set what the caller leaves out, and name the nearest argument for a wrong one."""
+    known = [name for name in inspect.signature(init).parameters if name != "self"]
+
+    @functools.wraps(init)
+    def with_environment(self: Any, *args: Any, **kwargs: Any) -> T:
+        for name in kwargs:
+            if name not in known:
+                raise TypeError(_unknown(name, known))
+        for name in known:
+            text = os.environ.get(f"PL_TRAINER_{name.upper()}")
+            if text is not None and name not in kwargs:
+                kwargs[name] = _literal(text)
+        return init(self, *args, **kwargs)
+
+    return with_environment
+
+
+def plan(given: Arguments) -> Plan:
+    """Validate the numbers and return what they amount to. Raises ``MisconfigurationException``, ``TypeError``, ``ValueError``."""
+    given = _fast_dev(_barebones(given))
+    _check_numbers(given)
+    for name in ("train", "val", "test", "predict"):
+        check_limit(_or(given[f"limit_{name}_batches"], 1.0), f"limit_{name}_batches")
+    check_limit(given["overfit_batches"], "overfit_batches")
+    interval, seconds = _validation_interval(given)
+    overfit = given["overfit_batches"]
+    limits = {
+        f"limit_{name}_batches": _or(given[f"limit_{name}_batches"], 1.0)
+        for name in ("train", "val", "test", "predict")
+    }
+    if overfit:
+        limits["limit_train_batches"] = limits["limit_val_batches"] = overfit
+        rank_zero_warn(
+            "overfit_batches is set: the train data is read in order, without shuffling, and only its beginning."
+        )
+    sanity = _or(given["num_sanity_val_steps"], 2)
+    return Plan(
+        max_epochs=_max_epochs(given),
+        min_epochs=1 if given["min_epochs"] is None and given["min_steps"] is not None else given["min_epochs"],
+        max_steps=given["max_steps"],
+        min_steps=given["min_steps"],
+        overfit_batches=overfit,
+        fast_dev_run=given["fast_dev_run"],
+        val_check_interval=interval,
+        val_check_seconds=seconds,
+        check_val_every_n_epoch=given["check_val_every_n_epoch"],
+        num_sanity_val_steps=math.inf if sanity == -1 else sanity,
+        accumulate_grad_batches=given["accumulate_grad_batches"],
+        gradient_clip_val=given["gradient_clip_val"],
+        gradient_clip_algorithm=None
+        if given["gradient_clip_algorithm"] is None
+        else str(given["gradient_clip_algorithm"]),
+        log_every_n_steps=_or(given["log_every_n_steps"], 50),
+        reload_dataloaders_every_n_epochs=given["reload_dataloaders_every_n_epochs"],
+        inference_mode=given["inference_mode"],
+        detect_anomaly=given["detect_anomaly"],
+        barebones=given["barebones"],
+        validation_rows_at_train_step=not given["legacy_validation_axis"],
+        **limits,
+    )
+
+
+def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
+    """Choose device, strategy and precision."""
+    _check_nodes(given["num_nodes"])
+    strategy = given["strategy"]
+    accelerator, devices = pick(given["accelerator"], given["devices"])
+    precision = choose_precision(_precision_wanted(given), devices[0])
+    if isinstance(strategy, Strategy):
+        return accelerator, strategy, precision
+    _check_strategy(strategy)
+    return accelerator, SingleDeviceStrategy(devices[0]), precision
+
+
+def callbacks(given: Arguments) -> list[Callback]:
+    """Return the user's callbacks and the default ones: timer, bar, summary, and checkpoints last."""
+    wanted = given["callbacks"]
+    mine = [wanted] if isinstance(wanted, Callback) else list(wanted or [])
+    for callback in mine:
+        if not isinstance(callback, Callback):
+            raise MisconfigurationException(
+                f"callbacks={wanted!r}: {type(callback).__name__} is no Callback. Subclass `fulgurite.Callback`."
+            )
+    mine += _timer(given, mine) + _bar(given, mine) + _summary(given, mine) + _checkpoint(given, mine)
+    check_state_keys(mine)
+    return checkpoints_last(mine)
+
+
+def loggers(given: Arguments, root: str) -> list[Logger]:
+    """Return the user's loggers, or a CSVLogger: the one that needs no account and no extra."""
+    wanted = given["logger"]
+    if given["barebones"] or wanted is False or wanted == []:
+        return []
+    if given["fast_dev_run"]:
+        return [DummyLogger()]
+    if wanted is None or wanted is True:
+        from fulgurite.loggers.csv import CSVLogger
+
+        return [CSVLogger(root)]
+    found = list(wanted) if isinstance(wanted, Iterable) else [wanted]
+    for logger in found:
+        if not isinstance(logger, Logger):
+            raise MisconfigurationException(
+                f"logger={logger!r}: a Logger, a list of Loggers, True or False was expected."
+            )
+    return found
+
+
+def with_model_callbacks(have: list[Callback], brought: Any) -> list[Callback]:
+    """Return the trainer's callbacks with those of ``configure_callbacks``, which replace others of their type."""
+    extra = [brought] if isinstance(brought, Callback) else list(brought or [])
+    if not extra:
+        return have
+    types = {type(callback) for callback in extra}
+    replaced = [callback for callback in have if type(callback) in types]
+    if replaced:
+        names = ", ".join(sorted({type(callback).__name__ for callback in replaced}))
+        rank_zero_info(f"Callbacks returned from `configure_callbacks` take the place of the Trainer's: {names}.")
+    merged = [callback for callback in have if type(callback) not in types] + extra
+    check_state_keys(merged)
+    return checkpoints_last(merged)
+
+
+def checkpoints_last(found: list[Callback]) -> list[Callback]:
+    from fulgurite.callbacks.checkpoint import Checkpoint
+
+    return sorted(found, key=lambda callback: isinstance(callback, Checkpoint))
+
+
+def check_state_keys(found: list[Callback]) -> None:
+    """Two callbacks with a state need two keys, or a checkpoint would keep only one."""
+    keys: set[str] = set()
+    for callback in found:
+        stateful = type(callback).state_dict is not Callback.state_dict
+        if stateful and callback.state_key in keys:
+            raise RuntimeError(
+                f"Found more than one stateful callback of type `{type(callback).__name__}` with the same state_key "
+                f"{callback.state_key!r}. Override `state_key`, or give them different arguments."
+            )
+        keys.add(callback.state_key)
+
+
+def _timer(given: Arguments, have: list[Callback]) -> list[Callback]:
+    if given["max_time"] is None:
+        return []
+    from fulgurite.callbacks.timer import Timer
+
+    if any(isinstance(callback, Timer) for callback in have):
+        rank_zero_info("`Trainer(max_time=...)` is set and so is a Timer callback: the callback is used.")
+        return []
+    return [Timer(duration=given["max_time"], interval="step")]
+
+
+def _bar(given: Arguments, have: list[Callback]) -> list[Callback]:
+    from fulgurite.callbacks.progress.base import ProgressBar
+
+    bars = [callback for callback in have if isinstance(callback, ProgressBar)]
+    wanted = given["enable_progress_bar"]
+    if len(bars) > 1:
+        raise MisconfigurationException(f"There is room for one progress bar, but {len(bars)} were given.")
+    if bars and wanted is False:
+        raise MisconfigurationException(
+            f"enable_progress_bar=False, but `{type(bars[0]).__name__}` is among the callbacks."
+        )
+    if bars or wanted is False or given["barebones"]:
+        return []
+    from fulgurite.callbacks.progress.tqdm import TQDMProgressBar
+
+    return [TQDMProgressBar()]
+
+
+def _summary(given: Arguments, have: list[Callback]) -> list[Callback]:
+    if given["enable_model_summary"] is False or given["barebones"]:
+        return []
+    from fulgurite.callbacks.model_summary import ModelSummary
+
+    return [] if any(isinstance(callback, ModelSummary) for callback in have) else [ModelSummary()]
+
+
+def _checkpoint(given: Arguments, have: list[Callback]) -> list[Callback]:
+    from fulgurite.callbacks.checkpoint import Checkpoint
+    from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
+
+    mine = [callback for callback in have if isinstance(callback, Checkpoint)]
+    if mine and given["enable_checkpointing"] is False:
+        raise MisconfigurationException(
+            f"enable_checkpointing=False, but `{type(mine[0]).__name__}` is among the callbacks. Leave one of them out."
+        )
+    if mine or given["enable_checkpointing"] is False or given["barebones"]:
+        return []
+    return [ModelCheckpoint()]
+
+
+def _precision_wanted(given: Arguments) -> Any:
+    plugins = given["plugins"]
+    found = [] if plugins is None else list(plugins) if isinstance(plugins, list | tuple) else [plugins]
+    own = [plugin for plugin in found if isinstance(plugin, Precision)]
+    for plugin in found:
+        if not isinstance(plugin, Precision):
+            raise MisconfigurationException(f"plugins={plugin!r}: only an instance of Precision is taken so far.")
+    if len(own) > 1:
+        raise MisconfigurationException(f"plugins has {len(own)} precisions; there is room for one.")
+    if own and given["precision"] is not None:
+        raise ValueError(
+            f"precision={given['precision']!r} and the plugin {own[0]!r} were both given. Leave one of them out."
+        )
+    return own[0] if own else given["precision"]
+
+
+def _check_strategy(strategy: Any) -> None:
+    plain = (
+        strategy.removesuffix("_find_unused_parameters_true").removesuffix("_find_unused_parameters_false")
+        if isinstance(strategy, str)
+        else strategy
+    )
+    if plain in ONE_PROCESS:
+        return
+    if isinstance(plain, str) and (plain in LATER or plain.startswith("deepspeed")):
+        raise MisconfigurationException(f"strategy={strategy!r} needs several processes, which are not supported yet.")
+    near = difflib.get_close_matches(str(strategy), ONE_PROCESS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"strategy={strategy!r} is unknown. Choose one of {', '.join(map(repr, ONE_PROCESS))}.{hint}")
+
+
+def _check_nodes(nodes: Any) -> None:
+    if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
+        raise ValueError(f"num_nodes={nodes!r}: an int of at least 1 was expected.")
+    if nodes > 1:
+        raise MisconfigurationException(f"num_nodes={nodes}: several machines are not supported yet.")
+
+
+def _check_numbers(given: Arguments) -> None:
+    for name, least in (("max_epochs", -1), ("max_steps", -1), ("min_epochs", 0), ("min_steps", 0)):
+        _check_int(name, given[name], least)
+    for name, least in (
+        ("log_every_n_steps", 0),
+        ("reload_dataloaders_every_n_epochs", 0),
+        ("num_sanity_val_steps", -1),
+    ):
+        _check_int(name, given[name], least)
+    _check_int("accumulate_grad_batches", given["accumulate_grad_batches"], 1, required=True)
+    _check_int("check_val_every_n_epoch", given["check_val_every_n_epoch"], 1)
+    value, algorithm = given["gradient_clip_val"], given["gradient_clip_algorithm"]
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise TypeError(f"gradient_clip_val={value!r}: a number or None was expected, not {type(value).__name__}.")
+    if value is not None and not value >= 0:
+        raise MisconfigurationException(
+            f"gradient_clip_val={value!r}: must not be negative. Leave it out to clip nothing."
+        )
+    if algorithm is not None and str(algorithm).lower() not in ("norm", "value"):
+        raise MisconfigurationException(f"gradient_clip_algorithm={algorithm!r} is unknown. Choose 'norm' or 'value'.")
+
+
+def _check_int(name: str, value: Any, least: int, required: bool = False) -> None:
+    if value is None and not required:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MisconfigurationException(f"{name}={value!r}: an int was expected, not {type(value).__name__}.")
+    if value < least:
+        raise MisconfigurationException(f"{name}={value}: must be {least} or more.")
+
+
+def _validation_interval(given: Arguments) -> tuple[int | float, float | None]:
+    interval, every = _or(given["val_check_interval"], 1.0), given["check_val_every_n_epoch"]
+    if isinstance(interval, str | timedelta | Mapping):
+        return 1.0, parse_duration(interval, "Trainer(val_check_interval=...)").total_seconds()
+    if isinstance(interval, bool) or not isinstance(interval, int | float):
+        raise MisconfigurationException(
+            f"val_check_interval={interval!r}: a float (share of the epoch), an int (train batches) or a duration was expected."
+        )
+    if isinstance(interval, int) and interval < 1 or isinstance(interval, float) and not 0.0 <= interval <= 1.0:
+        raise MisconfigurationException(
+            f"val_check_interval={interval}: a float must lie in [0.0, 1.0], an int be 1 or more."
+        )
+    if every is None and isinstance(interval, float):
+        raise MisconfigurationException(
+            "check_val_every_n_epoch=None counts batches across epochs, so val_check_interval must be an int, "
+            f"not {interval!r}."
+        )
+    return interval, None
+
+
+def _max_epochs(given: Arguments) -> int:
+    if given["max_epochs"] is not None:
+        return given["max_epochs"]
+    if given["max_steps"] != -1 or given["max_time"] is not None:
+        return -1
+    rank_zero_warn(
+        "`max_epochs` was not set. Setting it to 1000 epochs. To train without an epoch limit, set `max_epochs=-1`."
+    )
+    return 1000
+
+
+def _fast_dev(given: Arguments) -> Arguments:
+    runs = given["fast_dev_run"]
+    if not isinstance(runs, bool) and (not isinstance(runs, int) or runs < 0):
+        raise MisconfigurationException(
+            f"fast_dev_run={runs!r}: True, False or a number of batches from 0 was expected."
+        )
+    if not runs:
+        return given
+    batches = int(runs)
+    rank_zero_info(
+        f"fast_dev_run: {batches} batch(es) of each stage; nothing is logged to loggers and nothing is saved."
+    )
+    limits = {f"limit_{name}_batches": batches for name in ("train", "val", "test", "predict")}
+    fixed = {"max_epochs": 1, "max_steps": batches, "num_sanity_val_steps": 0, "val_check_interval": 1.0}
+    return {**given, **limits, **fixed, "check_val_every_n_epoch": 1}
+
+
+def _barebones(given: Arguments) -> Arguments:
+    if not given["barebones"]:
+        return given
+    clashes = {
+        "logger": (None, False), "enable_checkpointing": (None, False), "enable_progress_bar": (None, False),
+        "enable_model_summary": (None, False), "num_sanity_val_steps": (None, 0), "log_every_n_steps": (None, 0),
+        "fast_dev_run": (False,), "detect_anomaly": (False,), "profiler": (None,),
+    }  # fmt: skip
+    for name, allowed in clashes.items():
+        if given[name] not in allowed:
+            raise ValueError(
+                f"Trainer(barebones=True, {name}={given[name]!r}): barebones leaves that out. Drop one of them."
+            )
+    return {**given, "num_sanity_val_steps": 0, "log_every_n_steps": 0}
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    if name in MOVED:
+        return f"Trainer has no argument {name!r}. Use {MOVED[name]}."
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" It takes: {', '.join(known)}."
+    return f"Trainer.__init__() got an unexpected keyword argument {name!r}.{hint}"

@@ -1,0 +1,145 @@
+"""Validation and test: the same pass, inside training or alone."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from fulgurite.base.rank import warn_once
+from fulgurite.core.module import LightningModule
+from fulgurite.metrics import Metrics
+from fulgurite.runtime.data import Feed, evaluation_batches, transfer
+from fulgurite.runtime.hooks import Event, call, overrides
+from fulgurite.runtime.rows import save_loggers, write_row
+from fulgurite.runtime.session import Session
+
+Results = list[dict[str, float]]
+
+
+def evaluate(
+    session: Session, stage: str, feed: Feed, at_most: list[int | float], gradients: AbstractContextManager[Any]
+) -> Results:
+    """Run ``stage`` ("validation" or "test") over at most so many batches of each loader, under the context ``gradients``.
+
+    Returns for each loader what was logged for the epoch, and what the epoch-end hooks logged in each of them.
+    """
+    moment = session.moment
+    metrics = moment.metrics = session.metrics()
+    fire = _events(session, stage)
+    with gradients:
+        modes = enter_eval_mode(session, stage)
+        _fire(fire["start"])
+        _fire(fire["epoch_start"])
+        results = evaluate_batches(session, stage, fire, metrics, feed, at_most)
+        results = end_pass(session, fire, metrics, results)
+        _fire(fire["end"])
+        leave_eval_mode(session, stage, modes)
+    metrics.reset()
+    return results
+
+
+def evaluate_batches(
+    session: Session,
+    stage: str,
+    fire: dict[str, Event | None],
+    metrics: Metrics,
+    feed: Feed,
+    at_most: list[int | float],
+) -> Results:
+    """The batches, loader after loader; returns each loader's measurements."""
+    moment, progress, step = session.moment, session.progress, session.steps[f"{stage}_step"]
+    move, several = transfer(session), feed.several
+    results: Results = [{} for _ in at_most]
+    progress.val_batches = 0
+    current = 0
+    for batch, batch_idx, loader in evaluation_batches(feed, at_most):
+        if loader != current:
+            results[current] = end_loader(session, metrics, current)
+            current = loader
+        if move is not None:
+            batch = move(batch, loader)
+        moment.batch, moment.batch_size = batch, None
+        moment.dataloader_idx = loader if several else None
+        where = (loader,) if several else ()
+        if fire["batch_start"] is not None:
+            fire["batch_start"](batch, batch_idx, *where)
+        outer, moment.hook = moment.hook, f"{stage}_step"
+        output = step(batch, batch_idx, *where)
+        moment.hook = outer
+        progress.val_batches += 1
+        if fire["batch_end"] is not None:
+            fire["batch_end"](output, batch, batch_idx, *where)
+        if metrics.has_step_values:
+            write_step_row(session, metrics, loader)
+    if several:
+        results[current] = end_loader(session, metrics, current)
+    moment.begin(None)
+    return results
+
+
+def end_loader(session: Session, metrics: Metrics, loader: int) -> dict[str, float]:
+    """Show what this loader amounts to, and return what goes to the loggers of it."""
+    session.board.take(metrics, on_step=True, loader=loader, every_loader=False)
+    session.board.take(metrics, on_step=False, loader=loader, every_loader=False)
+    return metrics.row(on_step=False, loader=loader, every_loader=False)
+
+
+def end_pass(session: Session, fire: dict[str, Event | None], metrics: Metrics, results: Results) -> Results:
+    """The epoch-end hooks, the row, and the results."""
+    metrics.end_epoch(session.board)
+    _fire(fire["epoch_end"])
+    session.board.take(metrics, on_step=False)
+    row = metrics.row(on_step=False)
+    everywhere = metrics.row(on_step=False, loader=None, every_loader=False)
+    if session.trainer.sanity_checking:
+        return []
+    floats = write_row(session, row)
+    save_loggers(session)
+    return [{name: floats[name] for name in {**result, **everywhere}} for result in results]
+
+
+def write_step_row(session: Session, metrics: Metrics, loader: int) -> None:
+    """Write what was logged with ``on_step=True``; one row for each batch."""
+    if session.trainer.sanity_checking:
+        return
+    session.board.take(metrics, on_step=True)
+    count = session.eval_rows.get(loader, 0)
+    session.eval_rows[loader] = count + 1
+    # Inside training the x-axis is the training's, so that it never jumps back.
+    at_train_step = session.train_metrics is not None and session.plan.validation_rows_at_train_step
+    index = session.moment.dataloader_idx
+    row = metrics.row(on_step=True, loader=index, every_loader=index is None)
+    write_row(session, row, step=None if at_train_step else count, with_epoch=False)
+
+
+def enter_eval_mode(session: Session, stage: str) -> list[tuple[Any, bool]]:
+    """Put the model into evaluation mode and return the modes its sub-modules had."""
+    modes = [(child, child.training) for child in session.module.modules()]
+    call(session.moment, f"on_{stage}_model_eval", getattr(session.module, f"on_{stage}_model_eval"))
+    return modes
+
+
+def leave_eval_mode(session: Session, stage: str, modes: list[tuple[Any, bool]]) -> None:
+    """Give every sub-module its mode back, or let an overridden hook do so."""
+    hook = f"on_{stage}_model_train"
+    if overrides(session.module, hook, LightningModule):
+        call(session.moment, hook, getattr(session.module, hook))
+        return
+    for child, training in modes:
+        child.training = training
+
+
+def warn_of_empty(feed: Feed | None, stage: str) -> bool:
+    """Whether there is nothing to run; says so."""
+    if feed is not None and feed.size:
+        return False
+    warn_once(f"The {stage} dataloader has no batches: nothing to run.")
+    return True
+
+
+def _events(session: Session, stage: str) -> dict[str, Event | None]:
+    names = ("start", "end", "epoch_start", "epoch_end", "batch_start", "batch_end")
+    return {name: getattr(session.hooks, f"on_{stage}_{name}") for name in names}
+
+
+def _fire(event: Event | None) -> None:
+    if event is not None:
+        event()

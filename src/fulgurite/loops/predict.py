@@ -1,0 +1,51 @@
+"""Prediction: batches in, what ``predict_step`` returns out."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from fulgurite.loops.evaluate import enter_eval_mode, leave_eval_mode
+from fulgurite.runtime.data import Feed, evaluation_batches, transfer
+from fulgurite.runtime.session import Session
+
+
+def predict(session: Session, feed: Feed, keep: bool, gradients: AbstractContextManager[Any]) -> list[Any] | None:
+    """Return the predictions of all batches, a list for each loader where there are several; None unless ``keep``."""
+    hooks, moment = session.hooks, session.moment
+    moment.metrics = session.metrics()
+    with gradients:
+        modes = enter_eval_mode(session, "predict")
+        if hooks.on_predict_start is not None:
+            hooks.on_predict_start()
+        if hooks.on_predict_epoch_start is not None:
+            hooks.on_predict_epoch_start()
+        predictions = predict_batches(session, feed, keep)
+        if hooks.on_predict_epoch_end is not None:
+            hooks.on_predict_epoch_end()
+        if hooks.on_predict_end is not None:
+            hooks.on_predict_end()
+        leave_eval_mode(session, "predict", modes)
+    if not keep:
+        return None
+    return predictions if feed.several else predictions[0]
+
+
+def predict_batches(session: Session, feed: Feed, keep: bool) -> list[list[Any]]:
+    hooks, moment, step = session.hooks, session.moment, session.steps["predict_step"]
+    move, several = transfer(session), feed.several
+    predictions: list[list[Any]] = [[] for _ in feed.sizes]
+    session.trainer._predictions = predictions
+    for batch, batch_idx, loader in evaluation_batches(feed, feed.sizes):
+        if move is not None:
+            batch = move(batch, loader)
+        moment.begin(batch, loader if several else None)
+        where = (loader,) if several else ()
+        if hooks.on_predict_batch_start is not None:
+            hooks.on_predict_batch_start(batch, batch_idx, *where)
+        outer, moment.hook = moment.hook, "predict_step"
+        output = step(batch, batch_idx, *where)
+        moment.hook = outer
+        if hooks.on_predict_batch_end is not None:
+            hooks.on_predict_batch_end(output, batch, batch_idx, *where)
+        if keep:
+            predictions[loader].append(output)
+    return predictions

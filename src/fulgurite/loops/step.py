@@ -1,0 +1,263 @@
+"""One optimisation step, in three shapes. Which one is decided once at the start of a run.
+
+`AutomaticStep` for everything usual; `ClosureStep` where ``optimizer_step`` is overridden or the optimizer wants a closure;
+`ManualStep` where the module optimises by hand. No flag is asked inside.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import LBFGS, Optimizer
+
+from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import warn_once
+from fulgurite.base.tree import map_tensors
+from fulgurite.core.module import LightningModule
+from fulgurite.core.precision import Precision
+from fulgurite.runtime.hooks import overrides
+from fulgurite.runtime.optim import LightningOptimizer, clip
+from fulgurite.runtime.session import Session
+
+Outputs = dict[str, Any]
+Step = Callable[[Any, int, bool, bool], Outputs]
+
+
+def choose_step(session: Session) -> Step:
+    """Return the shape of the step for this run, called as ``step(batch, batch_idx, opens, closes)``.
+
+    ``opens`` and ``closes`` say whether the batch is the first or the last of an accumulation window.
+    """
+    if not session.module.automatic_optimization:
+        return ManualStep(session)
+    if overrides(session.module, "optimizer_step", LightningModule) or _wants_closure(session.optimizers[0]):
+        return ClosureStep(session)
+    return AutomaticStep(session)
+
+
+class AutomaticStep:
+    """Forward, zero_grad, backward; and when the window closes: clip, optimizer step."""
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.moment, self.hooks = session, session.moment, session.hooks
+        self.progress, self.precision = session.progress, session.precision
+        self.training_step = session.steps["training_step"]
+        self.optimizer = session.optimizers[0]
+        module = session.module
+        self.backward = _override(session, "backward")
+        self.own_clipping = _override(session, "configure_gradient_clipping")
+        self.own_zero_grad = _override(session, "optimizer_zero_grad")
+        self.plain_zero_grad = self.own_zero_grad is None and type(self.optimizer).zero_grad is Optimizer.zero_grad
+        # The default hook only passes the Trainer's values on; an overridden `clip_gradients` must still be reached.
+        if self.own_clipping is None and overrides(module, "clip_gradients", LightningModule):
+            self.own_clipping = module.configure_gradient_clipping
+        self.scaled = self.precision.scaler is not None
+        self.precisions_backward = type(self.precision).backward is not Precision.backward
+
+    def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
+        loss, outputs = self.forward_backward(batch, batch_idx, opens)
+        if closes:
+            optimizer, hooks = self.optimizer, self.hooks
+            if self.scaled:
+                # Gradients are unscaled before clipping: a threshold on scaled gradients would drift with the scaler.
+                self.precision.unscale(optimizer)
+            if hooks.on_before_optimizer_step is not None:
+                hooks.on_before_optimizer_step(optimizer)
+            self.clip()
+            if self.scaled:
+                self.precision.step(optimizer)
+            else:
+                optimizer.step()
+            self.progress.global_step += 1
+        return outputs
+
+    def forward_backward(self, batch: Any, batch_idx: int, opens: bool) -> tuple[Tensor | None, Outputs]:
+        """Run ``training_step`` and, unless it returned None, backward. Return the divided loss and the outputs."""
+        moment, hooks = self.moment, self.hooks
+        outer, moment.hook = moment.hook, "training_step"
+        output = self.training_step(batch, batch_idx)
+        moment.hook = outer
+        loss = output if output.__class__ is Tensor else _loss_of(output)
+        divisor = self.session.plan.accumulate_grad_batches
+        if divisor != 1 and loss is not None:
+            loss = loss / divisor
+        if opens:
+            self.zero_grad(batch_idx)
+        if loss is None:
+            return None, {}
+        scaled = self.precision.scale(loss) if self.scaled else loss
+        if hooks.on_before_backward is not None:
+            hooks.on_before_backward(scaled)
+        if self.backward is not None:
+            self.run_own_backward(scaled)
+        elif self.precisions_backward and not self.scaled:
+            self.precision.backward(loss)
+        else:
+            scaled.backward()
+        if hooks.on_after_backward is not None:
+            hooks.on_after_backward()
+        outputs = {"loss": loss.detach()}
+        if output.__class__ is not Tensor and isinstance(output, Mapping):
+            outputs.update((key, map_tensors(value, Tensor.detach)) for key, value in output.items() if key != "loss")
+        return loss, outputs
+
+    def zero_grad(self, batch_idx: int) -> None:
+        optimizer, hooks = self.optimizer, self.hooks
+        self.progress.windows_opened += 1
+        if hooks.on_before_zero_grad is not None:
+            hooks.on_before_zero_grad(optimizer)
+        if self.own_zero_grad is not None:
+            outer, self.moment.hook = self.moment.hook, "optimizer_zero_grad"
+            self.own_zero_grad(self.progress.epoch, batch_idx, optimizer)
+            self.moment.hook = outer
+        elif self.plain_zero_grad:
+            # What `Optimizer.zero_grad` does, without its profiler records: a tenth of its cost.
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = None
+        else:
+            optimizer.zero_grad()
+
+    def run_own_backward(self, loss: Tensor) -> None:
+        outer, self.moment.hook = self.moment.hook, "backward"
+        self.backward(loss)  # type: ignore[misc]
+        self.moment.hook = outer
+
+    def clip(self) -> None:
+        plan = self.session.plan
+        if self.own_clipping is not None:
+            outer, self.moment.hook = self.moment.hook, "configure_gradient_clipping"
+            self.own_clipping(self.optimizer, plan.gradient_clip_val, plan.gradient_clip_algorithm)
+            self.moment.hook = outer
+        elif plan.gradient_clip_val is not None and plan.gradient_clip_val > 0:
+            clip(self.optimizer, plan.gradient_clip_val, plan.gradient_clip_algorithm or "norm", self.precision)
+
+
+class ClosureStep(AutomaticStep):
+    """Forward and backward run inside ``optimizer.step(closure)``, as often as the optimizer or the override asks."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        if self.scaled and isinstance(self.optimizer, LBFGS):
+            raise MisconfigurationException(
+                "LBFGS evaluates the loss several times a step, which scaled 16-bit gradients do not allow. "
+                "Use precision='bf16-mixed' or another optimizer."
+            )
+        self.wrapped = LightningOptimizer(self.optimizer, on_step=self.step)
+        self.optimizer_step = session.module.optimizer_step
+
+    def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
+        if not closes:
+            return self.forward_backward(batch, batch_idx, opens)[1]
+        outputs: Outputs = {}
+
+        def closure() -> Tensor | None:
+            nonlocal outputs
+            with torch.enable_grad():
+                loss, outputs = self.forward_backward(batch, batch_idx, opens)
+            return loss
+
+        outer, self.moment.hook = self.moment.hook, "optimizer_step"
+        self.optimizer_step(self.progress.epoch, batch_idx, self.wrapped, closure)
+        self.moment.hook = outer
+        self.progress.global_step += 1
+        return outputs
+
+    def step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
+        """What ``optimizer.step(closure)`` means to the user's override."""
+        if self.scaled:
+            answer = closure() if closure is not None else None
+            self.precision.unscale(optimizer)
+            self.before_step(optimizer)
+            self.precision.step(optimizer, **kwargs)
+            return answer
+
+        def evaluated() -> Any:
+            loss = closure() if closure is not None else None
+            self.before_step(optimizer)
+            return loss
+
+        return optimizer.step(evaluated, **kwargs)
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        if self.hooks.on_before_optimizer_step is not None:
+            self.hooks.on_before_optimizer_step(optimizer)
+        self.clip()
+
+
+class ManualStep:
+    """The user's ``training_step`` does it all; its optimizers count their steps."""
+
+    def __init__(self, session: Session) -> None:
+        self.moment, self.training_step = session.moment, session.steps["training_step"]
+
+    def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
+        outer, self.moment.hook = self.moment.hook, "training_step"
+        output = self.training_step(batch, batch_idx)
+        self.moment.hook = outer
+        if output is None:
+            return {}
+        if isinstance(output, Tensor):
+            return {"loss": output.detach()}
+        if isinstance(output, Mapping):
+            return {
+                key: value.detach() if key == "loss" and isinstance(value, Tensor) else value
+                for key, value in output.items()
+            }
+        raise MisconfigurationException(
+            f"With manual optimisation `training_step` must return a tensor, a dict or None, not {type(output).__name__}."
+        )
+
+
+def manual_optimizer_step(session: Session, optimizer: Optimizer, closure: Any = None, **kwargs: Any) -> Any:
+    """What ``self.optimizers().step()`` does: hooks, precision, and one more ``global_step``."""
+    precision, hooks = session.precision, session.hooks
+    if precision.scaler is not None:
+        answer = closure() if closure is not None else None
+        precision.unscale(optimizer)
+        if hooks.on_before_optimizer_step is not None:
+            hooks.on_before_optimizer_step(optimizer)
+        precision.step(optimizer, **kwargs)
+    else:
+
+        def evaluated() -> Any:
+            with torch.enable_grad():
+                loss = closure() if closure is not None else None
+            if hooks.on_before_optimizer_step is not None:
+                hooks.on_before_optimizer_step(optimizer)
+            return loss
+
+        answer = optimizer.step(evaluated, **kwargs)
+    session.progress.global_step += 1
+    return answer
+
+
+def _override(session: Session, name: str) -> Callable[..., Any] | None:
+    return getattr(session.module, name) if overrides(session.module, name, LightningModule) else None
+
+
+def _wants_closure(optimizer: Optimizer) -> bool:
+    """LBFGS does; of an optimizer that is not torch's own nobody knows, so it gets one as well."""
+    return isinstance(optimizer, LBFGS) or not type(optimizer).__module__.startswith("torch.optim.")
+
+
+def _loss_of(output: Any) -> Tensor | None:
+    if isinstance(output, Tensor):
+        return output
+    if output is None:
+        warn_once(
+            "`training_step` returned None: the batch is skipped. If this was on purpose, ignore this; otherwise return the loss."
+        )
+        return None
+    if isinstance(output, Mapping):
+        if "loss" not in output:
+            raise MisconfigurationException(
+                "In automatic optimisation, when `training_step` returns a dict, the 'loss' key needs to be present; "
+                f"found: {', '.join(map(repr, output)) or 'nothing'}."
+            )
+        return output["loss"]
+    raise MisconfigurationException(
+        f"In automatic optimisation `training_step` must return a tensor, a dict with the key 'loss', or None, "
+        f"not {type(output).__name__}."
+    )

@@ -1,0 +1,451 @@
+"""All that ``self.log`` writes to: one `Metrics` a stage, one meter a (hook, name, loader).
+
+The first call for a key decides everything (defaults, reduction, names); later calls look the meter up, compare one tuple,
+and keep or add. Meters hold detached tensors and never wait for the device; values leave it when a row is due.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import rank_zero_warn, warn_once
+from fulgurite.base.tree import batch_size_of
+
+FREE, EPOCH_ONLY = "free", "epoch only"
+
+_STEP_FIRST = (FREE, True, False)
+_EPOCH_FIRST = (FREE, False, True)
+_AT_THE_EDGES = (EPOCH_ONLY, False, True)
+
+LOGGABLE: dict[str, tuple[str, bool, bool]] = {
+    **dict.fromkeys(
+        (
+            "training_step", "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "optimizer_zero_grad",
+            "on_before_backward", "backward", "on_after_backward", "on_before_optimizer_step",
+            "configure_gradient_clipping", "clip_gradients", "optimizer_step",
+        ),
+        _STEP_FIRST,
+    ),
+    **{f"{stage}_step": _EPOCH_FIRST for stage in ("validation", "test")},
+    **{f"on_{stage}_batch_{edge}": _EPOCH_FIRST for stage in ("validation", "test") for edge in ("start", "end")},
+    **{f"on_{stage}_start": _AT_THE_EDGES for stage in ("train", "validation", "test")},
+    **{
+        f"on_{stage}_epoch_{edge}": _AT_THE_EDGES
+        for stage in ("train", "validation", "test")
+        for edge in ("start", "end")
+    },
+}  # fmt: skip
+"""Hook → (which flags it allows, default on_step, default on_epoch). A hook that is not here cannot log."""
+
+REDUCTIONS: dict[Any, str] = {
+    "mean": "mean", "avg": "mean", "sum": "sum", "min": "min", "max": "max",
+    torch.mean: "mean", torch.sum: "sum", torch.min: "min", torch.max: "max",
+}  # fmt: skip
+
+_FULL = frozenset({torch.float32, torch.float64})
+
+
+class Flags(NamedTuple):
+    """The arguments of one ``self.log`` call that must stay the same for its key."""
+
+    prog_bar: bool = False
+    logger: bool | None = None
+    on_step: bool | None = None
+    on_epoch: bool | None = None
+    reduce_fx: Any = "mean"
+    enable_graph: bool = False
+    sync_dist: bool = False
+    sync_dist_group: Any = None
+    add_dataloader_idx: bool = True
+    rank_zero_only: bool = False
+
+
+@dataclass(slots=True)
+class Moment:
+    """What happens right now: which hook runs, on which batch of which loader, and where its measurements go."""
+
+    hook: str | None = None
+    metrics: "Metrics | None" = None
+    batch: Any = None
+    batch_size: int | None = None
+    dataloader_idx: int | None = None
+    """Set only where a stage has several loaders."""
+
+    def begin(self, batch: Any, dataloader_idx: int | None = None) -> None:
+        self.batch, self.batch_size, self.dataloader_idx = batch, None, dataloader_idx
+
+
+class Metrics:
+    """The measurements of one stage (train, validate, sanity check, test)."""
+
+    def __init__(self, moment: Moment, training: bool, has_logger: bool = True) -> None:
+        self.moment = moment
+        self.training = training
+        self.has_logger = has_logger
+        self.at_epoch_end = False
+        self.has_step_values = False
+        self.meters: dict[tuple[str | None, str, int | None], Meter] = {}
+        self.attribute_of: Callable[[Any, str | None], str] = lambda metric, name: name or ""
+
+    def log(self, name: str, value: Any, flags: tuple[Any, ...], batch_size: int | None, attribute: str | None) -> None:
+        """Take one value under ``name``. ``flags`` is a plain tuple in the order of `Flags`."""
+        moment = self.moment
+        meter = self.meters.get((moment.hook, name, moment.dataloader_idx))
+        if meter is None:
+            meter = self._open(name, value, Flags(*flags), attribute)
+        elif meter.flags != flags:
+            raise MisconfigurationException(
+                f"self.log({name!r}, ...) was called twice in `{moment.hook}` with different arguments: "
+                f"{_difference(meter.flags, flags)}. Use the same arguments, or another name."
+            )
+        if value.__class__ is Tensor:
+            if value.ndim or value.dtype not in _FULL:
+                value = _measure(name, value)
+            if not meter.keeps_graph:
+                value = value.detach()
+        elif value.__class__ is not float:
+            value = _measure(name, value) if not meter.takes_objects else value
+        if meter.weighs and batch_size is None:
+            batch_size = moment.batch_size
+            if batch_size is None:
+                batch = moment.batch
+                batch_size = moment.batch_size = 1 if batch is None else batch_size_of(batch)
+        meter.add(value, batch_size)
+
+    def begin_batches(self) -> None:
+        self.at_epoch_end = False
+
+    def end_epoch(self, board: "Board") -> None:
+        """From here on, views show what the epoch amounts to; the last step's values are kept on the board."""
+        if not self.at_epoch_end:
+            board.take(self, on_step=True)
+        self.at_epoch_end = True
+
+    def reset(self) -> None:
+        for meter in self.meters.values():
+            meter.reset()
+
+    def values(self, on_step: bool, loader: int | None = None, every_loader: bool = True) -> "Iterator[Reading]":
+        """Yield the filled meters that have a value for a step, or for an epoch; of one loader or of all."""
+        for meter in self.meters.values():
+            if not meter.filled or not (every_loader or meter.loader == loader):
+                continue
+            if on_step and meter.on_step:
+                yield Reading(meter, meter.step_value(), on_step)
+            elif not on_step and meter.on_epoch:
+                yield Reading(meter, meter.epoch_value(), on_step)
+
+    def row(self, on_step: bool, loader: int | None = None, every_loader: bool = True) -> dict[str, Any]:
+        """Return what goes to the loggers: names with their forks and suffixes, tensors still on their device."""
+        readings = self.values(on_step, loader, every_loader)
+        return {reading.forked: reading.value for reading in readings if reading.meter.logger}
+
+    def _open(self, name: str, value: Any, flags: Flags, attribute: str | None) -> "Meter":
+        hook, loader = self.moment.hook, self.moment.dataloader_idx
+        key = (hook, name, loader)
+        if not flags.add_dataloader_idx and any(known[:2] == key[:2] for known in self.meters):
+            raise MisconfigurationException(
+                f"self.log({name!r}, ..., add_dataloader_idx=False) was called for two dataloaders with the same name in "
+                f"`{hook}`. Use a name for each, or add_dataloader_idx=True."
+            )
+        on_step, on_epoch = _when(name, hook, flags)
+        if flags.add_dataloader_idx and "/dataloader_idx_" in name:
+            raise MisconfigurationException(
+                f"self.log({name!r}, ...): '/dataloader_idx_' is added for you. Leave it out, or pass add_dataloader_idx=False."
+            )
+        if flags.logger and not self.has_logger:
+            rank_zero_warn(f"self.log({name!r}, ..., logger=True) was called, but the Trainer has no logger.")
+        kind = METERS.get(_reduction(name, flags.reduce_fx), MeanMeter)
+        if is_metric_object(value):
+            kind = ObjectMeter
+            self.attribute_of(value, attribute)
+        self.meters[key] = meter = kind(name, flags, on_step, on_epoch, loader)
+        self.has_step_values = self.has_step_values or on_step
+        return meter
+
+
+class Meter:
+    """One number on its way: the last step's value, and what the epoch adds up to."""
+
+    __slots__ = (
+        "name", "flags", "on_step", "on_epoch", "loader", "logger", "prog_bar", "keeps_graph", "weighs",
+        "filled", "last", "total", "weight",
+    )  # fmt: skip
+    takes_objects = False
+    weighted = False
+
+    def __init__(self, name: str, flags: Flags, on_step: bool, on_epoch: bool, loader: int | None) -> None:
+        self.name, self.flags, self.loader = name, flags, loader
+        self.on_step, self.on_epoch = on_step, on_epoch
+        self.logger = flags.logger is None or flags.logger
+        self.prog_bar, self.keeps_graph = flags.prog_bar, flags.enable_graph
+        self.weighs = self.weighted and on_epoch
+        self.reset()
+
+    def reset(self) -> None:
+        self.filled = False
+        self.last: Any = None
+        self.total: Any = None
+        self.weight: float = 0
+
+    def add(self, value: Any, weight: int | None) -> None:
+        if self.on_step:
+            # A copy: the user may change the tensor in place (`loss /= 2`, a running buffer) before the row is written.
+            self.last = value.clone() if value.__class__ is Tensor else value
+        if self.on_epoch:
+            self.total = value if self.total is None else self.join(self.total, value)
+        self.filled = True
+
+    def join(self, total: Any, value: Any) -> Any:
+        raise NotImplementedError
+
+    def step_value(self) -> Any:
+        return self.last
+
+    def epoch_value(self) -> Any:
+        return self.total
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.loader is None or not self.flags.add_dataloader_idx else f"/dataloader_idx_{self.loader}"
+
+
+class MeanMeter(Meter):
+    """Σ value·batch_size / Σ batch_size."""
+
+    __slots__ = ()
+    weighted = True
+
+    def add(self, value: Any, weight: int | None) -> None:
+        is_tensor = value.__class__ is Tensor
+        if self.on_step:
+            # A copy: the user may change the tensor in place (`loss /= 2`, a running buffer) before the row is written.
+            self.last = value.clone() if is_tensor else value
+        if self.on_epoch:
+            total = self.total
+            if total is None:
+                self.total = value * weight
+            elif is_tensor and total.__class__ is Tensor and not self.keeps_graph and total.device == value.device:
+                total.add_(value, alpha=weight)  # type: ignore[arg-type]
+            else:
+                self.total = _near(total, value) + value * weight
+            self.weight += weight  # type: ignore[operator]
+        self.filled = True
+
+    def epoch_value(self) -> Any:
+        return self.total / self.weight
+
+
+class SumMeter(Meter):
+    __slots__ = ()
+
+    def join(self, total: Any, value: Any) -> Any:
+        return _near(total, value) + value
+
+
+class MaxMeter(Meter):
+    __slots__ = ()
+
+    def join(self, total: Any, value: Any) -> Any:
+        return _pick(torch.maximum, max, total, value)
+
+
+class MinMeter(Meter):
+    __slots__ = ()
+
+    def join(self, total: Any, value: Any) -> Any:
+        return _pick(torch.minimum, min, total, value)
+
+
+class ObjectMeter(Meter):
+    """A torchmetrics object: it reduces itself."""
+
+    __slots__ = ()
+    takes_objects = True
+
+    def add(self, value: Any, weight: int | None) -> None:
+        self.last, self.filled = value, True
+
+    def step_value(self) -> Any:
+        return self._checked(self.last._forward_cache)
+
+    def epoch_value(self) -> Any:
+        return self._checked(self.last.compute())
+
+    def reset(self) -> None:
+        metric = getattr(self, "last", None)
+        if metric is not None and self.on_epoch:
+            metric.reset()
+        self.filled, self.last, self.total, self.weight = False, None, None, 0
+
+    def _checked(self, value: Any) -> Any:
+        if value is not None and not isinstance(value, Tensor):
+            raise ValueError(
+                f"The metric logged as {self.name!r} must compute a tensor, but gave {type(value).__name__}. "
+                "Log its parts one by one, or use self.log_dict with a MetricCollection."
+            )
+        return value
+
+
+METERS: dict[str, type[Meter]] = {"mean": MeanMeter, "sum": SumMeter, "min": MinMeter, "max": MaxMeter}
+
+
+class Reading(NamedTuple):
+    """A meter and the value it shows at this point."""
+
+    meter: Meter
+    value: Any
+    on_step: bool
+
+    @property
+    def name(self) -> str:
+        return self.meter.name + self.meter.suffix
+
+    @property
+    def forked(self) -> str:
+        meter = self.meter
+        if not (meter.on_step and meter.on_epoch):
+            return self.name
+        return f"{meter.name}_{'step' if self.on_step else 'epoch'}{meter.suffix}"
+
+
+class Board:
+    """The three dicts that users read. Filled from the open `Metrics` when read, and kept from stage to stage."""
+
+    def __init__(self) -> None:
+        self.callback: dict[str, Any] = {}
+        self.logged: dict[str, Any] = {}
+        self.bar: dict[str, Any] = {}
+
+    def clear(self) -> None:
+        # New dicts: what somebody kept from an earlier call stays as it was.
+        self.callback, self.logged, self.bar = {}, {}, {}
+
+    def take(self, metrics: Metrics, on_step: bool, loader: int | None = None, every_loader: bool = True) -> None:
+        for reading in metrics.values(on_step, loader, every_loader):
+            value, meter = reading.value, reading.meter
+            if value is None:
+                continue
+            if meter.logger:
+                self.logged[reading.forked] = value
+            if meter.prog_bar:
+                self.bar[reading.forked] = value
+            if metrics.training or not on_step:
+                self.callback[reading.name] = self.callback[reading.forked] = as_tensor(value)
+
+
+def as_tensor(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.get_default_dtype())
+
+
+def scalars(row: dict[str, Any]) -> dict[str, float]:
+    """Return the row as Python floats, with one copy from each device."""
+    tensors = {name: value for name, value in row.items() if isinstance(value, Tensor) and not value.is_cpu}
+    if len(tensors) > 1:
+        row = {**row, **dict(zip(tensors, _fetched(list(tensors.values())), strict=True))}
+    return {name: _scalar(value) for name, value in row.items()}
+
+
+def is_metric_object(value: Any) -> bool:
+    torchmetrics = sys.modules.get("torchmetrics")
+    return torchmetrics is not None and isinstance(value, torchmetrics.Metric)
+
+
+def _fetched(tensors: list[Tensor]) -> list[float]:
+    return torch.stack([tensor.detach().reshape(()).double() for tensor in tensors]).tolist()
+
+
+def _scalar(value: Any) -> float:
+    # Python numbers are rounded as a tensor would round them, so that a row does not depend on who made the number.
+    return value.item() if isinstance(value, Tensor) else as_tensor(value).item()
+
+
+def _when(name: str, hook: str | None, flags: Flags) -> tuple[bool, bool]:
+    if hook is None:
+        raise MisconfigurationException(
+            f"self.log({name!r}, ...) was called outside a hook that the Trainer runs, so there is no step it belongs to."
+        )
+    allowed, on_step, on_epoch = LOGGABLE.get(hook, (None, False, False))
+    if allowed is None:
+        raise MisconfigurationException(
+            f"You can't `self.log()` inside `{hook}`: no step or epoch takes the value there."
+        )
+    if allowed is EPOCH_ONLY and flags.on_step:
+        raise MisconfigurationException(
+            f"You can't `self.log(on_step=True)` inside `{hook}`: there is no step. Use on_epoch."
+        )
+    if allowed is EPOCH_ONLY and flags.on_epoch is False:
+        raise MisconfigurationException(f"You can't `self.log(on_epoch=False)` inside `{hook}`: there is nothing else.")
+    on_step = on_step if flags.on_step is None else flags.on_step
+    on_epoch = on_epoch if flags.on_epoch is None else flags.on_epoch
+    if not on_step and not on_epoch:
+        raise MisconfigurationException(
+            f"self.log({name!r}, on_step=False, on_epoch=False) is not useful: the value would go nowhere."
+        )
+    return on_step, on_epoch
+
+
+def _reduction(name: str, reduce_fx: Any) -> str:
+    try:
+        found = REDUCTIONS.get(reduce_fx)
+    except TypeError:
+        found = None
+    if found is None:
+        raise MisconfigurationException(
+            f"self.log({name!r}, reduce_fx={reduce_fx!r}): only mean, sum, min and max (or the torch functions) are supported. "
+            "For anything else log a `torchmetrics.Metric`, or log the value in an epoch-end hook."
+        )
+    return found
+
+
+def _measure(name: str, value: Any) -> Any:
+    """Turn what was given into a float or a floating-point tensor of one element, or say what is wrong with it."""
+    if isinstance(value, Tensor):
+        if value.numel() != 1:
+            raise ValueError(
+                f"self.log({name!r}, ...): a tensor of one element was expected, but it has the shape {tuple(value.shape)}. "
+                "Reduce it first, for example with .mean()."
+            )
+        value = value.as_subclass(Tensor) if value.__class__ is not Tensor else value
+        if value.dtype in _FULL:
+            return value.reshape(())
+        if not value.is_floating_point():
+            default = torch.get_default_dtype()
+            warn_once(f"self.log({name!r}, ...): the tensor has the dtype {value.dtype}; it is kept as {default}.")
+            return value.to(default).reshape(())
+        return value.float().reshape(())
+    if isinstance(value, bool | int | float):
+        return float(value)
+    if isinstance(value, dict):
+        raise ValueError(f"self.log({name!r}, {{...}}): a dict was given. Use self.log_dict for several values.")
+    if hasattr(value, "item") and getattr(value, "size", None) == 1:
+        return float(value.item())
+    raise ValueError(
+        f"self.log({name!r}, {value!r}): a number, a tensor of one element or a torchmetrics.Metric was expected, "
+        f"not {type(value).__name__}."
+    )
+
+
+def _difference(before: tuple[Any, ...], now: tuple[Any, ...]) -> str:
+    changes = [
+        f"{field}={old!r} then {new!r}"
+        for field, old, new in zip(Flags._fields, before, now, strict=True)
+        if old != new
+    ]
+    return ", ".join(changes)
+
+
+def _near(total: Any, value: Any) -> Any:
+    moves = isinstance(total, Tensor) and isinstance(value, Tensor) and total.device != value.device
+    return total.to(value.device) if moves else total
+
+
+def _pick(on_tensors: Callable[..., Any], on_numbers: Callable[..., Any], total: Any, value: Any) -> Any:
+    if isinstance(total, Tensor) or isinstance(value, Tensor):
+        return on_tensors(_near(as_tensor(total), value), as_tensor(value))
+    return on_numbers(total, value)

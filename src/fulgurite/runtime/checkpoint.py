@@ -1,0 +1,192 @@
+"""What a checkpoint holds, key by key: one function that takes it from a run, and two that put it back."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from fulgurite.base.errors import CheckpointError, MisconfigurationException
+from fulgurite.base.rank import rank_zero_info, rank_zero_warn
+from fulgurite.core.callback import Callback
+from fulgurite.core.hparams import pack_hyper_parameters
+from fulgurite.runtime.hooks import call, overrides
+from fulgurite.runtime.layout import LIGHTNING_VERSION, exact_counters, loops_tree, read_progress
+from fulgurite.runtime.optim import optimizer_to_device
+from fulgurite.runtime.session import Session
+
+Checkpoint = dict[str, Any]
+
+
+def capture(session: Session, weights_only: bool = False) -> Checkpoint:
+    """Return everything that a run needs to go on; with ``weights_only`` what the model needs to be built again.
+
+    Tensors are the live ones: write the file before training goes on.
+    """
+    module, moment = session.module, session.moment
+    outer = moment.hook
+    checkpoint: Checkpoint = {
+        "epoch": session.progress.epoch,
+        "global_step": session.progress.global_step,
+        "pytorch-lightning_version": LIGHTNING_VERSION,
+        "state_dict": call(moment, "state_dict", module.state_dict),
+        "loops": loops_tree(session.progress, module.automatic_optimization),
+    }
+    if not weights_only:
+        checkpoint["callbacks"] = _callback_states(session)
+        checkpoint["optimizer_states"] = [optimizer.state_dict() for optimizer in session.optimizers]
+        checkpoint["lr_schedulers"] = [config.scheduler.state_dict() for config in session.schedulers]
+        precision = session.precision.state_dict()
+        if precision:
+            checkpoint[type(session.precision).__qualname__] = precision
+        checkpoint["fulgurite"] = {"progress": exact_counters(session.progress)}
+    for owner in (module, session.datamodule):
+        if owner is not None:
+            pack_hyper_parameters(owner, checkpoint)
+    if session.datamodule is not None:
+        state = call(moment, "state_dict", session.datamodule.state_dict)
+        if state:
+            checkpoint[type(session.datamodule).__qualname__] = state
+    if not weights_only:
+        _tell_callbacks(session, "on_save_checkpoint", checkpoint)
+    call(moment, "on_save_checkpoint", module.on_save_checkpoint, checkpoint)
+    moment.hook = outer
+    return checkpoint
+
+
+def restore_model(session: Session, checkpoint: Checkpoint) -> None:
+    """Put back what belongs to model, datamodule and callbacks."""
+    module, moment, datamodule = session.module, session.moment, session.datamodule
+    call(moment, "on_load_checkpoint", module.on_load_checkpoint, checkpoint)
+    if "state_dict" not in checkpoint:
+        raise CheckpointError(f"The checkpoint has no 'state_dict'; found: {', '.join(map(repr, checkpoint))}.")
+    module.load_state_dict(checkpoint["state_dict"], strict=module.strict_loading)
+    if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
+        call(moment, "load_state_dict", datamodule.load_state_dict, checkpoint[type(datamodule).__qualname__])
+    _tell_callbacks(session, "on_load_checkpoint", checkpoint)
+    _load_callback_states(session, checkpoint.get("callbacks") or {})
+
+
+def restore_training(session: Session, checkpoint: Checkpoint) -> None:
+    """Put back counters, optimizers, schedulers and the scaler. Raises ``KeyError`` for a file of weights only."""
+    if "optimizer_states" not in checkpoint or "lr_schedulers" not in checkpoint:
+        raise KeyError(
+            "Trying to restore training state but the checkpoint contains only the model. This is probably due to "
+            "`ModelCheckpoint.save_weights_only` being set to `True`. Load it with "
+            f"`{type(session.module).__name__}.load_from_checkpoint`, or call `fit` without ckpt_path."
+        )
+    name = type(session.precision).__qualname__
+    if name in checkpoint:
+        session.precision.load_state_dict(checkpoint[name])
+    _restore_progress(session, checkpoint)
+    _check_counts("optimizer", session.optimizers, checkpoint["optimizer_states"])
+    for optimizer, state in zip(session.optimizers, checkpoint["optimizer_states"], strict=True):
+        optimizer.load_state_dict(state)
+        optimizer_to_device(optimizer, session.device)
+    for config, state in zip(session.schedulers, checkpoint["lr_schedulers"], strict=False):
+        config.scheduler.load_state_dict(state)
+
+
+def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool) -> str | os.PathLike[str] | None:
+    """Turn "best", "last" or a path into the path to load; None for nothing.
+
+    Without a model and without a path, evaluation takes the best checkpoint of the last ``fit``.
+    """
+    fitting = trainer.state.fn == "fit"
+    if ckpt_path is None:
+        if has_model or fitting or not trainer.checkpoint_callbacks:
+            return None
+        rank_zero_warn(
+            f"`.{trainer.state.fn}(ckpt_path=None)` was called without a model: the best checkpoint of the previous `fit` call "
+            "will be used. Pass the model to use it as it is, or ckpt_path='best' to say so."
+        )
+        ckpt_path = "best"
+    if ckpt_path == "best":
+        return _best(trainer, fitting)
+    if ckpt_path == "last":
+        return _last(trainer)
+    if isinstance(ckpt_path, str) and (ckpt_path == "hpc" or ckpt_path.startswith("registry")):
+        raise MisconfigurationException(f"ckpt_path={ckpt_path!r} is not supported: pass a path, 'last' or 'best'.")
+    return ckpt_path
+
+
+def _best(trainer: Any, fitting: bool) -> str:
+    if fitting:
+        raise MisconfigurationException(
+            "`fit(ckpt_path='best')` would throw away the newest training. Use 'last' or a path."
+        )
+    callback = trainer.checkpoint_callback
+    if callback is None:
+        raise ValueError(f"`.{trainer.state.fn}(ckpt_path='best')` is set but `ModelCheckpoint` is not configured.")
+    if not getattr(callback, "best_model_path", ""):
+        hint = " fast_dev_run saves no checkpoints." if trainer.fast_dev_run else ""
+        raise ValueError(
+            f"`.{trainer.state.fn}(ckpt_path='best')` is set but `ModelCheckpoint` has saved nothing yet.{hint} "
+            "Call `fit` first, or pass the path of a file."
+        )
+    return callback.best_model_path
+
+
+def _last(trainer: Any) -> str | None:
+    candidates: list[Path] = []
+    for callback in trainer.checkpoint_callbacks:
+        folder = getattr(callback, "dirpath", None) or trainer._checkpoint_folder(callback)
+        name = getattr(callback, "CHECKPOINT_NAME_LAST", "last")
+        candidates += Path(folder).glob(f"{name}*.ckpt") if folder and Path(folder).is_dir() else []
+        known = getattr(callback, "last_model_path", "")
+        candidates += [Path(known)] if known and Path(known).exists() else []
+    if not candidates:
+        rank_zero_warn(
+            f"`.{trainer.state.fn}(ckpt_path='last')` is set, but there is no last checkpoint: starting from scratch. "
+            "ModelCheckpoint(save_last=True) writes one."
+        )
+        return None
+    return str(max(candidates, key=lambda path: path.stat().st_mtime))
+
+
+def read(session: Session, path: str | os.PathLike[str], weights_only: bool | None) -> Checkpoint:
+    """Read a checkpoint through the strategy, and say so."""
+    rank_zero_info(f"Restoring states from the checkpoint path at {path}")
+    return session.strategy.load_checkpoint(path, weights_only=weights_only)
+
+
+def _restore_progress(session: Session, checkpoint: Checkpoint) -> None:
+    plan, progress = session.plan, read_progress(checkpoint, session.module.automatic_optimization)
+    if plan.max_epochs != -1 and progress.epoch > plan.max_epochs:
+        raise MisconfigurationException(
+            f"You restored a checkpoint with current_epoch={progress.epoch}, but you have set Trainer(max_epochs={plan.max_epochs})."
+            " Raise max_epochs to train on."
+        )
+    for name in progress.__slots__:
+        setattr(session.progress, name, getattr(progress, name))
+    session.resumed = progress.inside_epoch
+
+
+def _callback_states(session: Session) -> dict[str, Any]:
+    states = {
+        callback.state_key: call(session.moment, "state_dict", callback.state_dict) for callback in session.callbacks
+    }
+    return {key: state for key, state in states.items() if state}
+
+
+def _load_callback_states(session: Session, states: dict[str, Any]) -> None:
+    unknown = set(states) - {callback.state_key for callback in session.callbacks}
+    if unknown and session.trainer.state.fn == "fit":
+        rank_zero_warn(
+            "The checkpoint holds the state of callbacks that this Trainer does not have: "
+            f"{', '.join(sorted(map(repr, unknown)))}. Add them to the Trainer to go on with what they remember."
+        )
+    for callback in session.callbacks:
+        if callback.state_key in states:
+            call(session.moment, "load_state_dict", callback.load_state_dict, states[callback.state_key])
+
+
+def _tell_callbacks(session: Session, hook: str, checkpoint: Checkpoint) -> None:
+    for callback in session.callbacks:
+        if overrides(callback, hook, Callback):
+            call(session.moment, hook, getattr(callback, hook), session.trainer, session.module, checkpoint)
+
+
+def _check_counts(what: str, have: list[Any], stored: list[Any]) -> None:
+    if len(have) != len(stored):
+        raise CheckpointError(
+            f"The checkpoint holds the state of {len(stored)} {what}(s), but `configure_optimizers` returned {len(have)}."
+        )

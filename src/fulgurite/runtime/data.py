@@ -1,0 +1,254 @@
+"""Where batches come from: the user's loaders, what is taken of them, and the way to the device."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import warn_once
+from fulgurite.base.tree import move_data_to_device
+from fulgurite.core.hooks import DataHooks
+from fulgurite.runtime.combined import CombinedLoader
+from fulgurite.runtime.hooks import call, overrides
+from fulgurite.runtime.loaders import advise_workers, check_iterable, length_of, limit, seed_workers, without_shuffling
+from fulgurite.runtime.plan import INFINITE, Plan
+
+if TYPE_CHECKING:
+    from fulgurite.runtime.session import Session
+
+_END = object()
+
+
+@dataclass(slots=True)
+class Feed:
+    """The data of one stage."""
+
+    stage: str
+    structure: Any
+    """What the user gave or returned, with shuffling taken out where ``overfit_batches`` asks for it."""
+    loaders: list[Any]
+    sizes: list[int | float] = field(default_factory=list)
+    """Batches taken of each loader, infinite where only the end tells; for training one number."""
+    loaded_at_epoch: int = 0
+
+    @property
+    def combined(self) -> bool:
+        """Whether one batch holds a part from each of several loaders."""
+        return isinstance(self.structure, CombinedLoader) and self.structure.mode != "sequential"
+
+    @property
+    def size(self) -> int | float:
+        return sum(self.sizes)
+
+    @property
+    def several(self) -> bool:
+        """Whether hooks and names tell loaders apart."""
+        return len(self.sizes) > 1
+
+
+def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
+    """Fetch the loaders of ``stage`` ("train", "val", "test", "predict") and count what will be taken of them.
+
+    ``given`` are the loaders passed to the Trainer's method; without them the datamodule or the module is asked.
+    None where a validation has no loader. Raises ``TypeError`` for what cannot be iterated.
+    """
+    structure = given if given is not None else _ask(session, stage)
+    if structure is None or (stage != "train" and isinstance(structure, list | tuple) and not structure):
+        return None
+    structure = _prepared(session, stage, structure)
+    loaders = structure.flattened if isinstance(structure, CombinedLoader) else [structure]
+    feed = Feed(stage, structure, loaders, loaded_at_epoch=session.progress.epoch)
+    feed.sizes = _sizes(session, feed)
+    return feed
+
+
+def open_train_feed(session: "Session") -> Feed:
+    """Return the training data, fetched the first time and again where ``reload_dataloaders_every_n_epochs`` says so."""
+    feed = _current(session, "train")
+    if feed is None:
+        raise _missing(session, "train")
+    plan = session.plan
+    session.val_check_batch = _val_check_batch(plan, feed.size)
+    if session.loggers and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
+        warn_once(
+            f"The epoch has {feed.size} batches, fewer than log_every_n_steps={plan.log_every_n_steps}: no step may be logged. "
+            "Set a lower value for log_every_n_steps in the Trainer to see rows within an epoch."
+        )
+    return feed
+
+
+def open_val_feed(session: "Session") -> Feed | None:
+    """Return the validation data, or None where there is none or nothing to do with it."""
+    if "validation_step" not in session.steps or session.plan.limit_val_batches == 0:
+        return None
+    return _current(session, "val")
+
+
+def _current(session: "Session", stage: str) -> Feed | None:
+    feed = session.feeds.get(stage)
+    if feed is None or session.plan.reloads(session.progress.epoch - feed.loaded_at_epoch):
+        feed = open_feed(session, stage, session.given.get(stage))
+        if feed is not None:
+            session.feeds[stage] = feed
+    return feed
+
+
+def training_batches(feed: Feed, consumed: int = 0) -> Iterator[tuple[Any, bool]]:
+    """Yield (batch, whether it is the epoch's last), past the first ``consumed``.
+
+    Looks one batch ahead only where the length is unknown.
+    """
+    size = feed.size
+    batches = _each(feed)
+    for _ in range(consumed):
+        next(batches, None)
+    if size == INFINITE:
+        yield from _looking_ahead(batches)
+        return
+    for count, batch in enumerate(batches, start=consumed + 1):
+        yield batch, count >= size
+        if count >= size:
+            return
+
+
+def evaluation_batches(feed: Feed, at_most: list[int | float]) -> Iterator[tuple[Any, int, int]]:
+    """Yield (batch, batch_idx, dataloader_idx), loader after loader."""
+    if feed.combined:
+        yield from _counted(_each(feed), at_most[0], 0)
+        return
+    for index, loader in enumerate(feed.loaders):
+        if at_most[index] > 0:
+            yield from _counted(iter(loader), at_most[index], index)
+
+
+def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
+    """Return the way of a batch to the device, or None where nothing is to be done."""
+    moment, precision = session.moment, session.precision
+    before = _owner(session, "on_before_batch_transfer")
+    move = _owner(session, "transfer_batch_to_device")
+    after = _owner(session, "on_after_batch_transfer")
+    device = session.device
+    convert = precision.convert_input if precision.converts_input else None
+    if not (before or move or after or convert or device.type != "cpu"):
+        return None
+
+    def transferred(batch: Any, dataloader_idx: int) -> Any:
+        outer = moment.hook
+        if convert is not None:
+            batch = convert(batch)
+        if before is not None:
+            moment.hook = "on_before_batch_transfer"
+            batch = before(batch, dataloader_idx)
+        if move is not None:
+            moment.hook = "transfer_batch_to_device"
+            batch = move(batch, device, dataloader_idx)
+        elif device.type != "cpu":
+            batch = move_data_to_device(batch, device)
+        if after is not None:
+            moment.hook = "on_after_batch_transfer"
+            batch = after(batch, dataloader_idx)
+        moment.hook = outer
+        return batch
+
+    return transferred
+
+
+def _owner(session: "Session", hook: str) -> Callable[..., Any] | None:
+    for source in (session.datamodule, session.module):
+        if source is not None and overrides(source, hook, DataHooks):
+            return getattr(source, hook)
+    return None
+
+
+def _ask(session: "Session", stage: str) -> Any:
+    hook = f"{stage}_dataloader"
+    for source in (session.datamodule, session.module):
+        if source is not None and overrides(source, hook, DataHooks):
+            return call(session.moment, hook, getattr(source, hook))
+    return None
+
+
+def _prepared(session: "Session", stage: str, structure: Any) -> Any:
+    overfits = session.plan.overfit_batches and stage in ("train", "val")
+    if isinstance(structure, list | tuple | dict):
+        mode = "max_size_cycle" if stage == "train" else "sequential"
+        structure = CombinedLoader(structure, mode)
+    if isinstance(structure, CombinedLoader):
+        if stage == "train" and structure.mode == "sequential":
+            raise ValueError(
+                "mode='sequential' of CombinedLoader cannot be used for training: it knows no end of a step."
+            )
+        structure.flattened = [_single(loader, stage, overfits) for loader in structure.flattened]
+        return structure
+    return _single(structure, stage, overfits)
+
+
+def _single(loader: Any, stage: str, overfits: Any) -> Any:
+    check_iterable(loader, f"given for or returned from `{stage}_dataloader`")
+    loader = without_shuffling(loader) if overfits else loader
+    seed_workers(loader)
+    advise_workers(loader, f"{stage}_dataloader")
+    return loader
+
+
+def _sizes(session: "Session", feed: Feed) -> list[int | float]:
+    wanted = session.plan.limit_of(feed.stage)
+    name = f"limit_{feed.stage}_batches"
+    if feed.stage == "train" or feed.combined:
+        return [limit(_combined_length(feed), wanted, name)]
+    return [limit(length_of(loader), wanted, name) for loader in feed.loaders]
+
+
+def _combined_length(feed: Feed) -> int | float:
+    if not isinstance(feed.structure, CombinedLoader):
+        return length_of(feed.structure)
+    lengths = [length_of(loader) for loader in feed.loaders]
+    return min(lengths) if feed.structure.mode == "min_size" else max(lengths)
+
+
+def _each(feed: Feed) -> Iterator[Any]:
+    if not isinstance(feed.structure, CombinedLoader):
+        return iter(feed.structure)
+    return (batch for batch, _, _ in feed.structure)
+
+
+def _looking_ahead(batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
+    held = next(batches, _END)
+    while held is not _END:
+        following = next(batches, _END)
+        yield held, following is _END
+        held = following
+
+
+def _counted(batches: Iterator[Any], at_most: int | float, index: int) -> Iterator[tuple[Any, int, int]]:
+    for count, batch in enumerate(batches):
+        yield batch, count, index
+        if count + 1 >= at_most:
+            return
+
+
+def _val_check_batch(plan: Plan, size: int | float) -> int | float:
+    every = plan.val_check_interval
+    if isinstance(every, int):
+        if every > size and plan.check_val_every_n_epoch is not None:
+            raise ValueError(
+                f"val_check_interval={every} is more than the {size} training batches of an epoch. To count across epochs "
+                "set check_val_every_n_epoch=None."
+            )
+        return every
+    if size == INFINITE:
+        if every != 1.0:
+            raise MisconfigurationException(
+                f"val_check_interval={every} is a share of the epoch, but the train dataloader has no length. "
+                "Pass an int: a number of batches."
+            )
+        return INFINITE
+    return max(1, int(size * every))
+
+
+def _missing(session: "Session", stage: str) -> MisconfigurationException:
+    hook = f"{stage}_dataloader"
+    return MisconfigurationException(
+        f"`{hook}` must be implemented to be used with the Lightning Trainer: define it on {type(session.module).__name__} or on "
+        "the datamodule, or pass the loaders to the Trainer's method."
+    )

@@ -1,0 +1,251 @@
+"""How a run begins and how it ends: the hooks and the wiring around the loops, in their order."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import rank_zero_warn
+from fulgurite.core.callback import Callback
+from fulgurite.core.module import LightningModule
+from fulgurite.metrics import Metrics
+from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
+from fulgurite.runtime.hooks import Hooks, call, overrides
+from fulgurite.runtime.optim import configure
+from fulgurite.runtime.session import Session
+
+STEPS = {
+    "fit": ("training_step", "validation_step"),
+    "validate": ("validation_step",),
+    "test": ("test_step",),
+    "predict": ("predict_step",),
+}
+
+
+def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step: Callable[[Any], Any] | None) -> None:
+    """Everything before the first batch. ``read`` brings the checkpoint to go on from, if there is one."""
+    module, moment, fn = session.module, session.moment, session.trainer.state.fn
+    moment.metrics = Metrics(moment, training=False)
+    session.board.clear()
+    lend_log(session)
+    session.strategy.setup_environment()
+    session.trainer.accelerator.setup_device(session.device)
+    for owner in (session.datamodule, module):
+        if owner is not None:
+            call(moment, "prepare_data", owner.prepare_data)
+    for logger in sorted(session.loggers, key=lambda logger: type(logger).__name__ != "WandbLogger"):
+        _ = logger.experiment
+    set_up(session, str(fn))
+    if overrides(module, "configure_model", LightningModule):
+        with session.strategy.tensor_init_context(), session.precision.module_init_context():
+            call(moment, "configure_model", module.configure_model)
+    checkpoint = read()
+    if checkpoint is not None:
+        restore_model(session, checkpoint)
+    session.strategy.model = session.precision.convert_module(module)
+    session.strategy.model_to_device()
+    bind_steps(session, compile_step)
+    if fn == "fit":
+        configured(session)
+    session.hooks = Hooks(session.trainer, module, LightningModule, session.callbacks, moment)
+    if session.hooks.on_fit_start is not None and fn == "fit":
+        session.hooks.on_fit_start()
+    log_hyperparameters(session)
+    if checkpoint is not None and fn == "fit":
+        restore_training(session, checkpoint)
+    module.zero_grad()
+
+
+def finish(session: Session) -> None:
+    """Everything after the last batch of a run that went well."""
+    fn = session.trainer.state.fn
+    session.strategy.teardown()
+    if fn == "fit" and session.hooks.on_fit_end is not None:
+        session.hooks.on_fit_end()
+    tear_down(session, str(fn))
+    close_log(session)
+    for logger in session.loggers:
+        logger.save()
+        logger.finalize("success")
+
+
+def fail(session: Session, error: BaseException) -> None:
+    """Tell everybody, tear down, finalize the loggers as failed. What goes wrong here is noted on ``error``, not raised."""
+    moment, datamodule, trainer, module = session.moment, session.datamodule, session.trainer, session.module
+    moment.hook = None
+    acts: list[Callable[[], Any]] = []
+    for callback in session.callbacks:
+        if overrides(callback, "on_exception", Callback):
+            acts.append(lambda own=callback.on_exception: call(moment, "on_exception", own, trainer, module, error))
+    if datamodule is not None:
+        acts.append(lambda: call(moment, "on_exception", datamodule.on_exception, error))
+    acts.append(lambda: session.strategy.on_exception(error))
+    acts += [lambda own=logger: (own.save(), own.finalize("failed")) for logger in session.loggers]
+    acts += [session.strategy.teardown, lambda: tear_down(session, str(trainer.state.fn)), lambda: close_log(session)]
+    for act in acts:
+        try:
+            act()
+        except Exception as another:
+            moment.hook = None
+            error.add_note(f"While the run was closed, this went wrong as well: {type(another).__name__}: {another}")
+
+
+def set_up(session: Session, stage: str) -> None:
+    """The ``setup`` hooks: datamodule, callbacks, module."""
+    trainer, module, moment = session.trainer, session.module, session.moment
+    if session.datamodule is not None:
+        call(moment, "setup", lambda: session.datamodule.setup(stage=stage))  # type: ignore[union-attr]
+    for callback in session.callbacks:
+        if overrides(callback, "setup", Callback):
+            call(moment, "setup", lambda own=callback: own.setup(trainer, module, stage=stage))
+    call(moment, "setup", lambda: module.setup(stage=stage))
+
+
+def tear_down(session: Session, stage: str) -> None:
+    """The ``teardown`` hooks, in the same order. Each runs also where one before it raised."""
+    trainer, module, moment = session.trainer, session.module, session.moment
+    owners: list[Callable[[], Any]] = []
+    if session.datamodule is not None:
+        owners.append(lambda: session.datamodule.teardown(stage=stage))  # type: ignore[union-attr]
+    for callback in session.callbacks:
+        if overrides(callback, "teardown", Callback):
+            owners.append(lambda own=callback: own.teardown(trainer, module, stage=stage))
+    owners.append(lambda: module.teardown(stage=stage))
+    raised: list[Exception] = []
+    for owner in owners:
+        try:
+            call(moment, "teardown", owner)
+        except Exception as error:
+            raised.append(error)
+    if raised:
+        raise raised[0]
+
+
+def bind_steps(session: Session, compile_step: Callable[[Any], Any] | None) -> None:
+    """Let strategy, compiler and precision wrap the user's steps, once."""
+    module, precision = session.module, session.precision
+    for name in STEPS[str(session.trainer.state.fn)]:
+        if name != "predict_step" and not overrides(module, name, LightningModule):
+            continue
+        step = session.strategy.bind(getattr(module, name), name)
+        step = step if compile_step is None else compile_step(step)
+        session.steps[name] = step if not precision.needs_context else _in_context(step, precision.forward_context)
+
+
+def configured(session: Session) -> None:
+    """Take optimizers and schedulers from ``configure_optimizers``."""
+    session.optimizers, session.schedulers = call(
+        session.moment, "configure_optimizers", lambda: configure(session.module)
+    )
+
+
+def lend_log(session: Session) -> None:
+    """Let callbacks call ``self.log`` for the length of the run, unless they have a ``log`` of their own."""
+    for callback in session.callbacks:
+        for name in ("log", "log_dict"):
+            if not hasattr(type(callback), name):
+                setattr(callback, name, getattr(session.module, name))
+
+
+def close_log(session: Session) -> None:
+    """Nothing can be logged any more; what callbacks borrowed goes back."""
+    session.moment.hook = None
+    session.moment.begin(None)
+    session.module.__dict__.pop("log", None)
+    for callback in session.callbacks:
+        for name in ("log", "log_dict"):
+            if not hasattr(type(callback), name):
+                callback.__dict__.pop(name, None)
+
+
+def log_hyperparameters(session: Session) -> None:
+    """Send the hyperparameters of module and datamodule, and the graph, to every logger."""
+    if not session.loggers:
+        return
+    params = hyperparameters(session) if session.trainer.enable_autolog_hparams else None
+    for logger in session.loggers:
+        if params:
+            logger.log_hyperparams(params)
+        logger.log_graph(session.module)
+        logger.save()
+
+
+def hyperparameters(session: Session) -> dict[str, Any]:
+    """Module's and datamodule's as one dict. Raises ``RuntimeError`` where they disagree on a value."""
+    merged: dict[str, Any] = {}
+    for owner in (session.module, session.datamodule):
+        if owner is None or not owner._log_hyperparams:
+            continue
+        for name, value in owner.hparams_initial.items():
+            if name in merged and not _same(merged[name], value):
+                raise RuntimeError(
+                    f"Error while merging hparams: {name!r} is {merged[name]!r} in the module and {value!r} in the datamodule. "
+                    "Rename one, or pass `save_hyperparameters(logger=False)` in one of them."
+                )
+            merged[name] = value
+    return merged
+
+
+def verify(session: Session) -> None:
+    """Refuse, before anything runs, what cannot work."""
+    module, plan, fn = session.module, session.plan, str(session.trainer.state.fn)
+    for name in ("training_epoch_end", "validation_epoch_end", "test_epoch_end"):
+        if callable(getattr(module, name, None)):
+            new = f"on_{name.removesuffix('ing_epoch_end')}_epoch_end" if name.startswith("training") else f"on_{name}"
+            raise NotImplementedError(
+                f"`{name}` is not called since Lightning 2.0. Keep the outputs of your steps on the module and use `{new}`."
+            )
+    if fn == "fit":
+        _verify_fit(module, plan)
+    elif fn in ("validate", "test"):
+        step = "validation_step" if fn == "validate" else "test_step"
+        if not overrides(module, step, LightningModule):
+            raise MisconfigurationException(f"No `{step}` method defined to run `Trainer.{fn}`.")
+    elif not (overrides(module, "predict_step", LightningModule) or overrides(module, "forward", LightningModule)):
+        raise MisconfigurationException("`Trainer.predict` requires `forward` or `predict_step` to be overridden.")
+
+
+def _verify_fit(module: Any, plan: Any) -> None:
+    for name in ("training_step", "configure_optimizers"):
+        if not overrides(module, name, LightningModule):
+            raise MisconfigurationException(
+                f"No `{name}()` method defined. `Trainer.fit` expects it on {type(module).__name__}."
+            )
+    if not module.automatic_optimization and plan.clips():
+        raise MisconfigurationException(
+            f"Automatic gradient clipping is not supported for manual optimization. Remove gradient_clip_val="
+            f"{plan.gradient_clip_val} from the Trainer and call `self.clip_gradients` in `training_step`."
+        )
+    if not module.automatic_optimization and plan.accumulate_grad_batches != 1:
+        raise MisconfigurationException(
+            "Automatic gradient accumulation is not supported for manual optimization. Remove accumulate_grad_batches="
+            f"{plan.accumulate_grad_batches} from the Trainer and step when you want to."
+        )
+
+
+def warn_of_halves(session: Session) -> None:
+    """A loader without a step, or a step without a loader, is seldom meant."""
+    module, datamodule = session.module, session.datamodule
+    has_step = overrides(module, "validation_step", LightningModule)
+    sources = [source for source in (module, datamodule) if source is not None]
+    has_loader = session.given.get("val") is not None or any(
+        overrides(source, "val_dataloader", LightningModule) for source in sources
+    )
+    if has_step and not has_loader:
+        rank_zero_warn("You defined a `validation_step` but have no `val_dataloader`. Skipping val loop.")
+    if has_loader and not has_step:
+        rank_zero_warn("You have a `val_dataloader` but no `validation_step`. Skipping val loop.")
+
+
+def _in_context(step: Callable[..., Any], context: Callable[[], Any]) -> Callable[..., Any]:
+    def stepped(*args: Any) -> Any:
+        with context():
+            return step(*args)
+
+    return stepped
+
+
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:
+        return one is other

@@ -1,0 +1,68 @@
+"""What one run needs, in one place: the loops' only argument."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fulgurite.core.callback import Callback
+from fulgurite.core.logger import Logger
+from fulgurite.core.precision import Precision
+from fulgurite.core.strategy import Strategy
+from fulgurite.metrics import Board, Metrics, Moment
+from fulgurite.progress import Progress
+from fulgurite.runtime.hooks import Hooks
+from fulgurite.runtime.optim import LRSchedulerConfig
+from fulgurite.runtime.plan import Plan
+
+if TYPE_CHECKING:
+    from fulgurite.core.datamodule import LightningDataModule
+    from fulgurite.core.module import LightningModule
+    from fulgurite.runtime.data import Feed
+
+
+@dataclass(slots=True)
+class Session:
+    """The references of one ``fit``, ``validate``, ``test`` or ``predict``. Owns nothing that outlives the run."""
+
+    trainer: Any
+    module: "LightningModule"
+    plan: Plan
+    progress: Progress
+    board: Board
+    moment: Moment
+    strategy: Strategy
+    precision: Precision
+    callbacks: list[Callback]
+    loggers: list[Logger]
+    datamodule: "LightningDataModule | None" = None
+    hooks: Hooks = None  # type: ignore[assignment]  # set as soon as setup hooks have run
+    steps: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """``training_step`` and its siblings as the strategy bound them."""
+    optimizers: list[torch.optim.Optimizer] = field(default_factory=list)
+    schedulers: list[LRSchedulerConfig] = field(default_factory=list)
+    wrappers: list[Any] = field(default_factory=list)
+    """The optimizers as `self.optimizers()` gives them."""
+    feeds: dict[str, "Feed"] = field(default_factory=dict)
+    """By stage: "train", "val", "test", "predict"."""
+    given: dict[str, Any] = field(default_factory=dict)
+    """Loaders passed to the Trainer's method, by stage."""
+    val_check_batch: int | float = float("inf")
+    """A validation follows every so many batches; infinite where only the epoch's end tells."""
+    train_metrics: Metrics | None = None
+    eval_rows: dict[int, int] = field(default_factory=dict)
+    """Validation and test batches logged so far, by loader: the batch axis of their step rows."""
+    validated_at: float = 0.0
+    resumed: bool = False
+    """Whether the first epoch goes on where a checkpoint left it."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.strategy.root_device
+
+    def metrics(self, training: bool = False) -> Metrics:
+        """Open the measurements of a stage."""
+        opened = Metrics(self.moment, training, has_logger=bool(self.loggers))
+        opened.attribute_of = self.module._metric_attribute
+        return opened

@@ -1,0 +1,385 @@
+"""The Trainer: arguments in, runs out. It decides, hands a Session to a loop, and answers questions about it."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from fulgurite import assemble
+from fulgurite.base.compiled import unwrap
+from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import warn_once
+from fulgurite.base.state import RunningStage, TrainerFn, TrainerState, TrainerStatus
+from fulgurite.core.datamodule import LightningDataModule
+from fulgurite.core.module import LightningModule
+from fulgurite.loops.evaluate import evaluate
+from fulgurite.loops.fit import fit
+from fulgurite.loops.predict import predict
+from fulgurite.loops.step import manual_optimizer_step
+from fulgurite.loops.table import results_table
+from fulgurite.metrics import Board, Moment
+from fulgurite.progress import Progress
+from fulgurite.runtime import checkpoint as checkpoints
+from fulgurite.runtime import lifecycle
+from fulgurite.runtime.data import open_feed, open_train_feed
+from fulgurite.runtime.optim import LightningOptimizer, clip
+from fulgurite.runtime.plan import INFINITE
+from fulgurite.runtime.session import Session
+from fulgurite.runtime.signals import noticed_sigterm
+from fulgurite.trainer_views import TrainerViews
+
+
+class Trainer(TrainerViews):
+    """Runs a `LightningModule`: ``fit``, ``validate``, ``test``, ``predict``.
+
+    All arguments are keyword-only and checked here, before anything runs; any of them can also come from the environment as
+    ``PL_TRAINER_<ARGUMENT>``. ``docs/reference/trainer.md`` says what each means. Limits may be changed while a run is on and
+    hold from the next decision.
+    """
+
+    @assemble.from_environment
+    def __init__(
+        self,
+        *,
+        accelerator: Any = "auto",
+        strategy: Any = "auto",
+        devices: Any = "auto",
+        num_nodes: int = 1,
+        precision: Any = None,
+        logger: Any = None,
+        callbacks: Any = None,
+        fast_dev_run: bool | int = False,
+        max_epochs: int | None = None,
+        min_epochs: int | None = None,
+        max_steps: int = -1,
+        min_steps: int | None = None,
+        max_time: Any = None,
+        limit_train_batches: int | float | None = None,
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        limit_predict_batches: int | float | None = None,
+        overfit_batches: int | float = 0.0,
+        val_check_interval: Any = None,
+        check_val_every_n_epoch: int | None = 1,
+        num_sanity_val_steps: int | None = None,
+        log_every_n_steps: int | None = None,
+        enable_checkpointing: bool | None = None,
+        enable_progress_bar: bool | None = None,
+        enable_model_summary: bool | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+        deterministic: Any = None,
+        benchmark: bool | None = None,
+        inference_mode: bool = True,
+        use_distributed_sampler: bool = True,
+        profiler: Any = None,
+        detect_anomaly: bool = False,
+        barebones: bool = False,
+        plugins: Any = None,
+        sync_batchnorm: bool = False,
+        reload_dataloaders_every_n_epochs: int = 0,
+        default_root_dir: str | os.PathLike[str] | None = None,
+        enable_autolog_hparams: bool = True,
+        legacy_validation_axis: bool = False,
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        if profiler is not None:
+            raise MisconfigurationException(f"profiler={profiler!r}: profilers are not supported yet. Leave it out.")
+        self.state = TrainerState()
+        self.should_stop = False
+        self.received_sigterm = False
+        self.interrupted = False
+        self.barebones, self.fast_dev_run = barebones, fast_dev_run
+        self.enable_progress_bar = enable_progress_bar is not False and not barebones
+        self.enable_autolog_hparams = enable_autolog_hparams
+        self.default_root_dir = os.fspath(default_root_dir if default_root_dir is not None else os.getcwd())
+        self.plan = assemble.plan(given)
+        self.accelerator, self.strategy, self.precision_plugin = assemble.hardware(given)
+        self.loggers = assemble.loggers(given, self.default_root_dir)
+        self.callbacks = assemble.callbacks(given)
+        _set_backends(deterministic, benchmark)
+        self.progress = Progress()
+        self._board = Board()
+        self._moment = Moment()
+        self._session: Session | None = None
+        self._predictions: list[Any] = []
+        self.datamodule: LightningDataModule | None = None
+
+    def fit(
+        self,
+        model: LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        weights_only: bool | None = None,
+    ) -> None:
+        """Train ``model`` on its own loaders, the given ones, or a datamodule's; from ``ckpt_path`` on, if there is one.
+
+        ``ckpt_path`` is a path or "last". ``weights_only=False`` trusts that file to unpickle anything.
+        """
+        self.should_stop = False
+        given = {"train": train_dataloaders, "val": val_dataloaders}
+        with self._calling(TrainerFn.FITTING, RunningStage.TRAINING):
+            session = self._open(model, given, datamodule, ckpt_path, weights_only)
+            with ExitStack() as around:
+                around.enter_context(noticed_sigterm(self))
+                around.enter_context(torch.enable_grad())
+                if self.plan.detect_anomaly:
+                    around.enter_context(torch.autograd.set_detect_anomaly(True))
+                fit(session)
+            lifecycle.finish(session)
+
+    def validate(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        verbose: bool = True,
+        datamodule: LightningDataModule | None = None,
+        weights_only: bool | None = None,
+    ) -> list[dict[str, float]]:
+        """Return what ``validation_step`` and the epoch-end hooks logged: one dict for each loader.
+
+        Without a model, the last one is taken with the weights of its best checkpoint.
+        """
+        with self._calling(TrainerFn.VALIDATING, RunningStage.VALIDATING):
+            return self._evaluate("validation", "val", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+
+    def test(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        verbose: bool = True,
+        datamodule: LightningDataModule | None = None,
+        weights_only: bool | None = None,
+    ) -> list[dict[str, float]]:
+        """Return what ``test_step`` and the epoch-end hooks logged: one dict for each loader."""
+        with self._calling(TrainerFn.TESTING, RunningStage.TESTING):
+            return self._evaluate("test", "test", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+
+    def predict(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        return_predictions: bool | None = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        weights_only: bool | None = None,
+    ) -> list[Any] | None:
+        """Return the predictions of all batches, a list for each loader where there are several."""
+        with self._calling(TrainerFn.PREDICTING, RunningStage.PREDICTING):
+            session = self._open(model, {"predict": dataloaders}, datamodule, ckpt_path, weights_only)
+            feed = open_feed(session, "predict", session.given["predict"])
+            if feed is None:
+                raise _no_data(session, "predict", "predict")
+            session.feeds["predict"] = feed
+            found = predict(session, feed, return_predictions is not False, self._without_gradients())
+            lifecycle.finish(session)
+            return found
+
+    def save_checkpoint(
+        self, filepath: str | os.PathLike[str], weights_only: bool | None = None, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint of the current or last run. With ``weights_only`` it cannot be resumed from."""
+        if self._session is None:
+            raise AttributeError(
+                "Saving a checkpoint is only possible if a model is attached to the Trainer. Did you call "
+                "`Trainer.save_checkpoint()` before calling `Trainer.{fit,validate,test,predict}`?"
+            )
+        found = checkpoints.capture(self._session, bool(weights_only))
+        self.strategy.save_checkpoint(found, filepath, storage_options=storage_options)
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print on rank 0."""
+        if self.is_global_zero:
+            print(*args, **kwargs)
+
+    @contextmanager
+    def init_module(self, empty_init: bool | None = None) -> Iterator[None]:
+        """Build a model directly on the device and in the precision of this Trainer."""
+        with self.strategy.tensor_init_context(empty_init), self.precision_plugin.module_init_context():
+            yield
+
+    @property
+    def estimated_stepping_batches(self) -> int | float:
+        """Optimizer steps that ``fit`` will do; infinite where nothing bounds it. Loads the train data if necessary."""
+        plan = self.plan
+        if plan.max_epochs == -1:
+            return INFINITE if plan.max_steps == -1 else plan.max_steps
+        feed = self._session.feeds.get("train") if self._session is not None else None
+        if feed is None:
+            assert self._session is not None, "estimated_stepping_batches needs a model: read it during fit."
+            feed = open_train_feed(self._session)
+        if feed.size == INFINITE:
+            return INFINITE if plan.max_steps == -1 else plan.max_steps
+        steps = -(-feed.size // plan.accumulate_grad_batches) * max(plan.max_epochs, 1)
+        return int(min(steps, plan.max_steps) if plan.max_steps != -1 else steps)
+
+    def _evaluate(
+        self,
+        stage: str,
+        data: str,
+        model: Any,
+        loaders: Any,
+        ckpt_path: Any,
+        verbose: bool,
+        datamodule: Any,
+        weights_only: bool | None,
+    ) -> list[dict[str, float]]:
+        session = self._open(model, {data: loaders}, datamodule, ckpt_path, weights_only)
+        feed = open_feed(session, data, session.given[data])
+        if feed is None:
+            raise _no_data(session, data, str(self.state.fn))
+        session.feeds[data] = feed
+        results: list[dict[str, float]] = []
+        if feed.size:
+            results = evaluate(session, stage, feed, feed.sizes, self._without_gradients())
+        else:
+            warn_once(f"The {data} dataloader has no batches: nothing to {self.state.fn}.")
+        lifecycle.finish(session)
+        if verbose and any(results):
+            print(results_table(results, str(self.state.fn)))
+        return results
+
+    def _open(
+        self, model: Any, given: dict[str, Any], datamodule: Any, ckpt_path: Any, weights_only: bool | None
+    ) -> Session:
+        """Attach everything to one another and go through the hooks before the first batch."""
+        has_model = model is not None
+        module, compile_step = unwrap(model if has_model else self.lightning_module)
+        if module is None:
+            raise TypeError(
+                f"`Trainer.{self.state.fn}()` requires a `LightningModule` when it hasn't been passed in a previous run"
+            )
+        if not isinstance(module, LightningModule):
+            raise TypeError(
+                f"`model` must be a `LightningModule` or `torch._dynamo.OptimizedModule`, got `{type(module).__qualname__}`"
+            )
+        given, datamodule = _sorted_data(given, datamodule)
+        session = Session(
+            self, module, self.plan, self.progress, self._board, self._moment, self.strategy, self.precision_plugin,
+            self.callbacks, self.loggers, datamodule, given=given,
+        )  # fmt: skip
+        path = checkpoints.find(self, ckpt_path, has_model)
+        self._session, self.datamodule = session, datamodule
+        self.strategy.connect(module)
+        module.trainer = self
+        if datamodule is not None:
+            datamodule.trainer = self
+        if compile_step is not None:
+            # The compiler must step over logging: it would try to trace the meters.
+            module.log = torch.compiler.disable(module.log)  # type: ignore[method-assign]
+        self._begin_logging(session)
+        brought = module.configure_callbacks()
+        session.callbacks = self.callbacks = assemble.with_model_callbacks(self.callbacks, brought)
+        lifecycle.verify(session)
+        if self.state.fn == "fit":
+            lifecycle.warn_of_halves(session)
+        lifecycle.begin(
+            session, lambda: None if path is None else checkpoints.read(session, path, weights_only), compile_step
+        )
+        return session
+
+    def _begin_logging(self, session: Session) -> None:
+        self._moment.hook = None
+        self._moment.begin(None)
+        if self.barebones:
+            session.module.log = _silent_log  # type: ignore[method-assign]
+
+    @contextmanager
+    def _calling(self, fn: TrainerFn, stage: RunningStage) -> Iterator[None]:
+        """The state of one call, and what happens when it fails: everybody is told, then the error goes on to the user."""
+        self.state = TrainerState(TrainerStatus.RUNNING, fn, stage)
+        self.interrupted = self.received_sigterm = False
+        earlier = self._session
+        try:
+            yield
+        except BaseException as error:
+            self.state.status = TrainerStatus.INTERRUPTED
+            self.interrupted = isinstance(error, KeyboardInterrupt)
+            if self._session is not None and self._session is not earlier:
+                lifecycle.fail(self._session, error)
+            self.state.stage = None
+            raise
+        self.state.status, self.state.stage = TrainerStatus.FINISHED, None
+
+    def _without_gradients(self) -> AbstractContextManager[Any]:
+        return torch.inference_mode() if self.plan.inference_mode else torch.no_grad()
+
+    def _backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """What ``manual_backward`` does: scale, hooks, backward."""
+        session = self._session
+        assert session is not None
+        loss = session.precision.scale(loss)
+        if session.hooks.on_before_backward is not None:
+            session.hooks.on_before_backward(loss)
+        session.module.backward(loss, *args, **kwargs)
+        if session.hooks.on_after_backward is not None:
+            session.hooks.on_after_backward()
+
+    def _clip(self, optimizer: Any, value: float | None, algorithm: str) -> None:
+        if value is not None and value > 0:
+            clip(optimizer, value, algorithm, self.precision_plugin)
+
+    @property
+    def _lightning_optimizers(self) -> list[LightningOptimizer]:
+        session = self._session
+        if session is None:
+            return []
+        if not session.wrappers:
+            session.wrappers = [_counted(session, optimizer) for optimizer in session.optimizers]
+        return session.wrappers
+
+
+def _counted(session: Session, optimizer: Any) -> LightningOptimizer:
+    def step(inner: Any, closure: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
+        return manual_optimizer_step(session, inner, closure, **kwargs)
+
+    return LightningOptimizer(optimizer, on_step=step)
+
+
+def _sorted_data(given: dict[str, Any], datamodule: Any) -> tuple[dict[str, Any], Any]:
+    """Tell loaders from a datamodule, which may come in the loaders' place."""
+    first = next(iter(given))
+    if isinstance(given[first], LightningDataModule):
+        if datamodule is not None:
+            raise MisconfigurationException("Two datamodules were given. Pass one.")
+        return dict.fromkeys(given), given[first]
+    if datamodule is not None and any(loaders is not None for loaders in given.values()):
+        raise MisconfigurationException("Loaders and a datamodule were both given. Pass one of them.")
+    if datamodule is not None and not isinstance(datamodule, LightningDataModule):
+        raise TypeError(
+            f"datamodule={datamodule!r}: a LightningDataModule was expected, not {type(datamodule).__name__}."
+        )
+    return given, datamodule
+
+
+def _no_data(session: Session, stage: str, verb: str) -> MisconfigurationException:
+    return MisconfigurationException(
+        f"No `{stage}_dataloader()` method defined to run `Trainer.{verb}`, and no loaders were passed: define it on "
+        f"{type(session.module).__name__} or on the datamodule, or pass `dataloaders=`."
+    )
+
+
+def _set_backends(deterministic: Any, benchmark: bool | None) -> None:
+    if deterministic not in (None, True, False, "warn"):
+        raise ValueError(f"deterministic={deterministic!r}: choose True, False or 'warn'.")
+    if benchmark is None and deterministic:
+        benchmark = False
+    if benchmark is not None:
+        torch.backends.cudnn.benchmark = benchmark
+    if deterministic is None:
+        return
+    torch.use_deterministic_algorithms(bool(deterministic), warn_only=deterministic == "warn")
+    if deterministic:
+        # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts.
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+
+
+def _silent_log(*args: Any, **kwargs: Any) -> None:
+    warn_once("`self.log` was called, but `Trainer(barebones=True)` records nothing.")
