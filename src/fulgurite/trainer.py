@@ -15,7 +15,7 @@ from fulgurite.base.state import RunningStage, TrainerFn, TrainerState, TrainerS
 from fulgurite.core.datamodule import LightningDataModule
 from fulgurite.core.module import LightningModule
 from fulgurite.loops.evaluate import evaluate
-from fulgurite.loops.fit import fit
+from fulgurite.loops.fit import fit, validation_due
 from fulgurite.loops.predict import predict
 from fulgurite.loops.step import manual_optimizer_step
 from fulgurite.loops.table import results_table
@@ -92,6 +92,7 @@ class Trainer(TrainerViews):
         self.should_stop = False
         self.received_sigterm = False
         self.interrupted = False
+        self.ckpt_path: str | os.PathLike[str] | None = None
         self.barebones, self.fast_dev_run = barebones, fast_dev_run
         self.enable_progress_bar = enable_progress_bar is not False and not barebones
         self.enable_autolog_hparams = enable_autolog_hparams
@@ -220,6 +221,11 @@ class Trainer(TrainerViews):
         steps = -(-feed.size // plan.accumulate_grad_batches) * max(plan.max_epochs, 1)
         return int(min(steps, plan.max_steps) if plan.max_steps != -1 else steps)
 
+    @property
+    def validation_follows(self) -> bool:
+        """Whether validation comes right after this training batch; a question for ``on_train_batch_end``."""
+        return self._session is not None and validation_due(self._session, self.progress.is_last_batch)
+
     def _evaluate(
         self,
         stage: str,
@@ -265,7 +271,7 @@ class Trainer(TrainerViews):
             self, module, self.plan, self.progress, self._board, self._moment, self.strategy, self.precision_plugin,
             self.callbacks, self.loggers, datamodule, given=given,
         )  # fmt: skip
-        path = checkpoints.find(self, ckpt_path, has_model)
+        path = self.ckpt_path = checkpoints.find(self, ckpt_path, has_model)
         self._session, self.datamodule = session, datamodule
         self.strategy.connect(module)
         module.trainer = self

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
-from fulgurite.callbacks import naming, places, top_k
+from fulgurite.callbacks import arguments, naming, places, top_k
 from fulgurite.callbacks.checkpoint import Checkpoint
 from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training
 
@@ -105,8 +104,9 @@ class ModelCheckpoint(Checkpoint):
         self.auto_insert_metric_name = auto_insert_metric_name
         self._save_on_train_epoch_end = save_on_train_epoch_end
         self._enable_version_counter = enable_version_counter
-        self._set_triggers(every_n_train_steps, train_time_interval, every_n_epochs)
-        self._check_arguments()
+        arguments.check_keeping(monitor, mode, save_top_k, save_last)
+        triggers = arguments.triggers(every_n_train_steps, train_time_interval, every_n_epochs)
+        self._every_n_train_steps, self._train_time_interval, self._every_n_epochs = triggers
 
         self.current_score: Tensor | None = None
         self.best_k_models: dict[str, Tensor] = {}
@@ -120,49 +120,6 @@ class ModelCheckpoint(Checkpoint):
         self._last_global_step_saved = 0
         self._last_time_checked = 0.0
         self._run = Run()
-
-    def _set_triggers(self, steps: int | None, interval: Any, epochs: int | None) -> None:
-        if interval is not None:
-            interval = parse_duration(interval, "ModelCheckpoint(train_time_interval=...)")
-        nothing_asked = steps is None and interval is None and epochs is None
-        self._every_n_train_steps = steps or 0
-        self._train_time_interval: timedelta | None = interval
-        self._every_n_epochs = 1 if nothing_asked else epochs or 0
-
-    def _check_arguments(self) -> None:
-        if isinstance(self.save_top_k, bool) or not isinstance(self.save_top_k, int) or self.save_top_k < -1:
-            raise MisconfigurationException(
-                f"ModelCheckpoint(save_top_k={self.save_top_k!r}): expected -1 (all), 0 (none) or a number to keep."
-            )
-        for name in ("every_n_train_steps", "every_n_epochs"):
-            number = getattr(self, f"_{name}")
-            if not isinstance(number, int) or number < 0:
-                raise MisconfigurationException(f"ModelCheckpoint({name}={number!r}): expected an int of 0 or more.")
-        self._check_combinations()
-
-    def _check_combinations(self) -> None:
-        triggers = {
-            "every_n_train_steps": self._every_n_train_steps,
-            "every_n_epochs": self._every_n_epochs,
-            "train_time_interval": self._train_time_interval,
-        }
-        asked = [f"{name}={value!r}" for name, value in triggers.items() if value not in (0, None)]
-        if len(asked) > 1:
-            raise MisconfigurationException(
-                f"ModelCheckpoint({', '.join(asked)}): these are mutually exclusive. "
-                "Pass one of them, or use one ModelCheckpoint for each."
-            )
-        if self.monitor is None and self.save_top_k not in (-1, 0, 1):
-            raise MisconfigurationException(
-                f"ModelCheckpoint(save_top_k={self.save_top_k}, monitor=None): without a metric there are no best "
-                f"{self.save_top_k}. Pass monitor='…', or save_top_k of -1 (all), 0 (none) or 1 (the newest)."
-            )
-        if self.mode not in ("min", "max"):
-            raise MisconfigurationException(f"ModelCheckpoint(mode={self.mode!r}): expected 'min' or 'max'.")
-        if self.save_last not in (None, True, False, "link"):
-            raise MisconfigurationException(
-                f"ModelCheckpoint(save_last={self.save_last!r}): expected True, False, None or 'link'."
-            )
 
     @property
     def every_n_epochs(self) -> int:
@@ -344,7 +301,7 @@ class ModelCheckpoint(Checkpoint):
         self._finish(trainer, metrics, path, outdated=(previous,) if self.save_top_k == 1 else ())
 
     def _save_if_among_best(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
-        score = torch.as_tensor(metrics[self.monitor]).detach().cpu().clone()
+        score = torch.as_tensor(metrics[str(self.monitor)]).detach().cpu().clone()
         if not self.check_monitor_top_k(trainer, score):
             self._say(trainer, f"{float(score):.5f} is not among the best {self.save_top_k}")
             return
@@ -354,7 +311,10 @@ class ModelCheckpoint(Checkpoint):
         with self._undone_on_error():
             self._rank(path, top_k.comparable(score, self.mode), outdated[0])
             trainer.save_checkpoint(path, self.save_weights_only)
-        self._say(trainer, f"reached {float(score):.5f} (best {float(self.best_model_score):.5f}), saved to {path!r}")
+        self._say(
+            trainer,
+            f"reached {float(score):.5f} (best {float(self.best_k_models[self.best_model_path]):.5f}), saved to {path!r}",
+        )
         self._finish(trainer, metrics, path, outdated)
 
     def _rank(self, path: str, score: Tensor, evicted: str) -> None:
@@ -520,15 +480,8 @@ class ModelCheckpoint(Checkpoint):
             rank_zero_warn(self._missing(trainer))
 
     def _missing(self, trainer: Trainer) -> str:
-        logged = list(trainer.callback_metrics)
-        near = difflib.get_close_matches(str(self.monitor), logged, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        when = "lately" if self.best_k_models else "during fit"
-        return (
-            f"ModelCheckpoint(monitor={self.monitor!r}): it was never logged {when}. "
-            f"Logged so far: {', '.join(logged) or 'nothing'}.{meant} Call self.log({self.monitor!r}, ...) in "
-            "training_step or validation_step, or pass another monitor or None. "
-            f"The last weights are kept, without a score, in {self._unscored_path!r}."
+        return unlogged(
+            str(self.monitor), list(trainer.callback_metrics), bool(self.best_k_models), self._unscored_path
         )
 
 
@@ -539,6 +492,18 @@ def candidates(trainer: Trainer) -> dict[str, Any]:
         logged = metrics.get(name)
         metrics[name] = logged.int() if isinstance(logged, Tensor) else torch.tensor(count)
     return metrics
+
+
+def unlogged(monitor: str, logged: list[str], was_logged: bool, kept: str) -> str:
+    """What to say when ``monitor`` is not among ``logged`` and the weights went to ``kept``."""
+    near = difflib.get_close_matches(monitor, logged, n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"ModelCheckpoint(monitor={monitor!r}): it was never logged {'lately' if was_logged else 'during fit'}. "
+        f"Logged so far: {', '.join(logged) or 'nothing'}.{meant} Call self.log({monitor!r}, ...) in "
+        f"training_step or validation_step, or pass another monitor or None. "
+        f"The last weights are kept, without a score, in {kept!r}."
+    )
 
 
 def _quoted(path: str) -> str:
