@@ -1,5 +1,6 @@
 """The documents against the code: every hook, dependency and example that they speak of is there."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -126,6 +127,14 @@ def recording(base: type, calls: list[str]) -> type:
     names = [name for name in hooks(base) | OTHER_HOOKS if hasattr(base, name)]
     found = type(f"Recording{base.__name__}", (base,), {name: noting(name) for name in names})
     return found
+
+
+def test_the_reference_of_the_trainer_names_every_argument():
+    """docs/reference/trainer.md says what each argument means."""
+    text = (ROOT / "docs/reference/trainer.md").read_text()
+    arguments = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+
+    assert {name for name in arguments if f"`{name}`" not in text} == set()
 
 
 def test_every_dependency_has_its_reason():
