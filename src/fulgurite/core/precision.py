@@ -15,7 +15,7 @@ class Precision:
 
     A step calls, in this order: ``convert_input``, the module under ``forward_context``, ``scale`` on the loss and its
     backward, and where the weights change ``unscale``, the clipping, ``step``. Override what differs. The step asks
-    once, through ``converts_input`` and ``needs_context``, what it may leave out.
+    once, through ``converts_input``, ``needs_context`` and ``scales``, what it may leave out.
     """
 
     precision: str = "32-true"
@@ -29,6 +29,14 @@ class Precision:
     @property
     def needs_context(self) -> bool:
         return type(self).forward_context is not Precision.forward_context
+
+    @property
+    def scales(self) -> bool:
+        """Whether backward and step are its own; if not, ``loss.backward()`` and ``optimizer.step()`` say the same."""
+        kind = type(self)
+        return any(
+            getattr(kind, name) is not getattr(Precision, name) for name in ("scale", "backward", "unscale", "step")
+        )
 
     def convert_module(self, module: Module) -> Module:
         """Return the module with its weights as they are to be trained."""

@@ -32,6 +32,10 @@ class MixedPrecision(Precision):
         self._dtype, self._caches = _TYPES[precision], _cache_is_sound()
         self.scaler = torch.amp.GradScaler(self.device) if precision == "16-mixed" and scaler is None else scaler
 
+    @property
+    def scales(self) -> bool:
+        return self.scaler is not None or (type(self) is not MixedPrecision and super().scales)
+
     def forward_context(self) -> torch.autocast:
         return torch.autocast(self.device, dtype=self._dtype, cache_enabled=self._caches)
 

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, Sub
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import PossibleUserWarning, warn_once
+from fulgurite.base.seed import pl_worker_init_function
 
 INFINITE = float("inf")
 
@@ -128,8 +129,6 @@ def seed_workers(loader: Any) -> None:
     """Seed the loader's workers where ``seed_everything(workers=True)`` asked for it and the user does not do so."""
     wanted = os.environ.get("PL_SEED_WORKERS", "0") == "1"
     if wanted and isinstance(loader, DataLoader) and loader.worker_init_fn is None:
-        from fulgurite.base.seed import pl_worker_init_function
-
         loader.worker_init_fn = pl_worker_init_function
 
 

@@ -228,7 +228,8 @@ def _are_optimizers(value: Any) -> bool:
 
 def _unknown(returned: Any) -> MisconfigurationException:
     return MisconfigurationException(
-        f"Unknown configuration for model optimizers: `configure_optimizers` returned {_shape(returned)}. Return {_FORMS}."
+        "Unknown configuration for model optimizers: "
+        f"`configure_optimizers` returned {_shape(returned)}. Return {_FORMS}."
     )
 
 

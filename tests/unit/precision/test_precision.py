@@ -118,6 +118,20 @@ def test_the_step_can_ask_once_what_it_may_leave_out(precision, inputs, context)
     assert (precision.converts_input, precision.needs_context) == (inputs, context)
 
 
+def test_the_step_knows_whether_to_go_through_the_precision():
+    """Plain backward and step are left out of the way unless there is a scaler or an override."""
+
+    class Own(Precision):
+        def step(self, optimizer, closure=None, **kwargs):
+            return super().step(optimizer, closure, **kwargs)
+
+    class OwnMixed(MixedPrecision):
+        pass
+
+    assert [each.scales for each in EVERY] == [False, False, True, False, False, False]
+    assert Own().scales and OwnMixed("16-mixed", "cpu").scales
+
+
 @pytest.mark.parametrize(
     ("precision", "weights", "outputs"),
     [

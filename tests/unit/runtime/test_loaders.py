@@ -21,6 +21,7 @@ from torch.utils.data import (
 from fulgurite.base import rank
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import PossibleUserWarning
+from fulgurite.base.seed import pl_worker_init_function
 from fulgurite.runtime import loaders
 from fulgurite.runtime.combined import CombinedLoader
 
@@ -214,6 +215,19 @@ def test_every_sampler_learns_the_epoch():
     loaders.set_epoch(both, 3)
 
     assert (plain.epoch, inner.epoch) == (3, 3)
+
+
+@pytest.mark.parametrize(("asked", "seeded"), [("1", True), ("0", False)])
+def test_workers_are_seeded_where_that_was_asked(asked, seeded, monkeypatch):
+    """`seed_everything(workers=True)` gives each worker its own seed; a function of the user's own stays."""
+    monkeypatch.setenv("PL_SEED_WORKERS", asked)
+    own = DataLoader(range(3), worker_init_fn=print)
+    plain = DataLoader(range(3))
+    for loader in (own, plain, [1, 2]):
+        loaders.seed_workers(loader)
+
+    assert own.worker_init_fn is print
+    assert plain.worker_init_fn is (pl_worker_init_function if seeded else None)
 
 
 @pytest.mark.parametrize(
