@@ -50,4 +50,4 @@ def arguments(function: object) -> str:
 
 
 if __name__ == "__main__":
-    RECORD.write_text(surface() + "\n")
+    RECORD.write_text(surface())
