@@ -93,13 +93,13 @@ def install(*extras):
         if set(extras) <= set(found["extras"]):
             return
         wanted["extras"] = sorted({*extras, *found["extras"]})
-    make_venv()
+    loud = [] if make_venv() else ["--quiet"]
     print("Installing into", VENV, "(once; PyTorch is a large download) ...", flush=True)
     # Without the record an installation that is cut short is taken up again by the next call.
     if RECORD.exists():
         RECORD.unlink()
     project = f"{ROOT}[{','.join(wanted['extras'])}]"
-    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *loud]
     if start(*pip, "-c", ROOT / "constraints.txt", "-e", project):
         sys.exit("The installation failed; pip's own words are above. Call again to take it up where it stopped.")
     RECORD.write_text(json.dumps(wanted))
@@ -120,16 +120,17 @@ def installed():
 
 
 def make_venv():
-    """Make the environment anew, unless one that works with this Python is there to be brought up to date."""
+    """Make the environment, unless one that works with this Python is there to be brought up to date; say whether."""
     probe = "import pip, sys; print(sys.version)"
     if PYTHON.exists():
         answer = subprocess.run([str(PYTHON), "-c", probe], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         if answer.returncode == 0 and answer.stdout.decode().strip() == sys.version.strip():
-            return
+            return False
     if VENV.exists():
         shutil.rmtree(str(VENV))
     if subprocess.call([sys.executable, "-m", "venv", str(VENV)]):
         sys.exit("This Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv")
+    return True
 
 
 def run_under_a_newer_python():
