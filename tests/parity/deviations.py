@@ -59,6 +59,41 @@ def better_named(ours: Record, golden: Record) -> tuple[Record, Record]:
     return ours, {**golden, **named}
 
 
+def without_own_state(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Forget our own key in checkpoints."""
+    return _pruned(ours), golden
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _pruned(part) for key, part in value.items() if key != "fulgurite"}
+    if isinstance(value, list):
+        return [_pruned(part) for part in value if part != "fulgurite"]
+    return value
+
+
+def paths_stored_as_text(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """A stored Path reads as text; what the module holds stays a Path."""
+    chosen = golden["chosen"]
+    return ours, {**golden, "chosen": {**chosen, "stored": {**chosen["stored"], "path": "some/where"}}}
+
+
+def torn_down_after_errors(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Allow the teardown hooks after ``on_exception``."""
+    kept = [line for line in ours["hooks"] if ".teardown(" not in line]
+    order = [line for line in ours["order of hooks"] if ".teardown(" not in line]
+    return {**ours, "hooks": kept, "order of hooks": order}, golden
+
+
+def also_saved(*files: str) -> Adjust:
+    """Allow more files, and what the callback remembers of them."""
+
+    def adjust(ours: Record, golden: Record) -> tuple[Record, Record]:
+        return {"files": ours["files"]}, {"files": sorted([*golden["files"], *files])}
+
+    return adjust
+
+
 DEVIATIONS: list[Deviation] = [
     Deviation(
         "evaluation rows stand at the training step",
@@ -73,8 +108,44 @@ DEVIATIONS: list[Deviation] = [
         eval_rows_without_axis,
     ),
     Deviation(
+        "checkpoints hold the exact position",
+        ("checkpoints-*", "hparams-load_from_checkpoint"),
+        "Lightning's counters cannot tell where a run was inside a batch; a key of our own does, and Lightning ignores it.",
+        without_own_state,
+    ),
+    Deviation(
+        "paths are stored as text",
+        ("hparams-hyper_parameters",),
+        "A pickled Path would make the file unreadable with weights_only=True, which is torch's default.",
+        paths_stored_as_text,
+    ),
+    Deviation(
+        "teardown runs after errors",
+        ("runs-exception_in_fit",),
+        "Lightning leaves out teardown when a run fails, and with it whatever the user would release there.",
+        torn_down_after_errors,
+    ),
+    Deviation(
+        "a save without its monitor is made up for",
+        ("checkpoints-names_every_3_steps_monitor_val",),
+        "Lightning drops a save that is due before the monitor was ever logged; ours comes after the next validation.",
+        also_saved("kept/epoch=0-step=4.ckpt"),
+    ),
+    Deviation(
+        "Trainer takes keyword arguments only",
+        ("errors-trainer_callbacks",),
+        "Lightning's signature says so too, but a decorator lets positional ones through.",
+        other_outcome("positional", raises="TypeError"),
+    ),
+    Deviation(
+        "a dict without an optimizer is a misconfiguration",
+        ("errors-optimizers",),
+        "Lightning fails with a bare KeyError that names neither the method nor what was expected.",
+        other_outcome("dict without optimizer", raises="MisconfigurationException"),
+    ),
+    Deviation(
         "messages that say more",
-        ("errors-*",),
+        ("errors-*", "log_errors-*"),
         "Our messages name what was wrong also where Lightning's do not.",
         better_named,
     ),

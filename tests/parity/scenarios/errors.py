@@ -264,7 +264,7 @@ group(
     "resume",
     {
         "fewer epochs than done": (_resumed(lambda checkpoint: {"max_epochs": 1}), "max_epochs"),
-        "weights only": (_resumed(lambda checkpoint: checkpoint.pop("optimizer_states") and None), "optimizer"),
+        "weights only": (_resumed(lambda checkpoint: checkpoint.pop("optimizer_states") and None), "weights"),
         "no loops": (_resumed(lambda checkpoint: checkpoint.pop("loops") and None), "loops"),
         "other weights": (
             _resumed(lambda checkpoint: checkpoint["state_dict"].pop("net.bias") is None or None),
@@ -414,6 +414,12 @@ group(
         "rates interval": (_callback("LearningRateMonitor", logging_interval="day"), "day"),
         "timer interval": (_callback("Timer", duration={"seconds": 1}, interval="day"), "day"),
         "timer duration": (_callback("Timer", duration="soon"), "soon"),
+    },
+)
+
+group(
+    "accumulation_schedule",
+    {
         "accumulation empty": (_callback("GradientAccumulationScheduler", {}), "empty"),
         "accumulation key": (_callback("GradientAccumulationScheduler", {"a": 1}), "int"),
         "accumulation factor": (_callback("GradientAccumulationScheduler", {0: 0}), "0"),
