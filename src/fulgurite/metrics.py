@@ -87,7 +87,7 @@ class Metrics:
         self.moment = moment
         self.training = training
         self.has_logger = has_logger
-        self.at_epoch_end = False
+        self.at_epoch_end = True
         self.has_step_values = False
         self.meters: dict[tuple[str | None, str, int | None], Meter] = {}
         self.attribute_of: Callable[[Any, str | None], str] = lambda metric, name: name or ""
@@ -120,10 +120,8 @@ class Metrics:
     def begin_batches(self) -> None:
         self.at_epoch_end = False
 
-    def end_epoch(self, board: "Board") -> None:
-        """From here on, views show what the epoch amounts to; the last step's values are kept on the board."""
-        if not self.at_epoch_end:
-            board.take(self, on_step=True)
+    def end_epoch(self) -> None:
+        """From here on, views show what the epoch amounts to."""
         self.at_epoch_end = True
 
     def reset(self) -> None:
@@ -143,7 +141,7 @@ class Metrics:
     def row(self, on_step: bool, loader: int | None = None, every_loader: bool = True) -> dict[str, Any]:
         """Return what goes to the loggers: names with their forks and suffixes, tensors still on their device."""
         readings = self.values(on_step, loader, every_loader)
-        return {reading.forked: reading.value for reading in readings if reading.meter.logger}
+        return {reading.forked: as_tensor(reading.value) for reading in readings if reading.meter.logger}
 
     def _open(self, name: str, value: Any, flags: Flags, attribute: str | None) -> "Meter":
         hook, loader = self.moment.hook, self.moment.dataloader_idx
@@ -328,18 +326,19 @@ class Board:
 
     def take(self, metrics: Metrics, on_step: bool, loader: int | None = None, every_loader: bool = True) -> None:
         for reading in metrics.values(on_step, loader, every_loader):
-            value, meter = reading.value, reading.meter
-            if value is None:
+            if reading.value is None:
                 continue
+            value, meter = as_tensor(reading.value), reading.meter
             if meter.logger:
                 self.logged[reading.forked] = value
             if meter.prog_bar:
                 self.bar[reading.forked] = value
             if metrics.training or not on_step:
-                self.callback[reading.name] = self.callback[reading.forked] = as_tensor(value)
+                self.callback[reading.name] = self.callback[reading.forked] = value
 
 
 def as_tensor(value: Any) -> Tensor:
+    """Return a number as a tensor: rounded alike, whoever made it."""
     return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.get_default_dtype())
 
 
@@ -361,8 +360,7 @@ def _fetched(tensors: list[Tensor]) -> list[float]:
 
 
 def _scalar(value: Any) -> float:
-    # Python numbers are rounded as a tensor would round them, so that a row does not depend on who made the number.
-    return value.item() if isinstance(value, Tensor) else as_tensor(value).item()
+    return value.item() if isinstance(value, Tensor) else float(value)
 
 
 def _when(name: str, hook: str | None, flags: Flags) -> tuple[bool, bool]:

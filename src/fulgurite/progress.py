@@ -26,6 +26,8 @@ class Progress:
     """Calls of ``optimizer.step()``; with manual optimisation each optimizer counts."""
     batches_that_stepped: int = 0
     """Batches that closed an accumulation window: the x-axis of logged rows."""
+    window_closed: bool = False
+    """Whether the running batch closed a window that ``batches_that_stepped`` does not count yet."""
     windows_opened: int = 0
     """Calls of ``zero_grad`` by the automatic step."""
     scheduler_steps: int = 0

@@ -24,6 +24,7 @@ from fulgurite.progress import Progress
 from fulgurite.runtime import checkpoint as checkpoints
 from fulgurite.runtime import lifecycle
 from fulgurite.runtime.data import open_feed, open_train_feed
+from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.session import Session
@@ -107,6 +108,7 @@ class Trainer(TrainerViews):
         self._moment = Moment()
         self._session: Session | None = None
         self._predictions: list[Any] = []
+        self.ckpt_path: str | os.PathLike[str] | None = None
         self.datamodule: LightningDataModule | None = None
 
     def fit(
@@ -175,7 +177,8 @@ class Trainer(TrainerViews):
         """Return the predictions of all batches, a list for each loader where there are several."""
         with self._calling(TrainerFn.PREDICTING, RunningStage.PREDICTING):
             session = self._open(model, {"predict": dataloaders}, datamodule, ckpt_path, weights_only)
-            feed = open_feed(session, "predict", session.given["predict"])
+            with self._without_gradients():
+                feed = open_feed(session, "predict", session.given["predict"])
             if feed is None:
                 raise _no_data(session, "predict", "predict")
             session.feeds["predict"] = feed
@@ -238,7 +241,8 @@ class Trainer(TrainerViews):
         weights_only: bool | None,
     ) -> list[dict[str, float]]:
         session = self._open(model, {data: loaders}, datamodule, ckpt_path, weights_only)
-        feed = open_feed(session, data, session.given[data])
+        with self._without_gradients():
+            feed = open_feed(session, data, session.given[data])
         if feed is None:
             raise _no_data(session, data, str(self.state.fn))
         session.feeds[data] = feed
@@ -281,7 +285,7 @@ class Trainer(TrainerViews):
             # The compiler must step over logging: it would try to trace the meters.
             module.log = torch.compiler.disable(module.log)  # type: ignore[method-assign]
         self._begin_logging(session)
-        brought = module.configure_callbacks()
+        brought = call(self._moment, "configure_callbacks", module.configure_callbacks)
         session.callbacks = self.callbacks = assemble.with_model_callbacks(self.callbacks, brought)
         lifecycle.verify(session)
         if self.state.fn == "fit":
@@ -294,6 +298,7 @@ class Trainer(TrainerViews):
     def _begin_logging(self, session: Session) -> None:
         self._moment.hook = None
         self._moment.begin(None)
+        self._moment.metrics = session.metrics()
         if self.barebones:
             session.module.log = _silent_log  # type: ignore[method-assign]
 
@@ -346,7 +351,7 @@ def _counted(session: Session, optimizer: Any) -> LightningOptimizer:
     def step(inner: Any, closure: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
         return manual_optimizer_step(session, inner, closure, **kwargs)
 
-    return LightningOptimizer(optimizer, on_step=step)
+    return LightningOptimizer(optimizer, on_step=step, module=session.module)
 
 
 def _sorted_data(given: dict[str, Any], datamodule: Any) -> tuple[dict[str, Any], Any]:

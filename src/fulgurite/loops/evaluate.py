@@ -1,9 +1,9 @@
 """Validation and test: the same pass, inside training or alone."""
 
+import inspect
 from contextlib import AbstractContextManager
 from typing import Any
 
-from fulgurite.base.rank import warn_once
 from fulgurite.core.module import LightningModule
 from fulgurite.metrics import Metrics
 from fulgurite.runtime.data import Feed, evaluation_batches, transfer
@@ -22,6 +22,7 @@ def evaluate(
     Returns for each loader what was logged for the epoch, and what the epoch-end hooks logged in each of them.
     """
     moment = session.moment
+    check_loader_argument(session, stage, feed)
     metrics = moment.metrics = session.metrics()
     fire = _events(session, stage)
     with gradients:
@@ -49,6 +50,7 @@ def evaluate_batches(
     move, several = transfer(session), feed.several
     results: Results = [{} for _ in at_most]
     progress.val_batches = 0
+    metrics.begin_batches()
     current = 0
     for batch, batch_idx, loader in evaluation_batches(feed, at_most):
         if loader != current:
@@ -84,7 +86,7 @@ def end_loader(session: Session, metrics: Metrics, loader: int) -> dict[str, flo
 
 def end_pass(session: Session, fire: dict[str, Event | None], metrics: Metrics, results: Results) -> Results:
     """The epoch-end hooks, the row, and the results."""
-    metrics.end_epoch(session.board)
+    metrics.end_epoch()
     _fire(fire["epoch_end"])
     session.board.take(metrics, on_step=False)
     row = metrics.row(on_step=False)
@@ -127,12 +129,22 @@ def leave_eval_mode(session: Session, stage: str, modes: list[tuple[Any, bool]])
         child.training = training
 
 
-def warn_of_empty(feed: Feed | None, stage: str) -> bool:
-    """Whether there is nothing to run; says so."""
-    if feed is not None and feed.size:
-        return False
-    warn_once(f"The {stage} dataloader has no batches: nothing to run.")
-    return True
+def check_loader_argument(session: Session, stage: str, feed: Feed) -> None:
+    """With several loaders a step must take ``dataloader_idx``; with one it must not need it. Raises ``RuntimeError``."""
+    step = getattr(session.module, f"{stage}_step")
+    parameters = inspect.signature(step).parameters
+    takes = "dataloader_idx" in parameters or any(one.kind is one.VAR_POSITIONAL for one in parameters.values())
+    if feed.several and not takes and len(parameters) < 3:
+        raise RuntimeError(
+            f"You have {len(feed.sizes)} dataloaders, but `{stage}_step` has no `dataloader_idx` argument. Add it: "
+            f"`def {stage}_step(self, batch, batch_idx, dataloader_idx)`."
+        )
+    argument = parameters.get("dataloader_idx")
+    if not feed.several and argument is not None and argument.default is inspect.Parameter.empty:
+        raise RuntimeError(
+            f"You provided only a single dataloader, but `{stage}_step` needs `dataloader_idx`. Give it a default: "
+            "`dataloader_idx=0`, or remove it."
+        )
 
 
 def _events(session: Session, stage: str) -> dict[str, Event | None]:

@@ -10,7 +10,8 @@ from fulgurite.base.seed import isolate_rng
 from fulgurite.base.state import RunningStage
 from fulgurite.loops.evaluate import evaluate
 from fulgurite.loops.step import Step, choose_step
-from fulgurite.runtime.data import Feed, open_train_feed, open_val_feed, training_batches, transfer
+from fulgurite.runtime.data import Feed, has_loader, open_train_feed, open_val_feed, training_batches, transfer
+from fulgurite.runtime.hooks import call
 from fulgurite.runtime.loaders import set_epoch
 from fulgurite.runtime.optim import step_schedulers
 from fulgurite.runtime.plan import INFINITE
@@ -49,12 +50,14 @@ def train_epoch(session: Session, step: Step) -> None:
     consumed = progress.batches_ready if session.resumed else 0
     if not session.resumed:
         progress.begin_epoch()
-    if hooks.on_train_epoch_start is not None:
+    if hooks.on_train_epoch_start is not None and not session.resumed:
         hooks.on_train_epoch_start()
     train_batches(session, step, feed, consumed)
     session.resumed = False
 
-    metrics.end_epoch(session.board)
+    if session.validated_after != progress.total_batch_idx:
+        session.board.take(metrics, on_step=True)
+    metrics.end_epoch()
     session.moment.begin(None)
     progress.epochs_processed += 1
     if hooks.on_train_epoch_end is not None:
@@ -89,6 +92,7 @@ def train_batches(session: Session, step: Step, feed: Feed, consumed: int) -> No
             return
         outputs = step(batch, batch_idx, batch_idx % window == 0, closes)
         progress.batches_processed += 1
+        progress.window_closed = closes
         if schedulers:
             step_schedulers(session, "step", closes=closes)
             if is_last:
@@ -104,6 +108,7 @@ def train_batches(session: Session, step: Step, feed: Feed, consumed: int) -> No
             step_schedulers(session, "step", plateau=True, closes=closes)
         if closes:
             progress.batches_that_stepped += 1
+            progress.window_closed = False
         if stops(session):
             return
 
@@ -140,12 +145,13 @@ def validate(session: Session, window_is_closed: bool) -> None:
     assert metrics is not None
     session.board.take(metrics, on_step=True)
     trainer.state.stage = RunningStage.VALIDATING
-    feed = open_val_feed(session)
+    with torch.no_grad():
+        feed = open_val_feed(session)
     assert feed is not None
     if window_is_closed:
-        session.module.on_validation_model_zero_grad()
+        call(moment, "on_validation_model_zero_grad", session.module.on_validation_model_zero_grad)
     evaluate(session, "validation", feed, feed.sizes, torch.no_grad())
-    session.validated_at = time.monotonic()
+    session.validated_at, session.validated_after = time.monotonic(), session.progress.total_batch_idx
     trainer.state.stage = RunningStage.TRAINING
     moment.metrics = metrics
 
@@ -153,13 +159,14 @@ def validate(session: Session, window_is_closed: bool) -> None:
 def sanity_check(session: Session) -> None:
     """Try a few validation batches first; what is logged there is thrown away."""
     plan, trainer, hooks = session.plan, session.trainer, session.hooks
-    if plan.num_sanity_val_steps == 0 or not validates(session):
+    if plan.num_sanity_val_steps == 0 or session.resumed or not validates(session):
         return
     with isolate_rng():
         trainer.state.stage = RunningStage.SANITY_CHECKING
         if hooks.on_sanity_check_start is not None:
             hooks.on_sanity_check_start()
-        feed = open_val_feed(session)
+        with torch.no_grad():
+            feed = open_val_feed(session)
         if feed is not None and feed.size:
             at_most = [min(size, plan.num_sanity_val_steps) for size in feed.sizes]
             evaluate(session, "validation", feed, at_most, torch.no_grad())
@@ -170,7 +177,8 @@ def sanity_check(session: Session) -> None:
 
 
 def validates(session: Session) -> bool:
-    return "validation_step" in session.steps and session.plan.limit_val_batches > 0
+    """Whether there is something to validate with and on; fetches nothing."""
+    return "validation_step" in session.steps and session.plan.limit_val_batches > 0 and has_loader(session, "val")
 
 
 def _is_over(session: Session) -> bool:

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
-from fulgurite.loops.evaluate import enter_eval_mode, leave_eval_mode
+from fulgurite.loops.evaluate import check_loader_argument, enter_eval_mode, leave_eval_mode
 from fulgurite.runtime.data import Feed, evaluation_batches, transfer
 from fulgurite.runtime.session import Session
 
@@ -11,6 +11,7 @@ from fulgurite.runtime.session import Session
 def predict(session: Session, feed: Feed, keep: bool, gradients: AbstractContextManager[Any]) -> list[Any] | None:
     """Return the predictions of all batches, a list for each loader where there are several; None unless ``keep``."""
     hooks, moment = session.hooks, session.moment
+    check_loader_argument(session, "predict", feed)
     moment.metrics = session.metrics()
     with gradients:
         modes = enter_eval_mode(session, "predict")

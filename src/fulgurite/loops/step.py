@@ -52,7 +52,7 @@ class AutomaticStep:
         # The default hook only passes the Trainer's values on; an overridden `clip_gradients` must still be reached.
         if self.own_clipping is None and overrides(module, "clip_gradients", LightningModule):
             self.own_clipping = module.configure_gradient_clipping
-        self.scaled = self.precision.scaler is not None
+        self.scaled = self.precision.scales
         self.precisions_backward = type(self.precision).backward is not Precision.backward
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
@@ -139,18 +139,18 @@ class ClosureStep(AutomaticStep):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        if self.scaled and isinstance(self.optimizer, LBFGS):
+        if self.precision.scaler is not None and isinstance(self.optimizer, LBFGS):
             raise MisconfigurationException(
                 "LBFGS evaluates the loss several times a step, which scaled 16-bit gradients do not allow. "
                 "Use precision='bf16-mixed' or another optimizer."
             )
-        self.wrapped = LightningOptimizer(self.optimizer, on_step=self.step)
+        self.wrapped = LightningOptimizer(self.optimizer, on_step=self.step, module=session.module)
         self.optimizer_step = session.module.optimizer_step
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
         if not closes:
             return self.forward_backward(batch, batch_idx, opens)[1]
-        outputs: Outputs = {}
+        outputs: Outputs | None = None
 
         def closure() -> Tensor | None:
             nonlocal outputs
@@ -161,6 +161,11 @@ class ClosureStep(AutomaticStep):
         outer, self.moment.hook = self.moment.hook, "optimizer_step"
         self.optimizer_step(self.progress.epoch, batch_idx, self.wrapped, closure)
         self.moment.hook = outer
+        if outputs is None:
+            raise MisconfigurationException(
+                "`optimizer_step` did not execute the closure, so nothing was computed. Call `optimizer.step(closure=optimizer_closure)` "
+                "or `optimizer_closure()` in it."
+            )
         self.progress.global_step += 1
         return outputs
 
@@ -213,7 +218,7 @@ class ManualStep:
 def manual_optimizer_step(session: Session, optimizer: Optimizer, closure: Any = None, **kwargs: Any) -> Any:
     """What ``self.optimizers().step()`` does: hooks, precision, and one more ``global_step``."""
     precision, hooks = session.precision, session.hooks
-    if precision.scaler is not None:
+    if precision.scales:
         answer = closure() if closure is not None else None
         precision.unscale(optimizer)
         if hooks.on_before_optimizer_step is not None:

@@ -84,6 +84,13 @@ def open_val_feed(session: "Session") -> Feed | None:
     return _current(session, "val")
 
 
+def has_loader(session: "Session", stage: str) -> bool:
+    """Whether somebody gives or defines loaders for ``stage``; asks nobody for them."""
+    sources = (session.datamodule, session.module)
+    defined = any(source is not None and overrides(source, f"{stage}_dataloader", DataHooks) for source in sources)
+    return defined or session.given.get(stage) is not None
+
+
 def _current(session: "Session", stage: str) -> Feed | None:
     feed = session.feeds.get(stage)
     if feed is None or session.plan.reloads(session.progress.epoch - feed.loaded_at_epoch):

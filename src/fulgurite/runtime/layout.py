@@ -89,6 +89,8 @@ def read_progress(checkpoint: Tree, automatic: bool) -> Progress:
 def _settled(progress: Progress) -> Progress:
     """Bring counters that were caught inside a hook to where the run goes on after it."""
     progress.batches_completed = progress.batches_ready = progress.batches_processed
+    progress.batches_that_stepped += progress.window_closed
+    progress.window_closed = False
     if not progress.inside_epoch:
         progress.epoch = progress.epochs_processed
     return progress

@@ -1,5 +1,6 @@
 """How a run begins and how it ends: the hooks and the wiring around the loops, in their order."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,8 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.module import LightningModule
-from fulgurite.metrics import Metrics
 from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
+from fulgurite.runtime.data import has_loader
 from fulgurite.runtime.hooks import Hooks, call, overrides
 from fulgurite.runtime.optim import configure
 from fulgurite.runtime.session import Session
@@ -24,7 +25,6 @@ STEPS = {
 def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step: Callable[[Any], Any] | None) -> None:
     """Everything before the first batch. ``read`` brings the checkpoint to go on from, if there is one."""
     module, moment, fn = session.module, session.moment, session.trainer.state.fn
-    moment.metrics = Metrics(moment, training=False)
     session.board.clear()
     lend_log(session)
     session.strategy.setup_environment()
@@ -126,9 +126,17 @@ def bind_steps(session: Session, compile_step: Callable[[Any], Any] | None) -> N
     for name in STEPS[str(session.trainer.state.fn)]:
         if name != "predict_step" and not overrides(module, name, LightningModule):
             continue
-        step = session.strategy.bind(getattr(module, name), name)
+        own = getattr(module, name)
+        step = session.strategy.bind(own, name)
         step = step if compile_step is None else compile_step(step)
+        step = step if takes_batch_idx(own) else _batch_only(step)
         session.steps[name] = step if not precision.needs_context else _in_context(step, precision.forward_context)
+
+
+def takes_batch_idx(step: Callable[..., Any]) -> bool:
+    """Whether the user's step takes anything beside the batch."""
+    kinds = [one.kind for one in inspect.signature(step).parameters.values()]
+    return len(kinds) > 1 or inspect.Parameter.VAR_POSITIONAL in kinds
 
 
 def configured(session: Session) -> None:
@@ -224,15 +232,11 @@ def _verify_fit(module: Any, plan: Any) -> None:
 
 def warn_of_halves(session: Session) -> None:
     """A loader without a step, or a step without a loader, is seldom meant."""
-    module, datamodule = session.module, session.datamodule
-    has_step = overrides(module, "validation_step", LightningModule)
-    sources = [source for source in (module, datamodule) if source is not None]
-    has_loader = session.given.get("val") is not None or any(
-        overrides(source, "val_dataloader", LightningModule) for source in sources
-    )
-    if has_step and not has_loader:
+    has_step = overrides(session.module, "validation_step", LightningModule)
+    has_data = has_loader(session, "val")
+    if has_step and not has_data:
         rank_zero_warn("You defined a `validation_step` but have no `val_dataloader`. Skipping val loop.")
-    if has_loader and not has_step:
+    if has_data and not has_step:
         rank_zero_warn("You have a `val_dataloader` but no `validation_step`. Skipping val loop.")
 
 
@@ -242,6 +246,10 @@ def _in_context(step: Callable[..., Any], context: Callable[[], Any]) -> Callabl
             return step(*args)
 
     return stepped
+
+
+def _batch_only(step: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda batch, *rest: step(batch)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -54,6 +54,9 @@ class Session:
     eval_rows: dict[int, int] = field(default_factory=dict)
     """Validation and test batches logged so far, by loader: the batch axis of their step rows."""
     validated_at: float = 0.0
+    """When the last validation ended, on the monotonic clock."""
+    validated_after: int = -1
+    """The batch, counted over all epochs, that it followed."""
     resumed: bool = False
     """Whether the first epoch goes on where a checkpoint left it."""
 
