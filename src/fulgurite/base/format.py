@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import torch
 
-from fulgurite.base.errors import CheckpointError, UntrustedCheckpoint
+from fulgurite.base.errors import CheckpointError, MissingExtra, UntrustedCheckpoint
 from fulgurite.base.foreign import harmless
 from fulgurite.base.optional import require
 from fulgurite.base.paths import atomic_write
@@ -39,10 +39,11 @@ def write(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
     try:
         with _opened_for_writing(path) as file:
             torch.save(data, file)
-    except (OSError, ImportError) as error:
-        raise CheckpointError(f"The checkpoint {os.fspath(path)!r} cannot be written: {error}") from error
+    except MissingExtra:
+        raise
     except Exception as error:
-        raise CheckpointError(f"The checkpoint {os.fspath(path)!r} cannot be written: {_blame(data, error)}") from error
+        reason = _disk_error(error) or _blame(data, error)
+        raise CheckpointError(f"The checkpoint {os.fspath(path)!r} cannot be written: {reason}") from error
 
 
 def read(path: Source, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
@@ -139,6 +140,13 @@ class _Nowhere:
         return len(data)
 
     def flush(self) -> None: ...
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    """The disk's own word, which torch covers with an error of its archive writer."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _blame(data: Any, error: Exception) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from fulgurite.base.format import Source
@@ -100,7 +101,7 @@ class _Loaders:
 
     def _load(self, dataset: Any) -> DataLoader[Any]:
         shuffle = self.shuffle and not isinstance(dataset, IterableDataset)
-        return DataLoader(dataset, shuffle=shuffle, pin_memory=True, **self.options)
+        return DataLoader(dataset, shuffle=shuffle, pin_memory=torch.cuda.is_available(), **self.options)
 
 
 def _sizes(datamodule: LightningDataModule, stage: str) -> str:

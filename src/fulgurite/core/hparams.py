@@ -217,14 +217,14 @@ def _several(args: tuple[Any, ...], arguments: dict[str, Any]) -> _Found:
     """Some arguments, each given by its name or as itself."""
     values: dict[str, Any] = {}
     for given in args:
-        if isinstance(given, str) and given in arguments:
+        if isinstance(given, str):
+            if given not in arguments:
+                raise KeyError(f"{given!r} is no argument of `__init__`; there are: {', '.join(arguments) or 'none'}")
             values[given] = arguments[given]
         elif (name := next((n for n, v in arguments.items() if v is given and n not in values), None)) is not None:
             values[name] = given
         elif isinstance(given, Mapping):
             values.update(given)
-        elif isinstance(given, str):
-            raise KeyError(f"{given!r} is no argument of `__init__`; there are: {', '.join(arguments) or 'none'}")
         else:
             raise ValueError(f"{given!r} is no argument of `__init__`. Pass names, or a dict.")
     return _Found(values)

@@ -124,10 +124,12 @@ def _init_arguments(cls: Any, checkpoint: dict[str, Any], kwargs: dict[str, Any]
     declared = {name for name, parameter in parameters.items() if parameter.kind not in _VARIADIC}
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     saved = checkpoint.get(key) or {}
-    name = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_NAME)
+    name: Any = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_NAME)
     passed_on = open_ended and NOTES in checkpoint and name not in (None, "kwargs", *notes.get("inherited", ()))
     if name in declared or passed_on:
-        return _as_one_argument(name, saved, notes, declared, kwargs)
+        ours = {key: value for key, value in kwargs.items() if key in declared or (open_ended and key not in saved)}
+        contents = {key: value for key, value in kwargs.items() if key not in ours}
+        return {name: _as_one_object(saved, contents, notes.get("source")), **ours}
     inherited = set(notes.get("inherited", ())) - declared
     values = {
         name: value
@@ -137,16 +139,12 @@ def _init_arguments(cls: Any, checkpoint: dict[str, Any], kwargs: dict[str, Any]
     return {**values, **kwargs}
 
 
-def _as_one_argument(name: Any, saved: Any, notes: Any, declared: set[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _as_one_object(saved: Any, changes: dict[str, Any], source: list[Any] | None) -> Any:
     """All hyperparameters as the one argument that they were the contents of."""
-    if name in kwargs:
-        return kwargs
-    if isinstance(saved, dict):
-        changes = {key: value for key, value in kwargs.items() if key not in declared}
-        contents = AttributeDict({**saved, **changes})
-        saved = restore(contents, [[(), notes["source"]]]) if notes.get("source") else contents
-        kwargs = {key: value for key, value in kwargs.items() if key in declared}
-    return {name: saved, **kwargs}
+    if not isinstance(saved, dict):
+        return saved
+    contents = AttributeDict({**saved, **changes})
+    return restore(contents, [[(), source]]) if source else contents
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
