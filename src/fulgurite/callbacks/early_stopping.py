@@ -165,7 +165,7 @@ class EarlyStopping(Callback):
         self.wait_count += 1
         if self.wait_count < self.patience:
             return EarlyStoppingReason.NOT_STOPPED, None
-        said = f"Metric {name} did not improve in the last {self.wait_count} checks. Best: {best:.3f}. Stopping."
+        said = f"Metric {name} did not improve in the last {self.wait_count} check(s). Best: {best:.3f}. Stopping."
         return EarlyStoppingReason.PATIENCE_EXHAUSTED, said
 
     def _improvement(self, before: Tensor, now: Tensor) -> str:

@@ -208,7 +208,9 @@ class ModelCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not is_training(trainer):
             return
-        if self._is_waiting(trainer) or (self._saves_at_epoch_end(trainer) and self._epoch_is_due(trainer)):
+        scored_late = self._lacks_score() and self.monitor in trainer.callback_metrics
+        is_due = self._saves_at_epoch_end(trainer) and self._epoch_is_due(trainer)
+        if is_due or scored_late or self._is_waiting(trainer):
             self._save(trainer)
         if self._lacks_score() and self._run.validated and not self.best_k_models:
             raise MisconfigurationException(self._missing(trainer))
@@ -311,17 +313,15 @@ class ModelCheckpoint(Checkpoint):
         with self._undone_on_error():
             self._rank(path, top_k.comparable(score, self.mode), outdated[0])
             trainer.save_checkpoint(path, self.save_weights_only)
-        self._say(
-            trainer,
-            f"reached {float(score):.5f} (best {float(self.best_k_models[self.best_model_path]):.5f}), saved to {path!r}",
-        )
+        best = float(self.best_k_models[self.best_model_path])
+        self._say(trainer, f"reached {float(score):.5f} (best {best:.5f}), saved to {path!r}")
         self._finish(trainer, metrics, path, outdated)
 
     def _rank(self, path: str, score: Tensor, evicted: str) -> None:
         self.best_k_models.pop(evicted, None)
         self.best_k_models[path] = self.current_score = score
         self._unscored_path = ""
-        if len(self.best_k_models) >= self.save_top_k > 0:
+        if len(self.best_k_models) >= self.save_top_k:
             self.kth_best_model_path = top_k.worst_of(self.best_k_models, self.mode)
             self.kth_value = self.best_k_models[self.kth_best_model_path]
         self.best_model_path = top_k.best_of(self.best_k_models, self.mode)
