@@ -122,9 +122,7 @@ def test_a_notebook_trains_with_ddp_notebook(tmp_path):
     script = (EXAMPLES / "minimal.py").read_text()
     cells = [
         "import sys; sys.ps1 = 'In: '",
-        (EXAMPLES / "minimal.py")
-        .read_text()
-        .replace("max_epochs=20", "strategy='ddp_notebook', devices=1, max_epochs=2"),
+        script.replace("max_epochs=20", "strategy='ddp_notebook', devices=1, max_epochs=2"),
         "print('steps', trainer.global_step, type(trainer.strategy).__name__)",
     ]
     program = (
