@@ -25,14 +25,14 @@ CALLBACKS = {
     "prediction_writer": "BasePredictionWriter",
     "progress": "ProgressBar RichProgressBar TQDMProgressBar",
     "progress.progress_bar": "ProgressBar",
-    "progress.rich_progress": "RichProgressBar RichProgressBarTheme",
+    "progress.rich_progress": "RichProgressBar",
     "progress.tqdm_progress": "TQDMProgressBar",
     "pruning": "ModelPruning",
     "rich_model_summary": "RichModelSummary",
     "spike": "SpikeDetection",
     "stochastic_weight_avg": "StochasticWeightAveraging",
     "throughput_monitor": "ThroughputMonitor",
-    "timer": "Interval Timer",
+    "timer": "Timer",
     "weight_averaging": "EMAWeightAveraging WeightAveraging",
 }
 LOGGERS = {
@@ -76,6 +76,9 @@ TYPES: Names = {
     "fulgurite.compat.types": "EVAL_DATALOADERS LRSchedulerConfigType LRSchedulerPLType LRSchedulerTypeUnion "
     "OptimizerConfig OptimizerLRScheduler OptimizerLRSchedulerConfig STEP_OUTPUT TRAIN_DATALOADERS",
 }
+SUMMARY: Names = {
+    "fulgurite.core.summary": "LayerSummary ModelSummary get_formatted_model_size get_human_readable_count summarize"
+}
 UTILITIES: Names = {
     "fulgurite.base.rank": "rank_zero_deprecation rank_zero_info rank_zero_only rank_zero_warn",
     "fulgurite.base.tree": "move_data_to_device",
@@ -101,6 +104,19 @@ PYTORCH: dict[str, Names] = {
     **_package("strategies", "fulgurite.strategies", STRATEGIES),
     **_package("profilers", "fulgurite.profilers", PROFILERS),
     **_package("plugins.precision", "fulgurite.precision", PRECISION),
+    "callbacks.progress.progress_bar": {
+        "fulgurite.callbacks": "ProgressBar",
+        "fulgurite.callbacks.progress.base": "get_standard_metrics",
+    },
+    "callbacks.progress.rich_progress": {
+        "fulgurite.callbacks": "RichProgressBar",
+        "fulgurite.callbacks.progress.rich": "RichProgressBarTheme",
+    },
+    "callbacks.early_stopping": {
+        "fulgurite.callbacks": "EarlyStopping",
+        "fulgurite.callbacks.early_stopping": "EarlyStoppingReason",
+    },
+    "callbacks.timer": {"fulgurite.callbacks": "Timer", "fulgurite.callbacks.timer": "Interval"},
     "plugins": {
         "fulgurite.precision": " ".join(PRECISION.values()),
         "fulgurite.plugins": "AsyncCheckpointIO CheckpointIO LayerSync TorchCheckpointIO TorchSyncBatchNorm",
@@ -117,7 +133,7 @@ PYTORCH: dict[str, Names] = {
     },
     "core": {"fulgurite": "LightningDataModule LightningModule"},
     "core.datamodule": {"fulgurite": "LightningDataModule"},
-    "core.hooks": {"fulgurite.core.hooks": "CheckpointHooks DataHooks ModelHooks"},
+    "core.hooks": {"fulgurite.core.hooks": "DataHooks", "fulgurite.core.module_hooks": "ModelHooks"},
     "core.mixins": {"fulgurite.core.hparams": "HyperparametersMixin"},
     "core.mixins.hparams_mixin": {"fulgurite.core.hparams": "HyperparametersMixin"},
     "core.module": {"fulgurite": "LightningModule"},
@@ -143,7 +159,8 @@ PYTORCH: dict[str, Names] = {
     "utilities.grads": {"fulgurite.compat.utilities": "grad_norm"},
     "utilities.memory": {"fulgurite.compat.utilities": "garbage_collection_cuda recursive_detach"},
     "utilities.model_helpers": {"fulgurite.compat.utilities": "is_overridden"},
-    "utilities.model_summary": {"fulgurite.callbacks.summary": "ModelSummary summarize"},
+    "utilities.model_summary": SUMMARY,
+    "utilities.model_summary.model_summary": SUMMARY,
     "utilities.parsing": {
         "fulgurite.core.hparams": "AttributeDict",
         "fulgurite.compat.utilities": "is_picklable lightning_getattr lightning_hasattr lightning_setattr",
