@@ -208,13 +208,15 @@ class ModelCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not is_training(trainer):
             return
-        scored_late = self._lacks_score() and self.monitor in trainer.callback_metrics
+        lacks_score, is_known = self._lacks_score(), self.monitor in trainer.callback_metrics
         is_due = self._saves_at_epoch_end(trainer) and self._epoch_is_due(trainer)
-        if is_due or scored_late or self._is_waiting(trainer):
+        if is_due or (lacks_score and is_known) or self._is_waiting(trainer):
             self._save(trainer)
-        if self._lacks_score() and self._run.validated and not self.best_k_models:
+        if is_known or not self._lacks_score():
+            return
+        if self._run.validated and not self.best_k_models:
             raise MisconfigurationException(self._missing(trainer))
-        if self._lacks_score() and (self._run.validated or not has_validation(trainer)):
+        if self._run.validated or not has_validation(trainer):
             self._warn_missing(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -229,7 +231,7 @@ class ModelCheckpoint(Checkpoint):
                 )
         if self.save_last and not self._run.last_written:
             self._save_last(trainer, candidates(trainer), link_to="")
-        if self._lacks_score():
+        if self._lacks_score() and self.monitor not in trainer.callback_metrics:
             self._warn_missing(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -306,6 +308,7 @@ class ModelCheckpoint(Checkpoint):
         score = torch.as_tensor(metrics[str(self.monitor)]).detach().cpu().clone()
         if not self.check_monitor_top_k(trainer, score):
             self._say(trainer, f"{float(score):.5f} is not among the best {self.save_top_k}")
+            self._drop_unscored(trainer)
             return
         full = self.save_top_k != -1 and len(self.best_k_models) >= self.save_top_k
         outdated = (top_k.worst_of(self.best_k_models, self.mode) if full else "", self._unscored_path)
@@ -340,6 +343,14 @@ class ModelCheckpoint(Checkpoint):
             trainer.save_checkpoint(path, self.save_weights_only)
         self._run.unscored_at = trainer.global_step
         self._finish(trainer, metrics, path, outdated=(previous,), scored=False)
+
+    def _drop_unscored(self, trainer: Trainer) -> None:
+        """Scores are there again and better files too, so the one without a score has done its duty."""
+        # A linked last checkpoint may be that very file.
+        if self._unscored_path and self.save_last != "link":
+            old, self._unscored_path = self._unscored_path, ""
+            if self._may_remove(trainer, old, new=""):
+                trainer.strategy.remove_checkpoint(old)
 
     def _finish(
         self, trainer: Trainer, metrics: dict[str, Any], path: str, outdated: Iterable[str], scored: bool = True
