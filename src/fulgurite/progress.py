@@ -41,6 +41,7 @@ class Progress:
     val_batches: int = 0
     """Batches of the running or last validation."""
     val_batches_total: int = 0
+    """Batches of all validations in this epoch."""
 
     @property
     def total_batch_idx(self) -> int:
@@ -58,4 +59,5 @@ class Progress:
         self.earlier_steps, self.earlier_windows = self.global_step, self.windows_opened
         self.earlier_scheduler_steps = self.scheduler_steps
         self.batches_ready = self.batches_processed = self.batches_completed = 0
+        self.val_batches_total = 0
         self.is_last_batch = False

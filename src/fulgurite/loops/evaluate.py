@@ -67,6 +67,7 @@ def evaluate_batches(
         output = step(batch, batch_idx, *where)
         moment.hook = outer
         progress.val_batches += 1
+        progress.val_batches_total += 1
         if fire["batch_end"] is not None:
             fire["batch_end"](output, batch, batch_idx, *where)
         if metrics.has_step_values:

@@ -171,6 +171,7 @@ def sanity_check(session: Session) -> None:
             at_most = [min(size, plan.num_sanity_val_steps) for size in feed.sizes]
             evaluate(session, "validation", feed, at_most, torch.no_grad())
         session.board.clear()
+        session.progress.val_batches = session.progress.val_batches_total = 0
         if hooks.on_sanity_check_end is not None:
             hooks.on_sanity_check_end()
         trainer.state.stage = RunningStage.TRAINING

@@ -270,7 +270,7 @@ group(
             _resumed(lambda checkpoint: checkpoint["state_dict"].pop("net.bias") is None or None),
             "net.bias",
         ),
-        "load on an instance": (lambda pl, bench: bench.Tiny().load_from_checkpoint("x.ckpt"), "instance"),
+        "load on an instance": (lambda pl, bench: bench.Tiny().load_from_checkpoint("x.ckpt"), "load_from_checkpoint"),
         "load from nowhere": (lambda pl, bench: bench.Tiny.load_from_checkpoint("no.ckpt"), "no.ckpt"),
     },
 )
@@ -310,7 +310,7 @@ group(
             _hook("optimizer_step", lambda self, epoch, batch_idx, optimizer, optimizer_closure=None: optimizer.step()),
             "closure",
         ),
-        "hparams of a number": (lambda pl, bench: bench.Tiny().save_hyperparameters(3), "primitive"),
+        "hparams of a number": (lambda pl, bench: bench.Tiny().save_hyperparameters(3), "int"),
     },
 )
 
@@ -358,7 +358,7 @@ group(
             configuring(lambda m, o: {"optimizer": o, "lr_scheduler": _plateau(o), "monitor": "nowhere"}),
             "nowhere",
         ),
-        "two optimizers": (configuring(lambda m, o: [o, torch.optim.SGD(m.parameters(), lr=1.0)]), "manual"),
+        "two optimizers": (configuring(lambda m, o: [o, torch.optim.SGD(m.parameters(), lr=1.0)]), "automatic"),
         "not a scheduler": (configuring(lambda m, o: ([o], [NotAScheduler(o)])), "state_dict"),
         "strange scheduler": (configuring(lambda m, o: ([o], [StrangeScheduler(o)])), "lr_scheduler_step"),
         "scheduler of another optimizer": (
