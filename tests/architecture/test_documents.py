@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fulgurite import Callback, LightningModule, Trainer
+from parity.deviations import DEVIATIONS
 
 ROOT = Path(__file__).parents[2]
 NOT_HOOKS = {"on_gpu"}
@@ -145,6 +146,14 @@ def test_every_dependency_has_its_reason():
     text = (ROOT / "docs/dependencies.md").read_text()
 
     assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+def test_every_deviation_is_told():
+    """What the comparison with Lightning allows on purpose stands in COMPAT.md, by its title."""
+    text = (ROOT / "COMPAT.md").read_text()
+    titles = {re.sub(r" \(\w+\)$", "", deviation.title) for deviation in DEVIATIONS}
+
+    assert {title for title in titles if title not in text} == set()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial/first-steps.md"])

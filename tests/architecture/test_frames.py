@@ -108,7 +108,9 @@ def test_nothing_waits_for_the_device_between_rows(tmp_path: Path, monkeypatch: 
     watching = False
     for name in ("item", "cpu", "tolist", "numpy", "__float__", "__bool__"):
 
-        def counted(tensor: torch.Tensor, *args: Any, _own: Any = getattr(torch.Tensor, name), _name: str = name) -> Any:
+        def counted(
+            tensor: torch.Tensor, *args: Any, _own: Any = getattr(torch.Tensor, name), _name: str = name
+        ) -> Any:
             if watching:
                 calls.append(_name)
             return _own(tensor, *args)
