@@ -24,6 +24,7 @@ def fit(session: Session) -> None:
     plan, hooks = session.plan, session.hooks
     sanity_check(session)
     if plan.limit_train_batches == 0 or _is_over(session):
+        _say_why_it_is_over(session)
         return
     feed = open_train_feed(session)
     if feed.size == 0:
@@ -39,6 +40,8 @@ def fit(session: Session) -> None:
         train_epoch(session, step)
     if hooks.on_train_end is not None:
         hooks.on_train_end()
+    # After the hook: progress bars have let go of the terminal.
+    _say_why_it_is_over(session)
 
 
 def train_epoch(session: Session, step: Step) -> None:
@@ -184,12 +187,14 @@ def validates(session: Session) -> bool:
 
 def _is_over(session: Session) -> bool:
     trainer, plan, progress = session.trainer, session.plan, session.progress
+    if plan.steps_are_over(progress) or plan.epochs_are_over(progress):
+        return True
+    return bool(trainer.should_stop and plan.may_stop_early(progress))
+
+
+def _say_why_it_is_over(session: Session) -> None:
+    plan, progress = session.plan, session.progress
     if plan.steps_are_over(progress):
         rank_zero_info(f"`Trainer.fit` stopped: `max_steps={plan.max_steps}` reached.")
-        return True
-    if plan.epochs_are_over(progress):
+    elif plan.epochs_are_over(progress):
         rank_zero_info(f"`Trainer.fit` stopped: `max_epochs={plan.max_epochs}` reached.")
-        return True
-    if trainer.should_stop and plan.may_stop_early(progress):
-        return True
-    return False
