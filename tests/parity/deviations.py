@@ -108,6 +108,11 @@ def only_hook_names(ours: Record, golden: Record) -> tuple[Record, Record]:
     return names(ours), names(golden)
 
 
+def interrupt_goes_on(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Expect KeyboardInterrupt itself, and teardown."""
+    return torn_down_after_errors(ours, {**golden, "raised": "KeyboardInterrupt"})
+
+
 def without_loops(name: str) -> Adjust:
     """Forget the counters in one file."""
 
@@ -201,6 +206,12 @@ DEVIATIONS: list[Deviation] = [
         ("runs-exception_in_fit",),
         "Lightning leaves out teardown when a run fails, and with it whatever the user would release there.",
         torn_down_after_errors,
+    ),
+    Deviation(
+        "Ctrl-C stays a KeyboardInterrupt",
+        ("runs-interrupted_from_the_keyboard",),
+        "Lightning ends the process with SystemExit(1), notebooks included, and leaves out teardown.",
+        interrupt_goes_on,
     ),
     Deviation(
         "a save without its monitor is made up for",

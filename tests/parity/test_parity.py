@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,26 @@ def test_parity(name: str, tmp_path: Path):
         difference = first_difference(ours.get(part), golden[part], part)
         assert difference is None, f"{name}: {difference}"
     assert ours.keys() == golden.keys()
+
+
+class LegacyAxis:
+    """Fulgurite with the switch for Lightning's axis of evaluation rows."""
+
+    Trainer = partial(fulgurite.Trainer, legacy_validation_axis=True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(fulgurite, name)
+
+
+AXIS = next(deviation for deviation in DEVIATIONS if "training step" in deviation.title)
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if AXIS.concerns(name)])
+def test_legacy_axis(name: str, tmp_path: Path):
+    """``legacy_validation_axis=True`` writes evaluation rows exactly where Lightning writes them."""
+    rows = SCENARIOS[name](LegacyAxis(), tmp_path)["rows"]
+
+    assert first_difference(rows, golden_of(name)["rows"], "rows") is None
 
 
 def test_every_golden_has_its_scenario():

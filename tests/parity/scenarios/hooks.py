@@ -241,3 +241,159 @@ def saving_in_validation(pl, folder):
     trainer = bench.trainer(callbacks=[bench.callback(), save], enable_checkpointing=True, val_check_interval=2)
     trainer.fit(module, batches(4), batches(1, seed=1))
     return bench.record(trainer, module, files=sorted(path.name for path in folder.glob("*.ckpt")))
+
+
+SCENARIOS.fit(
+    "accumulate_val_all_hooks",
+    train=partial(batches, 5),
+    val=two_val,
+    accumulate_grad_batches=2,
+    val_check_interval=1,
+    quiet_module=False,
+)
+SCENARIOS.fit("limit_sanity_and_val", val=partial(batches, 3, seed=1), num_sanity_val_steps=5, limit_val_batches=2)
+
+
+@SCENARIOS
+def val_loader_without_step(pl, folder):
+    """A validation loader without ``validation_step`` is left alone."""
+
+    def module(bench):
+        class Training(pl.LightningModule):
+            def __init__(self):
+                super().__init__()
+                torch.manual_seed(1)
+                self.net = torch.nn.Linear(3, 1)
+
+            def training_step(self, batch, batch_idx):
+                return self.net(batch[0]).sum()
+
+            def configure_optimizers(self):
+                return torch.optim.SGD(self.parameters(), lr=0.1)
+
+        return Training
+
+    return fit(pl, folder, val=two_val, module=module)
+
+
+@SCENARIOS
+def transfer_hooks_change_the_batch(pl, folder):
+    """What ``on_after_batch_transfer`` returns is what the step gets, in training and validation."""
+
+    def module(bench):
+        class Scaling(bench.Tiny):
+            def on_before_batch_transfer(self, batch, dataloader_idx):
+                return [batch[0] * 2, batch[1]]
+
+            def on_after_batch_transfer(self, batch, dataloader_idx):
+                return [batch[0] + dataloader_idx + 1, batch[1]]
+
+            def validation_step(self, batch, batch_idx):
+                self.log("val", self.loss(batch))
+
+        return Scaling
+
+    return fit(pl, folder, val=two_val, module=module)
+
+
+@SCENARIOS
+def datamodule_transfer_wins(pl, folder):
+    """Transfer hooks of the DataModule take the place of the module's."""
+    bench = Bench(pl, folder)
+
+    class Data(pl.LightningDataModule):
+        def train_dataloader(self):
+            return batches(2)
+
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            return [batch[0] * 3, batch[1]]
+
+    module = bench.module(skip=SHAPING_HOOKS)
+    trainer = bench.trainer(callbacks=[bench.callback()])
+    trainer.fit(module, bench.datamodule(Data))
+    return bench.record(trainer, module)
+
+
+@SCENARIOS
+def eval_mode_before_fit(pl, folder):
+    """A model that comes in eval mode is trained in eval mode; validation leaves every mode as it was."""
+    bench = Bench(pl, folder)
+    module = bench.module(skip=SHAPING_HOOKS)
+    module.eval()
+    trainer = bench.trainer(callbacks=[bench.callback()])
+    trainer.fit(module, batches(2), batches(1, seed=1))
+    return bench.record(trainer, module)
+
+
+@SCENARIOS
+def without_inference_mode(pl, folder):
+    """``inference_mode=False`` evaluates under ``no_grad``."""
+    bench = Bench(pl, folder)
+    module = bench.module(skip=SHAPING_HOOKS)
+    trainer = bench.trainer(callbacks=[bench.callback()], inference_mode=False)
+    trainer.validate(module, batches(1), verbose=False)
+    trainer.predict(module, batches(1))
+    return bench.record(trainer, module)
+
+
+@SCENARIOS
+def samplers_learn_the_epoch(pl, folder):
+    """``set_epoch`` is called on the samplers of the loaders, each epoch."""
+    seen = []
+
+    class Told(torch.utils.data.SequentialSampler):
+        def __init__(self, rows, name):
+            super().__init__(rows)
+            self.name = name
+
+        def set_epoch(self, epoch):
+            seen.append([self.name, epoch])
+
+    def loader(name, count, seed):
+        rows = batches(count, seed=seed).dataset
+        return torch.utils.data.DataLoader(rows, batch_size=2, sampler=Told(rows, name))
+
+    bench = Bench(pl, folder)
+    trainer = bench.trainer(max_epochs=3)
+    trainer.fit(bench.Tiny(), loader("train", 2, 0), loader("val", 1, 1))
+    trainer.validate(bench.Tiny(), loader("validate", 1, 1), verbose=False)
+    return {"seen": seen}
+
+
+@SCENARIOS
+def numbers(pl, folder):
+    """What a callback reads off the Trainer about sizes and positions."""
+    bench = Bench(pl, folder)
+    seen = []
+
+    class Reading(pl.Callback):
+        def on_train_start(self, trainer, pl_module):
+            names = "num_training_batches num_val_batches num_sanity_val_batches max_epochs max_steps"
+            seen.append({name: getattr(trainer, name) for name in names.split()})
+            names = (
+                "val_check_interval check_val_every_n_epoch val_check_batch log_every_n_steps accumulate_grad_batches"
+            )
+            seen.append({name: getattr(trainer, name) for name in names.split()})
+            seen.append(
+                [
+                    trainer.val_check_batch,
+                    trainer.estimated_stepping_batches,
+                    trainer.world_size,
+                    trainer.is_global_zero,
+                ]
+            )
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            loop = trainer.fit_loop.epoch_loop
+            seen.append([trainer.is_last_batch, loop.batch_idx, loop.total_batch_idx, loop._batches_that_stepped])
+            seen.append([loop.batch_progress.current.ready, loop.batch_progress.current.completed, loop.global_step])
+            seen.append([pl_module.global_step, pl_module.current_epoch])
+
+        def on_validation_epoch_end(self, trainer, pl_module):
+            seen.append([trainer.sanity_checking, trainer.training, trainer.validating, trainer.evaluating])
+
+    trainer = bench.trainer(
+        callbacks=[Reading()], max_epochs=2, val_check_interval=0.5, accumulate_grad_batches=2, limit_train_batches=5
+    )
+    trainer.fit(bench.Tiny(), batches(6), batches(3, seed=1))
+    return {"seen": seen}

@@ -1,7 +1,10 @@
 """Runs that stop, resume, start again, fail, or only evaluate."""
 
+import signal
 from functools import partial
 from typing import Any
+
+import torch
 
 from parity.scenarios.kit import SHAPING_HOOKS, Bench, Scenarios, batches, fit, several_loaders
 from parity.scenarios.steps import scheduled
@@ -253,3 +256,64 @@ def odd_batch_hooks(pl, folder):
     trainer = bench.trainer(num_sanity_val_steps=0)
     trainer.fit(module, batches(2), batches(2, seed=1))
     return bench.record(trainer, module, seen=seen)
+
+
+@SCENARIOS
+def interrupted_from_the_keyboard(pl, folder):
+    """Ctrl-C reaches callbacks and loggers; then the process gets to know."""
+    bench = Bench(pl, folder)
+
+    class Interrupted(bench.Tiny):
+        def training_step(self, batch, batch_idx):
+            if batch_idx == 1:
+                raise KeyboardInterrupt
+            return super().training_step(batch, batch_idx)
+
+    module = bench.module(Interrupted, skip=SHAPING_HOOKS)
+    trainer = bench.trainer(callbacks=[bench.callback()])
+    raised, before = None, signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, batches(3))
+    except BaseException as error:
+        raised = type(error).__name__
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return bench.record(trainer, module, raised=raised)
+
+
+@SCENARIOS
+def stateful_loader(pl, folder):
+    """A loader with a state of its own has it saved in mid-epoch, and loaded before it is asked for batches."""
+    events = []
+
+    class Stateful:
+        def __init__(self):
+            self.position = 0
+
+        def __iter__(self):
+            for batch in list(batches(4))[self.position :]:
+                self.position += 1
+                yield batch
+            self.position = 0
+
+        def __len__(self):
+            return 4
+
+        def state_dict(self):
+            return {"position": self.position}
+
+        def load_state_dict(self, state):
+            events.append(state)
+            self.position = state["position"]
+
+    first = Bench(pl, folder)
+    save = pl.callbacks.ModelCheckpoint(dirpath=folder, every_n_train_steps=2, save_top_k=-1)
+    trainer = first.trainer(callbacks=[save], enable_checkpointing=True)
+    trainer.fit(first.Tiny(), Stateful())
+    path = min(folder.glob("*.ckpt"))
+    stored = torch.load(path, weights_only=False)["loops"]["fit_loop"]["state_dict"]
+    bench = Bench(pl, folder)
+    module = bench.module(skip=SHAPING_HOOKS)
+    trainer = bench.trainer(callbacks=[bench.callback()])
+    trainer.fit(module, Stateful(), ckpt_path=path)
+    return bench.record(trainer, module, stored=stored, events=events)

@@ -274,3 +274,22 @@ def estimated_stepping_batches(pl, folder):
 
     record = fit(pl, folder, train=partial(batches, 5), module=module, max_epochs=3, accumulate_grad_batches=2)
     return {**record, "seen": seen}
+
+
+for _precision in ("bf16-mixed", "bf16-true", "64-true"):
+    SCENARIOS.fit(f"precision_{_precision}", precision=_precision, val=two_val, max_epochs=2)
+
+
+def _adam(bench):
+    class Adaptive(bench.Tiny):
+        def configure_optimizers(self):
+            optimizer = torch.optim.AdamW(self.parameters(), lr=0.05, weight_decay=0.1)
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, 0.1, total_steps=self.trainer.estimated_stepping_batches
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    return Adaptive
+
+
+SCENARIOS.fit("adamw_one_cycle", train=partial(batches, 5), module=_adam, max_epochs=3, gradient_clip_val=0.5)
