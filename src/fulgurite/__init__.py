@@ -1,4 +1,4 @@
-"""Train PyTorch models the PyTorch Lightning way, at the speed of a hand-written loop, with the full trace of every run."""
+"""Train PyTorch models the Lightning way, at the speed of a hand-written loop, with the trace of every run kept."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -32,10 +32,12 @@ LATER = ("fsdp", "fsdp_cpu_offload", "deepspeed", "model_parallel", "xla", "sing
 MOVED = {
     "gpus": "accelerator='gpu', devices=...", "num_processes": "devices", "tpu_cores": "accelerator='tpu', devices=...",
     "resume_from_checkpoint": "trainer.fit(..., ckpt_path=...)", "checkpoint_callback": "enable_checkpointing",
-    "progress_bar_refresh_rate": "callbacks=[TQDMProgressBar(refresh_rate=...)]", "weights_summary": "enable_model_summary",
+    "progress_bar_refresh_rate": "callbacks=[TQDMProgressBar(refresh_rate=...)]",
+    "weights_summary": "enable_model_summary",
     "auto_lr_find": "Tuner(trainer).lr_find(model)", "auto_scale_batch_size": "Tuner(trainer).scale_batch_size(model)",
     "amp_backend": "precision", "track_grad_norm": "a callback with on_before_optimizer_step",
-    "replace_sampler_ddp": "use_distributed_sampler", "flush_logs_every_n_steps": "CSVLogger(flush_logs_every_n_steps=...)",
+    "replace_sampler_ddp": "use_distributed_sampler",
+    "flush_logs_every_n_steps": "CSVLogger(flush_logs_every_n_steps=...)",
     "stochastic_weight_avg": "callbacks=[StochasticWeightAveraging(...)]", "epochs": "max_epochs",
 }  # fmt: skip
 """Arguments of other releases and wishful names, with what to use instead."""
@@ -60,7 +62,7 @@ def from_environment(init: Callable[..., T]) -> Callable[..., T]:
 
 
 def plan(given: Arguments) -> Plan:
-    """Validate the numbers and return what they amount to. Raises ``MisconfigurationException``, ``TypeError``, ``ValueError``."""
+    """Validate the numbers and return what they amount to; raises where one cannot be meant."""
     given = _fast_dev(_barebones(given))
     _check_numbers(given)
     for name in ("train", "val", "test", "predict"):
@@ -310,7 +312,8 @@ def _validation_interval(given: Arguments) -> tuple[int | float, float | None]:
         return 1.0, parse_duration(interval, "Trainer(val_check_interval=...)").total_seconds()
     if isinstance(interval, bool) or not isinstance(interval, int | float):
         raise MisconfigurationException(
-            f"val_check_interval={interval!r}: a float (share of the epoch), an int (train batches) or a duration was expected."
+            f"val_check_interval={interval!r}: a float (share of the epoch), an int (train batches) or a duration "
+            f"was expected."
         )
     if isinstance(interval, int) and interval < 1 or isinstance(interval, float) and not 0.0 <= interval <= 1.0:
         raise MisconfigurationException(

@@ -1,7 +1,7 @@
 """All that ``self.log`` writes to: one `Metrics` a stage, one meter a (hook, name, loader).
 
-The first call for a key decides everything (defaults, reduction, names); later calls look the meter up, compare one tuple,
-and keep or add. Meters hold detached tensors and never wait for the device; values leave it when a row is due.
+The first call for a key decides everything (defaults, reduction, names); later calls look the meter up, compare one
+tuple, and keep or add. Meters hold detached tensors and never wait for the device; values leave it when a row is due.
 """
 
 import sys
@@ -148,13 +148,15 @@ class Metrics:
         key = (hook, name, loader)
         if not flags.add_dataloader_idx and any(known[:2] == key[:2] for known in self.meters):
             raise MisconfigurationException(
-                f"self.log({name!r}, ..., add_dataloader_idx=False) was called for two dataloaders with the same name in "
+                f"self.log({name!r}, ..., add_dataloader_idx=False) was called for two dataloaders with the same "
+                f"name in "
                 f"`{hook}`. Use a name for each, or add_dataloader_idx=True."
             )
         on_step, on_epoch = _when(name, hook, flags)
         if flags.add_dataloader_idx and "/dataloader_idx_" in name:
             raise MisconfigurationException(
-                f"self.log({name!r}, ...): '/dataloader_idx_' is added for you. Leave it out, or pass add_dataloader_idx=False."
+                f"self.log({name!r}, ...): '/dataloader_idx_' is added for you. Leave it out, or pass "
+                f"add_dataloader_idx=False."
             )
         if flags.logger and not self.has_logger:
             rank_zero_warn(f"self.log({name!r}, ..., logger=True) was called, but the Trainer has no logger.")
@@ -229,7 +231,7 @@ class MeanMeter(Meter):
             if total is None:
                 self.total = value * weight
             elif is_tensor and total.__class__ is Tensor and not self.keeps_graph and total.device == value.device:
-                total.add_(value, alpha=weight)  # type: ignore[arg-type]
+                total.add_(value, alpha=weight)
             else:
                 self.total = _near(total, value) + value * weight
             self.weight += weight  # type: ignore[operator]
@@ -366,7 +368,8 @@ def _scalar(value: Any) -> float:
 def _when(name: str, hook: str | None, flags: Flags) -> tuple[bool, bool]:
     if hook is None:
         raise MisconfigurationException(
-            f"self.log({name!r}, ...) was called outside a hook that the Trainer runs, so there is no step it belongs to."
+            f"self.log({name!r}, ...) was called outside a hook that the Trainer runs, so there is no step it "
+            f"belongs to."
         )
     allowed, on_step, on_epoch = LOGGABLE.get(hook, (None, False, False))
     if allowed is None:
@@ -395,7 +398,8 @@ def _reduction(name: str, reduce_fx: Any) -> str:
         found = None
     if found is None:
         raise MisconfigurationException(
-            f"self.log({name!r}, reduce_fx={reduce_fx!r}): only mean, sum, min and max (or the torch functions) are supported. "
+            f"self.log({name!r}, reduce_fx={reduce_fx!r}): only mean, sum, min and max (or the torch functions) are "
+            f"supported. "
             "For anything else log a `torchmetrics.Metric`, or log the value in an epoch-end hook."
         )
     return found
@@ -406,7 +410,8 @@ def _measure(name: str, value: Any) -> Any:
     if isinstance(value, Tensor):
         if value.numel() != 1:
             raise ValueError(
-                f"self.log({name!r}, ...): a tensor of one element was expected, but it has the shape {tuple(value.shape)}. "
+                f"self.log({name!r}, ...): a tensor of one element was expected, but it has the shape "
+                f"{tuple(value.shape)}. "
                 "Reduce it first, for example with .mean()."
             )
         value = value.as_subclass(Tensor) if value.__class__ is not Tensor else value

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Progress:
     """The counters of one Trainer. They outlive a single ``fit``, so that a second one goes on from here.
 
-    A batch is *ready* once it is on the device, *processed* once its step is done, *completed* once ``on_train_batch_end``
-    has returned; an epoch is *processed* before and *completed* after its end hooks.
+    A batch is *ready* once it is on the device, *processed* once its step is done, *completed* once
+    ``on_train_batch_end`` has returned; an epoch is *processed* before and *completed* after its end hooks.
     """
 
     epoch: int = 0

@@ -35,9 +35,9 @@ from fulgurite.trainer_views import TrainerViews
 class Trainer(TrainerViews):
     """Runs a `LightningModule`: ``fit``, ``validate``, ``test``, ``predict``.
 
-    All arguments are keyword-only and checked here, before anything runs; any of them can also come from the environment as
-    ``PL_TRAINER_<ARGUMENT>``. ``docs/reference/trainer.md`` says what each means. Limits may be changed while a run is on and
-    hold from the next decision.
+    All arguments are keyword-only and checked here, before anything runs; any of them can also come from the
+    environment as ``PL_TRAINER_<ARGUMENT>``. ``docs/reference/trainer.md`` says what each means. Limits may be changed
+    while a run is on and hold from the next decision.
     """
 
     @assemble.from_environment
@@ -108,7 +108,6 @@ class Trainer(TrainerViews):
         self._moment = Moment()
         self._session: Session | None = None
         self._predictions: list[Any] = []
-        self.ckpt_path: str | os.PathLike[str] | None = None
         self.datamodule: LightningDataModule | None = None
 
     def fit(
@@ -120,7 +119,7 @@ class Trainer(TrainerViews):
         ckpt_path: str | os.PathLike[str] | None = None,
         weights_only: bool | None = None,
     ) -> None:
-        """Train ``model`` on its own loaders, the given ones, or a datamodule's; from ``ckpt_path`` on, if there is one.
+        """Train ``model`` on its own loaders, the given ones, or a datamodule's; from ``ckpt_path`` on if given.
 
         ``ckpt_path`` is a path or "last". ``weights_only=False`` trusts that file to unpickle anything.
         """
@@ -268,7 +267,8 @@ class Trainer(TrainerViews):
             )
         if not isinstance(module, LightningModule):
             raise TypeError(
-                f"`model` must be a `LightningModule` or `torch._dynamo.OptimizedModule`, got `{type(module).__qualname__}`"
+                f"`model` must be a `LightningModule` or `torch._dynamo.OptimizedModule`, got "
+                f"`{type(module).__qualname__}`"
             )
         given, datamodule = _sorted_data(given, datamodule)
         session = Session(
@@ -304,7 +304,7 @@ class Trainer(TrainerViews):
 
     @contextmanager
     def _calling(self, fn: TrainerFn, stage: RunningStage) -> Iterator[None]:
-        """The state of one call, and what happens when it fails: everybody is told, then the error goes on to the user."""
+        """The state of one call. When it fails everybody is told, then the error goes on to the user."""
         self.state = TrainerState(TrainerStatus.RUNNING, fn, stage)
         self.interrupted = self.received_sigterm = False
         earlier = self._session

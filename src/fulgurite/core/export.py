@@ -16,7 +16,6 @@ class Exports:
     """What `LightningModule` can be turned into."""
 
     example_input_array: Any
-    device: torch.device
 
     @torch.no_grad()
     def to_onnx(self, file_path: str | os.PathLike[str] | Any = None, input_sample: Any = None, **kwargs: Any) -> Any:
@@ -57,7 +56,7 @@ class Exports:
         sample = self.example_input_array if given is None else given
         if sample is None:
             raise ValueError(f"No input to export with: pass {argument} or set self.example_input_array.")
-        sample = move_data_to_device(sample, self.device)
+        sample = move_data_to_device(sample, self.device)  # type: ignore[attr-defined]
         return sample if isinstance(sample, tuple) else (sample,)
 
 

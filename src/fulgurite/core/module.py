@@ -22,8 +22,8 @@ from fulgurite.metrics import Moment
 class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.Module):
     """A model with its training, validation, test and prediction steps, its optimizers and, if you like, its data.
 
-    Override ``training_step`` and ``configure_optimizers`` to train; everything else is optional. Inside a hook ``self.log``
-    records a value; ``self.trainer`` is the Trainer that runs the hook.
+    Override ``training_step`` and ``configure_optimizers`` to train; everything else is optional.
+    Inside a hook ``self.log`` records a value, and ``self.trainer`` is the Trainer that runs the hook.
     """
 
     CHECKPOINT_HYPER_PARAMS_KEY = "hyper_parameters"
@@ -50,7 +50,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation of ``self(...)``; by convention the inference part."""
-        return super().forward(*args, **kwargs)  # type: ignore[misc]
+        return super().forward(*args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Take ``(batch, batch_idx)``; return the loss, a dict with the key "loss", or None to skip the batch."""
@@ -71,7 +71,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
         return []
 
     def configure_optimizers(self) -> Any:
-        """Return an optimizer, lists of optimizers and schedulers, a dict with "optimizer" and "lr_scheduler", or None."""
+        """Return an optimizer, a list of them, ``([optimizers], [schedulers])``, or a dict with "optimizer"."""
         rank_zero_warn("`configure_optimizers` must be implemented to be used with the Lightning Trainer")
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -81,7 +81,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
     ) -> None:
-        """Do the optimizer's step. An override must call ``optimizer.step(closure=optimizer_closure)``, or the closure."""
+        """Do the optimizer's step. An override must pass the closure on to ``optimizer.step``, or call it."""
         optimizer.step(closure=optimizer_closure)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
@@ -119,16 +119,17 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
     ) -> None:
         """Record ``value`` (a number, a tensor of one element, or a torchmetrics object) under ``name``.
 
-        ``on_step`` shows it as it is at each step, ``on_epoch`` reduces it over the epoch by ``reduce_fx`` (a mean is weighted
-        by the batch size); the defaults follow the hook. With both, the names get ``_step`` and ``_epoch``. Raises
-        ``MisconfigurationException`` where a hook cannot log, ``ValueError`` for a value that is no single number.
+        ``on_step`` shows it as it is at each step, ``on_epoch`` reduces it over the epoch by ``reduce_fx``
+        (a mean is weighted by the batch size); the defaults follow the hook. With both, the names get
+        ``_step`` and ``_epoch``. Raises ``MisconfigurationException`` where a hook cannot log, ``ValueError`` for
+        a value that is no single number.
         """
         moment = self._moment
         if moment is None:
             return _without_trainer(name)
         flags = (
-            prog_bar, logger, on_step, on_epoch, reduce_fx, enable_graph, sync_dist, sync_dist_group, add_dataloader_idx,
-            rank_zero_only,
+            prog_bar, logger, on_step, on_epoch, reduce_fx, enable_graph, sync_dist, sync_dist_group,
+            add_dataloader_idx, rank_zero_only,
         )  # fmt: skip
         moment.metrics.log(name, value, flags, batch_size, metric_attribute)  # type: ignore[union-attr]
 
@@ -149,9 +150,9 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
     ) -> None:
         """Record every item of ``dictionary`` (or of a ``MetricCollection``) as `log` does."""
         # A MetricCollection yields its members under their full names only when it is asked not to copy them.
-        items = (
-            dictionary.items(keep_base=False, copy_state=False) if _is_collection(dictionary) else dictionary.items()
-        )  # type: ignore[call-arg]
+        given: Any = dictionary
+        is_collection = type(dictionary).__name__ == "MetricCollection"
+        items = given.items(keep_base=False, copy_state=False) if is_collection else given.items()
         for name, value in items:
             self.log(
                 name, value, prog_bar, logger, on_step, on_epoch, reduce_fx, enable_graph, sync_dist, sync_dist_group,
@@ -182,7 +183,8 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
         """Compute gradients under the Trainer's precision. Only with ``automatic_optimization = False``."""
         if self.automatic_optimization:
             raise MisconfigurationException(
-                "After `loss.backward`, `optimizer.step()` and `optimizer.zero_grad()` are called by the Trainer: to call "
+                "After `loss.backward`, `optimizer.step()` and `optimizer.zero_grad()` are called by the Trainer: to "
+                "call "
                 "`manual_backward` yourself set `self.automatic_optimization = False` in `__init__`."
             )
         self.trainer._backward(loss, *args, **kwargs)
@@ -242,7 +244,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
 
     @class_only
     def load_from_checkpoint(
-        cls,
+        cls: Any,
         checkpoint_path: Any,
         map_location: Any = None,
         hparams_file: Any = None,
@@ -252,8 +254,8 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
     ) -> Any:
         """Return the module that a checkpoint holds: built from the stored hyperparameters, with the stored weights.
 
-        ``kwargs`` override hyperparameters; ``hparams_file`` (YAML or CSV) replaces them. ``weights_only=False`` trusts the
-        file to unpickle anything; by default it is read safely. Call it on the class; on an object it raises ``TypeError``.
+        ``kwargs`` override hyperparameters; ``hparams_file`` (YAML or CSV) replaces them. ``weights_only=False``
+        trusts the file to unpickle anything; by default it is read safely. Called on an object it raises ``TypeError``.
         """
         return load_module(cls, checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs)
 
@@ -354,7 +356,8 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
             if child is metric:
                 return name
         raise MisconfigurationException(
-            f"The {type(metric).__name__} given to self.log is no attribute of {type(self).__name__}: it could not be reset "
+            f"The {type(metric).__name__} given to self.log is no attribute of {type(self).__name__}: it could not "
+            f"be reset "
             "and saved. Make it one (`self.accuracy = ...`), or pass metric_attribute='...'."
         )
 
@@ -372,13 +375,10 @@ def _without_trainer(name: str) -> None:
     )
 
 
-def _is_collection(dictionary: Any) -> bool:
-    return type(dictionary).__name__ == "MetricCollection"
-
-
 def _agreed(argument: str, given: Any, planned: Any) -> Any:
     if given is not None and planned is not None and given != planned:
         raise MisconfigurationException(
-            f"`clip_gradients({argument}={given!r})` and `Trainer({argument}={planned!r})` disagree. Set it in one place."
+            f"`clip_gradients({argument}={given!r})` and `Trainer({argument}={planned!r})` disagree. Set it in one "
+            f"place."
         )
     return planned if given is None else given

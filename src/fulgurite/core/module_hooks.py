@@ -31,7 +31,7 @@ class ModelHooks:
         """Before the step. Return -1 to skip the rest of the epoch."""
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """After the step; ``outputs`` holds the detached loss under "loss" and what ``training_step`` returned beside it."""
+        """After the step; ``outputs`` is a dict with the detached "loss" and what ``training_step`` returned beside."""
 
     def on_validation_start(self) -> None:
         """Before a validation, the sanity check included."""

@@ -17,9 +17,10 @@ Results = list[dict[str, float]]
 def evaluate(
     session: Session, stage: str, feed: Feed, at_most: list[int | float], gradients: AbstractContextManager[Any]
 ) -> Results:
-    """Run ``stage`` ("validation" or "test") over at most so many batches of each loader, under the context ``gradients``.
+    """Run ``stage`` ("validation" or "test") over at most so many batches of each loader.
 
-    Returns for each loader what was logged for the epoch, and what the epoch-end hooks logged in each of them.
+    ``gradients`` is the context that keeps them off. Returns for each loader what was logged for the
+    epoch, and what the epoch-end hooks logged in each of them.
     """
     moment = session.moment
     check_loader_argument(session, stage, feed)
@@ -131,7 +132,7 @@ def leave_eval_mode(session: Session, stage: str, modes: list[tuple[Any, bool]])
 
 
 def check_loader_argument(session: Session, stage: str, feed: Feed) -> None:
-    """With several loaders a step must take ``dataloader_idx``; with one it must not need it. Raises ``RuntimeError``."""
+    """With several loaders a step must take ``dataloader_idx``; with one it must not need it."""
     step = getattr(session.module, f"{stage}_step")
     parameters = inspect.signature(step).parameters
     takes = "dataloader_idx" in parameters or any(one.kind is one.VAR_POSITIONAL for one in parameters.values())

@@ -1,7 +1,7 @@
 """One optimisation step, in three shapes. Which one is decided once at the start of a run.
 
-`AutomaticStep` for everything usual; `ClosureStep` where ``optimizer_step`` is overridden or the optimizer wants a closure;
-`ManualStep` where the module optimises by hand. No flag is asked inside.
+`AutomaticStep` for everything usual; `ClosureStep` where ``optimizer_step`` is overridden or the optimizer wants a
+closure; `ManualStep` where the module optimises by hand. No flag is asked inside.
 """
 
 from collections.abc import Callable, Mapping
@@ -163,7 +163,8 @@ class ClosureStep(AutomaticStep):
         self.moment.hook = outer
         if outputs is None:
             raise MisconfigurationException(
-                "`optimizer_step` did not execute the closure, so nothing was computed. Call `optimizer.step(closure=optimizer_closure)` "
+                "`optimizer_step` did not execute the closure, so nothing was computed. Call "
+                "`optimizer.step(closure=optimizer_closure)` "
                 "or `optimizer_closure()` in it."
             )
         self.progress.global_step += 1
@@ -211,7 +212,8 @@ class ManualStep:
                 for key, value in output.items()
             }
         raise MisconfigurationException(
-            f"With manual optimisation `training_step` must return a tensor, a dict or None, not {type(output).__name__}."
+            f"With manual optimisation `training_step` must return a tensor, a dict or None, not "
+            f"{type(output).__name__}."
         )
 
 
@@ -252,7 +254,8 @@ def _loss_of(output: Any) -> Tensor | None:
         return output
     if output is None:
         warn_once(
-            "`training_step` returned None: the batch is skipped. If this was on purpose, ignore this; otherwise return the loss."
+            "`training_step` returned None: the batch is skipped. If this was on purpose, ignore this; otherwise "
+            "return the loss."
         )
         return None
     if isinstance(output, Mapping):

@@ -95,7 +95,8 @@ def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool
         if has_model or fitting or not trainer.checkpoint_callbacks:
             return None
         rank_zero_warn(
-            f"`.{trainer.state.fn}(ckpt_path=None)` was called without a model: the best checkpoint of the previous `fit` call "
+            f"`.{trainer.state.fn}(ckpt_path=None)` was called without a model: the best checkpoint of the previous "
+            f"`fit` call "
             "will be used. Pass the model to use it as it is, or ckpt_path='best' to say so."
         )
         ckpt_path = "best"
@@ -152,7 +153,8 @@ def _restore_progress(session: Session, checkpoint: Checkpoint) -> None:
     plan, progress = session.plan, read_progress(checkpoint, session.module.automatic_optimization)
     if plan.max_epochs != -1 and progress.epoch > plan.max_epochs:
         raise MisconfigurationException(
-            f"You restored a checkpoint with current_epoch={progress.epoch}, but you have set Trainer(max_epochs={plan.max_epochs})."
+            f"You restored a checkpoint with current_epoch={progress.epoch}, but you have set "
+            f"Trainer(max_epochs={plan.max_epochs})."
             " Raise max_epochs to train on."
         )
     for name in progress.__slots__:
@@ -188,5 +190,6 @@ def _tell_callbacks(session: Session, hook: str, checkpoint: Checkpoint) -> None
 def _check_counts(what: str, have: list[Any], stored: list[Any]) -> None:
     if len(have) != len(stored):
         raise CheckpointError(
-            f"The checkpoint holds the state of {len(stored)} {what}(s), but `configure_optimizers` returned {len(have)}."
+            f"The checkpoint holds the state of {len(stored)} {what}(s), but `configure_optimizers` returned "
+            f"{len(have)}."
         )

@@ -63,7 +63,7 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
 
 
 def open_train_feed(session: "Session") -> Feed:
-    """Return the training data, fetched the first time and again where ``reload_dataloaders_every_n_epochs`` says so."""
+    """Return the training data: fetched once, and again as often as ``reload_dataloaders_every_n_epochs`` says."""
     feed = _current(session, "train")
     if feed is None:
         raise _missing(session, "train")
@@ -71,7 +71,8 @@ def open_train_feed(session: "Session") -> Feed:
     session.val_check_batch = _val_check_batch(plan, feed.size)
     if session.loggers and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
         warn_once(
-            f"The epoch has {feed.size} batches, fewer than log_every_n_steps={plan.log_every_n_steps}: no step may be logged. "
+            f"The epoch has {feed.size} batches, fewer than log_every_n_steps={plan.log_every_n_steps}: no step may "
+            f"be logged. "
             "Set a lower value for log_every_n_steps in the Trainer to see rows within an epoch."
         )
     return feed
@@ -239,7 +240,8 @@ def _val_check_batch(plan: Plan, size: int | float) -> int | float:
     if isinstance(every, int):
         if every > size and plan.check_val_every_n_epoch is not None:
             raise ValueError(
-                f"val_check_interval={every} is more than the {size} training batches of an epoch. To count across epochs "
+                f"val_check_interval={every} is more than the {size} training batches of an epoch. To count across "
+                f"epochs "
                 "set check_val_every_n_epoch=None."
             )
         return every
@@ -256,6 +258,7 @@ def _val_check_batch(plan: Plan, size: int | float) -> int | float:
 def _missing(session: "Session", stage: str) -> MisconfigurationException:
     hook = f"{stage}_dataloader"
     return MisconfigurationException(
-        f"`{hook}` must be implemented to be used with the Lightning Trainer: define it on {type(session.module).__name__} or on "
+        f"`{hook}` must be implemented to be used with the Lightning Trainer: define it on "
+        f"{type(session.module).__name__} or on "
         "the datamodule, or pass the loaders to the Trainer's method."
     )

@@ -1,11 +1,11 @@
-"""Who listens to what. Resolved once at the start of a run; an event that nobody overrides is None and costs a truth test.
+"""Who listens to what. Resolved once a run; an event that nobody overrides is None and costs a truth test.
 
-Callbacks run first, in their order, then the module. At ``on_train_epoch_end`` the callbacks that monitor a metric (early
-stopping, checkpoints) come last, so that they see what the module logs there.
+Callbacks run first, in their order, then the module. At ``on_train_epoch_end`` the callbacks that monitor a metric
+(early stopping, checkpoints) come last, so that they see what the module logs there.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fulgurite.core.callback import Callback
 from fulgurite.metrics import Moment
@@ -57,6 +57,10 @@ class Hooks:
     """The table of events of one run, one attribute each: `Event` or None."""
 
     __slots__ = SHARED + CALLBACKS_ONLY
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Event | None: ...
 
     def __init__(self, trainer: Any, module: Any, base: type, callbacks: Iterable[Callback], moment: Moment) -> None:
         """``base`` is the class whose methods count as not overridden (`LightningModule`)."""

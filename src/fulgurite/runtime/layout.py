@@ -1,7 +1,7 @@
 """Progress as Lightning 2.6 writes it into a checkpoint: the tree under ``loops``, there and back.
 
-The exact counters travel beside it under a key of our own, since that tree cannot tell whether the batch at which the file
-was written had already been counted.
+The exact counters travel beside it under a key of our own, since that tree cannot tell whether the batch at which the
+file was written had already been counted.
 """
 
 from dataclasses import asdict, fields

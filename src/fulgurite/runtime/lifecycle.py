@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fulgurite.base.errors import MisconfigurationException
@@ -64,23 +65,22 @@ def finish(session: Session) -> None:
     tear_down(session, str(fn))
     close_log(session)
     for logger in session.loggers:
-        logger.save()
-        logger.finalize("success")
+        _close_logger(logger, "success")
 
 
 def fail(session: Session, error: BaseException) -> None:
-    """Tell everybody, tear down, finalize the loggers as failed. What goes wrong here is noted on ``error``, not raised."""
+    """Tell everybody, tear down, finalize the loggers as failed. What goes wrong here becomes a note on ``error``."""
     moment, datamodule, trainer, module = session.moment, session.datamodule, session.trainer, session.module
     moment.hook = None
     acts: list[Callable[[], Any]] = []
     for callback in session.callbacks:
         if overrides(callback, "on_exception", Callback):
-            acts.append(lambda own=callback.on_exception: call(moment, "on_exception", own, trainer, module, error))
+            acts.append(partial(call, moment, "on_exception", callback.on_exception, trainer, module, error))
     if datamodule is not None:
-        acts.append(lambda: call(moment, "on_exception", datamodule.on_exception, error))
+        acts.append(partial(call, moment, "on_exception", datamodule.on_exception, error))
     acts.append(lambda: session.strategy.on_exception(error))
-    acts += [lambda own=logger: (own.save(), own.finalize("failed")) for logger in session.loggers]
-    acts += [session.strategy.teardown, lambda: tear_down(session, str(trainer.state.fn)), lambda: close_log(session)]
+    acts += [partial(_close_logger, logger, "failed") for logger in session.loggers]
+    acts += [session.strategy.teardown, partial(tear_down, session, str(trainer.state.fn)), partial(close_log, session)]
     for act in acts:
         try:
             act()
@@ -93,11 +93,11 @@ def set_up(session: Session, stage: str) -> None:
     """The ``setup`` hooks: datamodule, callbacks, module."""
     trainer, module, moment = session.trainer, session.module, session.moment
     if session.datamodule is not None:
-        call(moment, "setup", lambda: session.datamodule.setup(stage=stage))  # type: ignore[union-attr]
+        call(moment, "setup", partial(session.datamodule.setup, stage=stage))
     for callback in session.callbacks:
         if overrides(callback, "setup", Callback):
-            call(moment, "setup", lambda own=callback: own.setup(trainer, module, stage=stage))
-    call(moment, "setup", lambda: module.setup(stage=stage))
+            call(moment, "setup", partial(callback.setup, trainer, module, stage=stage))
+    call(moment, "setup", partial(module.setup, stage=stage))
 
 
 def tear_down(session: Session, stage: str) -> None:
@@ -105,11 +105,11 @@ def tear_down(session: Session, stage: str) -> None:
     trainer, module, moment = session.trainer, session.module, session.moment
     owners: list[Callable[[], Any]] = []
     if session.datamodule is not None:
-        owners.append(lambda: session.datamodule.teardown(stage=stage))  # type: ignore[union-attr]
+        owners.append(partial(session.datamodule.teardown, stage=stage))
     for callback in session.callbacks:
         if overrides(callback, "teardown", Callback):
-            owners.append(lambda own=callback: own.teardown(trainer, module, stage=stage))
-    owners.append(lambda: module.teardown(stage=stage))
+            owners.append(partial(callback.teardown, trainer, module, stage=stage))
+    owners.append(partial(module.teardown, stage=stage))
     raised: list[Exception] = []
     for owner in owners:
         try:
@@ -186,7 +186,8 @@ def hyperparameters(session: Session) -> dict[str, Any]:
         for name, value in owner.hparams_initial.items():
             if name in merged and not _same(merged[name], value):
                 raise RuntimeError(
-                    f"Error while merging hparams: {name!r} is {merged[name]!r} in the module and {value!r} in the datamodule. "
+                    f"Error while merging hparams: {name!r} is {merged[name]!r} in the module and {value!r} in the "
+                    f"datamodule. "
                     "Rename one, or pass `save_hyperparameters(logger=False)` in one of them."
                 )
             merged[name] = value
@@ -200,7 +201,8 @@ def verify(session: Session) -> None:
         if callable(getattr(module, name, None)):
             new = f"on_{name.removesuffix('ing_epoch_end')}_epoch_end" if name.startswith("training") else f"on_{name}"
             raise NotImplementedError(
-                f"`{name}` is not called since Lightning 2.0. Keep the outputs of your steps on the module and use `{new}`."
+                f"`{name}` is not called since Lightning 2.0. Keep the outputs of your steps on the module and use "
+                f"`{new}`."
             )
     if fn == "fit":
         _verify_fit(module, plan)
@@ -250,6 +252,11 @@ def _in_context(step: Callable[..., Any], context: Callable[[], Any]) -> Callabl
 
 def _batch_only(step: Callable[..., Any]) -> Callable[..., Any]:
     return lambda batch, *rest: step(batch)
+
+
+def _close_logger(logger: Any, status: str) -> None:
+    logger.save()
+    logger.finalize(status)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -72,6 +72,11 @@ class ProgressBar(Callback):
         """Forget which evaluation loader ran."""
         self._current_eval_dataloader_idx = None
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether the module's ``print`` shall come here."""
+        return True
+
     def disable(self) -> None:
         """Show nothing from now on; called on every rank but the first."""
         raise NotImplementedError(f"{type(self).__name__}.disable must switch the bar off.")
