@@ -120,7 +120,7 @@ def test_a_terminal_ends_on_the_last_state(open_terminal, kind):
 @pytest.mark.parametrize("kind", BARS)
 def test_redraws_follow_the_clock(open_terminal, kind):
     """However many steps there are, metrics are read ten times a second at most, and once at the end."""
-    terminal = open_terminal()
+    open_terminal()
 
     class Counting(kind):
         read = 0
@@ -253,7 +253,7 @@ def test_leave_keeps_every_epochs_bar(open_terminal):
 
 def test_a_refresh_rate_of_batches_is_kept(open_terminal):
     """tqdm's `refresh_rate=3` redraws at multiples of three batches, however much time passes."""
-    terminal = open_terminal()
+    open_terminal()
 
     class Slow(TQDMProgressBar):
         drawn = ()
@@ -275,7 +275,7 @@ def test_a_refresh_rate_of_batches_is_kept(open_terminal):
 
 def test_totals_and_standard_metrics(open_log_file):
     """The totals are those of the loaders, and `v_num` is the first logger's version."""
-    log_file = open_log_file()
+    open_log_file()
     seen = {}
 
     class Looking(TQDMProgressBar):

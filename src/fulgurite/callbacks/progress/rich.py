@@ -45,12 +45,11 @@ class RichProgressBar(TimedProgressBar):
         console_kwargs: dict[str, Any] | None = None,
     ) -> None:
         require("rich", "rich")
-        super().__init__()
+        super().__init__(leave)
         if refresh_rate < 0:
             raise ValueError(f"refresh_rate={refresh_rate!r} must be redraws per second, or 0 for no bar.")
         self._refresh_rate = refresh_rate
         self._wait = max(SHORTEST_WAIT, 1 / refresh_rate) if refresh_rate else SHORTEST_WAIT
-        self._leave = leave
         self.theme = theme or RichProgressBarTheme()
         self._console_kwargs = console_kwargs or {}
         self.progress: Progress | None = None

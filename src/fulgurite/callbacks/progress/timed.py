@@ -33,7 +33,8 @@ class TimedProgressBar(ProgressBar):
     Stages are "sanity", "train", "validation", "test" and "predict". Metrics are read only when a redraw is due.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leave: bool = False) -> None:
+        self._leave = leave
         self._enabled = True
         self._plain = False
         self._wait = SHORTEST_WAIT
@@ -112,7 +113,8 @@ class TimedProgressBar(ProgressBar):
             self._redraw_training(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: "Trainer", pl_module: "LightningModule") -> None:
-        if monotonic() - self._drawn_at >= (PLAIN_EPOCH_WAIT if self._plain else self._wait):
+        wait = PLAIN_EPOCH_WAIT if self._plain else 0.0 if self._leave else self._wait
+        if monotonic() - self._drawn_at >= wait:
             self._draw_training(trainer, pl_module)
 
     def on_train_end(self, trainer: "Trainer", pl_module: "LightningModule") -> None:

@@ -103,14 +103,13 @@ class TQDMProgressBar(TimedProgressBar):
     BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 
     def __init__(self, refresh_rate: int = 1, process_position: int = 0, leave: bool = False) -> None:
-        super().__init__()
+        super().__init__(leave)
         if not isinstance(refresh_rate, int) or refresh_rate < 0:
             raise ValueError(f"refresh_rate={refresh_rate!r} must be a number of batches, or 0 for no bar.")
         # Colab stalls when it is redrawn too often.
         self._refresh_rate = 20 if refresh_rate == 1 and "COLAB_JUPYTER_IP" in os.environ else refresh_rate
         self._every = max(self._refresh_rate, 1)
         self._process_position = process_position
-        self._leave = leave
         self._bars: dict[str, Any] = {}
         if self._refresh_rate == 0:
             self.disable()
