@@ -8,6 +8,7 @@ from fulgurite.core.module import LightningModule
 from fulgurite.metrics import Metrics
 from fulgurite.runtime.data import Feed, evaluation_batches, transfer
 from fulgurite.runtime.hooks import Event, call, overrides
+from fulgurite.runtime.loaders import set_epoch
 from fulgurite.runtime.rows import save_loggers, write_row
 from fulgurite.runtime.session import Session
 
@@ -24,6 +25,7 @@ def evaluate(
     """
     moment = session.moment
     check_loader_argument(session, stage, feed)
+    set_epoch(feed.structure, session.progress.epoch)
     metrics = moment.metrics = session.metrics()
     fire = _events(session, stage)
     with gradients:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fulgurite.loops.evaluate import check_loader_argument, enter_eval_mode, leave_eval_mode
 from fulgurite.runtime.data import Feed, evaluation_batches, transfer
+from fulgurite.runtime.loaders import set_epoch
 from fulgurite.runtime.session import Session
 
 
@@ -12,6 +13,7 @@ def predict(session: Session, feed: Feed, keep: bool, gradients: AbstractContext
     """Return the predictions of all batches, a list for each loader where there are several; None unless ``keep``."""
     hooks, moment = session.hooks, session.moment
     check_loader_argument(session, "predict", feed)
+    set_epoch(feed.structure, session.progress.epoch)
     moment.metrics = session.metrics()
     with gradients:
         modes = enter_eval_mode(session, "predict")

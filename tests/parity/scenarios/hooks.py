@@ -357,6 +357,8 @@ def samplers_learn_the_epoch(pl, folder):
     trainer = bench.trainer(max_epochs=3)
     trainer.fit(bench.Tiny(), loader("train", 2, 0), loader("val", 1, 1))
     trainer.validate(bench.Tiny(), loader("validate", 1, 1), verbose=False)
+    trainer.test(bench.Tiny(), loader("test", 1, 1), verbose=False)
+    trainer.predict(bench.Tiny(), loader("predict", 1, 1))
     return {"seen": seen}
 
 
