@@ -28,7 +28,7 @@ def capture(session: Session, weights_only: bool = False) -> Checkpoint:
         "global_step": session.progress.global_step,
         "pytorch-lightning_version": LIGHTNING_VERSION,
         "state_dict": call(moment, "state_dict", module.state_dict),
-        "loops": loops_tree(session.progress, module.automatic_optimization),
+        "loops": loops_tree(session.progress, module.automatic_optimization, _loader_states(session)),
     }
     if not weights_only:
         checkpoint["callbacks"] = _callback_states(session)
@@ -69,9 +69,9 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
     """Put back counters, optimizers, schedulers and the scaler. Raises ``KeyError`` for a file of weights only."""
     if "optimizer_states" not in checkpoint or "lr_schedulers" not in checkpoint:
         raise KeyError(
-            "Trying to restore training state but the checkpoint contains only the model. This is probably due to "
-            "`ModelCheckpoint.save_weights_only` being set to `True`. Load it with "
-            f"`{type(session.module).__name__}.load_from_checkpoint`, or call `fit` without ckpt_path."
+            "The checkpoint holds weights, but no optimizer and scheduler states to go on from: it was saved with "
+            "weights_only or save_weights_only. Load it with "
+            f"`{type(session.module).__name__}.load_from_checkpoint`, and call `fit` without ckpt_path."
         )
     name = type(session.precision).__qualname__
     if name in checkpoint:
@@ -116,11 +116,14 @@ def _best(trainer: Any, fitting: bool) -> str:
         )
     callback = trainer.checkpoint_callback
     if callback is None:
-        raise ValueError(f"`.{trainer.state.fn}(ckpt_path='best')` is set but `ModelCheckpoint` is not configured.")
+        raise ValueError(
+            f"`.{trainer.state.fn}(ckpt_path='best')`: the Trainer has no ModelCheckpoint that could know the best. "
+            "Add one, or pass a path."
+        )
     if not getattr(callback, "best_model_path", ""):
         hint = " fast_dev_run saves no checkpoints." if trainer.fast_dev_run else ""
         raise ValueError(
-            f"`.{trainer.state.fn}(ckpt_path='best')` is set but `ModelCheckpoint` has saved nothing yet.{hint} "
+            f"`.{trainer.state.fn}(ckpt_path='best')`: ModelCheckpoint has saved nothing yet.{hint} "
             "Call `fit` first, or pass the path of a file."
         )
     return callback.best_model_path
@@ -153,13 +156,23 @@ def _restore_progress(session: Session, checkpoint: Checkpoint) -> None:
     plan, progress = session.plan, read_progress(checkpoint, session.module.automatic_optimization)
     if plan.max_epochs != -1 and progress.epoch > plan.max_epochs:
         raise MisconfigurationException(
-            f"You restored a checkpoint with current_epoch={progress.epoch}, but you have set "
-            f"Trainer(max_epochs={plan.max_epochs})."
-            " Raise max_epochs to train on."
+            f"The checkpoint was written after {progress.epoch} epochs, more than max_epochs={plan.max_epochs}. "
+            "Raise max_epochs to train on."
         )
+    session.loader_states = _stored_loader_states(checkpoint)
     for name in progress.__slots__:
         setattr(session.progress, name, getattr(progress, name))
     session.resumed = progress.inside_epoch
+
+
+def _loader_states(session: Session) -> list[Any]:
+    feed = session.feeds.get("train")
+    return feed.states() if feed is not None and session.progress.inside_epoch else []
+
+
+def _stored_loader_states(checkpoint: Checkpoint) -> list[Any]:
+    fit_loop = checkpoint.get("loops", {}).get("fit_loop", {})
+    return fit_loop.get("state_dict", {}).get("combined_loader") or []
 
 
 def _callback_states(session: Session) -> dict[str, Any]:

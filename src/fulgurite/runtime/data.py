@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.rank import warn_once
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.core.hooks import DataHooks
@@ -30,6 +30,8 @@ class Feed:
     sizes: list[int | float] = field(default_factory=list)
     """Batches taken of each loader, infinite where only the end tells; for training one number."""
     loaded_at_epoch: int = 0
+    positioned: bool = False
+    """Whether the loaders stand, by a state of their own, where a checkpoint left them."""
 
     @property
     def combined(self) -> bool:
@@ -39,6 +41,21 @@ class Feed:
     @property
     def size(self) -> int | float:
         return sum(self.sizes)
+
+    def states(self) -> list[Any]:
+        """The states of those loaders that keep one."""
+        return [loader.state_dict() for loader in self.loaders if _is_stateful(loader)]
+
+    def load_states(self, states: list[Any]) -> None:
+        stateful = [loader for loader in self.loaders if _is_stateful(loader)]
+        if len(states) != len(stateful):
+            raise CheckpointError(
+                f"The checkpoint holds the states of {len(states)} loaders, but {len(stateful)} of those given now "
+                f"can take one."
+            )
+        for loader, state in zip(stateful, states, strict=True):
+            loader.load_state_dict(state)
+        self.positioned = len(stateful) == len(self.loaders)
 
     @property
     def several(self) -> bool:
@@ -67,6 +84,9 @@ def open_train_feed(session: "Session") -> Feed:
     feed = _current(session, "train")
     if feed is None:
         raise _missing(session, "train")
+    if session.loader_states:
+        feed.load_states(session.loader_states)
+        session.loader_states = []
     plan = session.plan
     session.val_check_batch = _val_check_batch(plan, feed.size)
     if session.loggers and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
@@ -102,14 +122,15 @@ def _current(session: "Session", stage: str) -> Feed | None:
 
 
 def training_batches(feed: Feed, consumed: int = 0) -> Iterator[tuple[Any, bool]]:
-    """Yield (batch, whether it is the epoch's last), past the first ``consumed``.
+    """Yield (batch, whether it is the epoch's last), past the first ``consumed`` of an epoch.
 
     Looks one batch ahead only where the length is unknown.
     """
     size = feed.size
     batches = _each(feed)
-    for _ in range(consumed):
+    for _ in range(0 if feed.positioned else consumed):
         next(batches, None)
+    feed.positioned = False
     if size == INFINITE:
         yield from _looking_ahead(batches)
         return
@@ -233,6 +254,10 @@ def _counted(batches: Iterator[Any], at_most: int | float, index: int) -> Iterat
         yield batch, count, index
         if count + 1 >= at_most:
             return
+
+
+def _is_stateful(loader: Any) -> bool:
+    return callable(getattr(loader, "state_dict", None)) and callable(getattr(loader, "load_state_dict", None))
 
 
 def _val_check_batch(plan: Plan, size: int | float) -> int | float:

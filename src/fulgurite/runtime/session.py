@@ -48,6 +48,8 @@ class Session:
     """By stage: "train", "val", "test", "predict"."""
     given: dict[str, Any] = field(default_factory=dict)
     """Loaders passed to the Trainer's method, by stage."""
+    loader_states: list[Any] = field(default_factory=list)
+    """The states of train loaders that a checkpoint brought, until the loaders are there."""
     val_check_batch: int | float = float("inf")
     """A validation follows every so many batches; infinite where only the epoch's end tells."""
     train_metrics: Metrics | None = None
