@@ -17,7 +17,7 @@ from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero
 from fulgurite.core.logger import Logger, plain_params, prefixed, rank_zero_experiment
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from wandb import Artifact
     from wandb.sdk.wandb_run import Run
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Runs that loggers of this process have opened. Any other run that is open was opened by the user, who means it.
 _opened: "weakref.WeakKeyDictionary[Any, WandbLogger]" = weakref.WeakKeyDictionary()
 
+HISTOGRAM_BINS = 64
 RECORDED_SETTINGS = ("monitor", "mode", "save_last", "save_top_k", "save_weights_only", "_every_n_train_steps")
 
 
@@ -74,6 +75,7 @@ class WandbLogger(Logger):
         self._checkpoint_name = checkpoint_name
         self._checkpoint_callback: ModelCheckpoint | None = None
         self._logged_model_time: dict[str, float] = {}
+        self._watched: weakref.ref[nn.Module] | None = None
         self._attach_id: str | None = None
         self._idle = False
         self._project = project or os.environ.get("WANDB_PROJECT", "lightning_logs")
@@ -172,7 +174,7 @@ class WandbLogger(Logger):
             self._id = self._experiment.id
         state = self.__dict__.copy()
         state["_attach_id"] = getattr(self._experiment, "_attach_id", None) or self._attach_id
-        state["_experiment"] = None
+        state["_experiment"] = state["_watched"] = None
         return state
 
     @rank_zero_only
@@ -183,8 +185,23 @@ class WandbLogger(Logger):
         log_freq: int = 100,
         log_graph: bool = True,
     ) -> None:
-        """Log histograms of the gradients or the parameters every ``log_freq`` backward passes."""
-        self.experiment.watch(model, log=log, log_freq=log_freq, log_graph=log_graph)
+        """Log histograms: of the gradients every ``log_freq`` backward passes, of the parameters with the next row
+        after as many steps.
+        """
+        # W&B takes the parameters from a hook on the model's __call__, which a training_step never goes through.
+        gradients = {"all": "gradients", "parameters": None}.get(log or "", log)
+        self.experiment.watch(model, log=gradients, log_freq=log_freq, log_graph=log_graph)
+        if log in ("all", "parameters"):
+            self._watched, self._watched_every, self._watched_next = weakref.ref(model), log_freq, 0
+
+    def _watched_parameters(self, step: int) -> dict[str, Any]:
+        """Histograms of the watched model's parameters, if they are due at ``step``."""
+        model = self._watched() if self._watched is not None and step >= self._watched_next else None
+        if model is None:
+            return {}
+        self._watched_next = step + self._watched_every
+        found = {f"parameters/{name}": _histogram(each) for name, each in model.named_parameters()}
+        return {name: histogram for name, histogram in found.items() if histogram is not None}
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -194,8 +211,10 @@ class WandbLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one row. ``step`` goes in as ``trainer/global_step``; W&B's own step counts the rows."""
         row = prefixed(metrics, self._prefix, self.LOGGER_JOIN_CHAR)
-        if step is not None and self._axis == "trainer/global_step":
-            row["trainer/global_step"] = step
+        if step is not None:
+            row.update(self._watched_parameters(step))
+            if self._axis == "trainer/global_step":
+                row["trainer/global_step"] = step
         self._idle = False
         self.experiment.log(row)
 
@@ -344,6 +363,20 @@ def _key_in_netrc(base_url: str) -> bool:
         except (OSError, netrc.NetrcParseError):
             continue
     return False
+
+
+def _histogram(parameter: "Tensor") -> Any:
+    """A histogram of the finite values, counted where they are; None if there are none."""
+    values = parameter.detach().float()
+    values = values[values.isfinite()]
+    if not values.numel():
+        return None
+    low, high = values.min().item(), values.max().item()
+    # One value alone has no width.
+    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+    counts = values.histc(HISTOGRAM_BINS, low, high).tolist()
+    edges = [low + (high - low) * i / HISTOGRAM_BINS for i in range(HISTOGRAM_BINS + 1)]
+    return require("wandb", "wandb").Histogram(np_histogram=(counts, edges))
 
 
 def _listed(media: Any) -> list[Any]:

@@ -122,17 +122,32 @@ def test_media_arguments_are_lists_of_one_length():
 
 
 def test_watch_records_histograms_of_gradients_and_parameters():
-    """`watch(model, log="all")` adds a histogram per parameter and gradient to the next row."""
-    logger, model = WandbLogger(), torch.nn.Linear(4, 2)
-    logger.watch(model, log="all", log_freq=1)
-    for step in range(2):
-        model(torch.rand(3, 4)).sum().backward()
+    """`watch(model, log="all")` adds both to the rows; as in a training_step, nobody calls the model itself."""
+    logger, model = WandbLogger(), torch.nn.ModuleDict({"layer": torch.nn.Linear(4, 2)})
+    model.layer.bias.data[0] = float("nan")
+    logger.watch(model, log="all", log_freq=2)
+    for step in range(5):
+        model.layer(torch.rand(3, 4)).nansum().backward()
         logger.log_metrics({"loss": 1.0}, step)
 
     run = only_run()
 
-    for key in ("gradients/weight", "gradients/bias", "parameters/weight"):
+    for key in ("gradients/layer.weight", "gradients/layer.bias", "parameters/layer.bias"):
         assert run.column(key)[0]["_type"] == "histogram", key
+    histograms = run.column("parameters/layer.weight")
+    assert [sum(each["values"]) for each in histograms] == [8] * 3
+    assert sum(run.column("parameters/layer.bias")[0]["values"]) == 1
+
+
+@pytest.mark.parametrize("log", ["gradients", "parameters", None])
+def test_watch_records_what_is_asked_for(log):
+    """Gradients alone, parameters alone, or nothing."""
+    logger, model = WandbLogger(), torch.nn.Linear(4, 2)
+    logger.watch(model, log=log, log_freq=1, log_graph=False)
+    model(torch.rand(3, 4)).sum().backward()
+    logger.log_metrics({"loss": 1.0}, 0)
+    row = only_run().rows[0]
+    assert {name.split("/")[0] for name in row if name.startswith(("grad", "para"))} == ({log} if log else set())
 
 
 @pytest.mark.parametrize("status", ["success", "failed"])
