@@ -191,8 +191,8 @@ class Trainer(TrainerViews):
         """Write a checkpoint of the current or last run. With ``weights_only`` it cannot be resumed from."""
         if self._session is None:
             raise AttributeError(
-                "Saving a checkpoint is only possible if a model is attached to the Trainer. Did you call "
-                "`Trainer.save_checkpoint()` before calling `Trainer.{fit,validate,test,predict}`?"
+                "This Trainer has no model yet, so there is nothing to save. Call `save_checkpoint` after or during "
+                "`fit`, `validate`, `test` or `predict`."
             )
         found = checkpoints.capture(self._session, bool(weights_only))
         self.strategy.save_checkpoint(found, filepath, storage_options=storage_options)
@@ -263,12 +263,13 @@ class Trainer(TrainerViews):
         module, compile_step = unwrap(model if has_model else self.lightning_module)
         if module is None:
             raise TypeError(
-                f"`Trainer.{self.state.fn}()` requires a `LightningModule` when it hasn't been passed in a previous run"
+                f"`Trainer.{self.state.fn}()` got no model, and there is none from an earlier call. "
+                "Pass a LightningModule."
             )
         if not isinstance(module, LightningModule):
             raise TypeError(
-                f"`model` must be a `LightningModule` or `torch._dynamo.OptimizedModule`, got "
-                f"`{type(module).__qualname__}`"
+                f"`Trainer.{self.state.fn}()` got a {type(module).__qualname__} as model. Pass a LightningModule, "
+                "compiled with torch.compile or not."
             )
         given, datamodule = _sorted_data(given, datamodule)
         session = Session(
