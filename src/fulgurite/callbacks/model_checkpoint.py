@@ -477,11 +477,12 @@ class ModelCheckpoint(Checkpoint):
     def _names_to_come(self) -> str:
         join, end = self.CHECKPOINT_JOIN_CHAR, self.FILE_EXTENSION
         template = self.filename or join.join(("{epoch}", "{step}"))
+        shown = naming.outline(template, self.CHECKPOINT_EQUALS_CHAR, self.auto_insert_metric_name) + end
         if not self._enable_version_counter:
-            return f"{template + end!r}; one of the same name is overwritten (enable_version_counter=False)"
+            return f"{shown!r}; one of the same name is overwritten (enable_version_counter=False)"
         if naming.has_placeholders(template):
-            versioned = f"{template}{join}v{self.STARTING_VERSION}{end}"
-            return f"{template + end!r}, or {versioned!r} where that name is taken; nothing is overwritten"
+            version = f"{join}v{self.STARTING_VERSION}"
+            return f"{shown!r}, with {version!r} where that name is taken; nothing is overwritten"
         path = self._path_for(None, {}, own=())
         return f"{os.path.basename(path)!r}; nothing is overwritten"
 

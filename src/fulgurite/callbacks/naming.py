@@ -26,6 +26,11 @@ def fill(template: str, metrics: Mapping[str, Any], equals: str = "=", insert_na
     return filled
 
 
+def outline(template: str, equals: str = "=", insert_names: bool = True) -> str:
+    """The name with dots where metrics will stand."""
+    return PLACEHOLDER.sub(lambda found: f"{found[1]}{equals}…" if insert_names else "…", template)
+
+
 def has_placeholders(template: str) -> bool:
     """Whether the name changes with the metrics."""
     return PLACEHOLDER.search(template) is not None

@@ -62,7 +62,9 @@ def restore_model(session: Session, checkpoint: Checkpoint) -> None:
     if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
         call(moment, "load_state_dict", datamodule.load_state_dict, checkpoint[type(datamodule).__qualname__])
     _tell_callbacks(session, "on_load_checkpoint", checkpoint)
-    _load_callback_states(session, checkpoint.get("callbacks") or {})
+    if session.trainer.state.fn == "fit" or not session.progress.epochs_started:
+        # After a fit, callbacks remember more than the file of one of its epochs: testing the best must not set them back.
+        _load_callback_states(session, checkpoint.get("callbacks") or {})
 
 
 def restore_training(session: Session, checkpoint: Checkpoint) -> None:

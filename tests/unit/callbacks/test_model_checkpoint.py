@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 import torch
-from support.counted import INF, NAN, Counted, Saves, batches, files, fit, quiet
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import ModelCheckpoint
 from fulgurite.core.logger import DummyLogger
+from support.counted import INF, NAN, Counted, Saves, batches, files, fit, quiet
 
 WORDS = "ModelCheckpoint{'monitor': 'val', 'mode': 'min', 'every_n_train_steps': 0, 'every_n_epochs': 1, 'train_time_interval': None}"  # noqa: E501
 
@@ -286,6 +286,20 @@ def test_a_second_fit_goes_on(tmp_path):
     assert files(tmp_path / "kept") == ["epoch=3-step=20.ckpt"]
 
 
+def test_testing_the_best_does_not_set_the_callback_back(tmp_path):
+    """The best file was written before the newer ones; the callback still knows those after it was loaded."""
+
+    class WithTest(Counted):
+        def test_step(self, batch, batch_idx):
+            pass
+
+    callback = ModelCheckpoint(tmp_path / "kept", monitor="val", save_top_k=3)
+    trainer = fit(tmp_path, callback, model=WithTest([1, 2, 3]), max_epochs=3)
+    trainer.test(ckpt_path="best", dataloaders=batches(), verbose=False)
+
+    assert len(callback.best_k_models) == 3
+
+
 class Shelf(DummyLogger):
     """A logger with a folder, which notes what it is told."""
 
@@ -336,6 +350,14 @@ def test_loggers_are_told_after_each_file(tmp_path):
     logger.after_save_checkpoint = fails
     with pytest.raises(ConnectionError, match="upload failed"):
         fit(tmp_path, ModelCheckpoint(tmp_path / "other"), logger=logger)
+
+
+def test_names_to_come_are_shown_where_the_folder_is_not_empty(tmp_path):
+    """Names that depend on metrics are outlined."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/other.txt").touch()
+    with pytest.warns(UserWarning, match="'epoch=…-step=….ckpt', with '-v1' where that name is taken"):
+        steps_of(tmp_path)
 
 
 def test_an_empty_folder_or_a_resumed_run_is_no_news(tmp_path):

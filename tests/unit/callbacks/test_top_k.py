@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.counted import INF, NAN
 
 from fulgurite.callbacks import top_k
+from support.counted import INF, NAN
 
 SCORES = st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=8)
 
