@@ -57,7 +57,8 @@ class BrokenModule(LoggingModule):
 
 def batches(number: int = 4) -> DataLoader:
     """The same ``number`` batches of one sample, at every call."""
-    return DataLoader(torch.randn(number, 4, generator=torch.Generator().manual_seed(1)), batch_size=1)
+    samples = torch.randn(number, 4, generator=torch.Generator().manual_seed(1))
+    return DataLoader(samples, batch_size=1)  # type: ignore[arg-type]  # a tensor is a fine dataset
 
 
 class CallbackContract:
