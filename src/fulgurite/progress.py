@@ -53,6 +53,12 @@ class Progress:
         """Whether an epoch was begun and its end hooks have not run."""
         return self.epochs_started > self.epochs_processed
 
+    def begin_fit(self) -> None:
+        """Give up an epoch that an error broke off: it begins anew, under its own number."""
+        self.batches_that_stepped += self.window_closed
+        self.window_closed = False
+        self.epoch = self.epochs_started = self.epochs_processed
+
     def begin_epoch(self) -> None:
         self.epochs_started += 1
         self.earlier_batches += self.batches_ready

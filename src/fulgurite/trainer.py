@@ -126,6 +126,7 @@ class Trainer(TrainerViews):
         self.should_stop = False
         given = {"train": train_dataloaders, "val": val_dataloaders}
         with self._calling(TrainerFn.FITTING, RunningStage.TRAINING):
+            self.progress.begin_fit()
             session = self._open(model, given, datamodule, ckpt_path, weights_only)
             with ExitStack() as around:
                 around.enter_context(noticed_sigterm(self))

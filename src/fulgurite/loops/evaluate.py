@@ -1,7 +1,8 @@
 """Validation and test: the same pass, inside training or alone."""
 
 import inspect
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from fulgurite.core.module import LightningModule
@@ -28,14 +29,12 @@ def evaluate(
     set_epoch(feed.structure, session.progress.epoch)
     metrics = moment.metrics = session.metrics()
     fire = _events(session, stage)
-    with gradients:
-        modes = enter_eval_mode(session, stage)
+    with gradients, evaluation_mode(session, stage):
         _fire(fire["start"])
         _fire(fire["epoch_start"])
         results = evaluate_batches(session, stage, fire, metrics, feed, at_most)
         results = end_pass(session, fire, metrics, results)
         _fire(fire["end"])
-        leave_eval_mode(session, stage, modes)
     metrics.reset()
     return results
 
@@ -116,21 +115,24 @@ def write_step_row(session: Session, metrics: Metrics, loader: int) -> None:
     write_row(session, row, step=None if at_train_step else count, with_epoch=False)
 
 
-def enter_eval_mode(session: Session, stage: str) -> list[tuple[Any, bool]]:
-    """Put the model into evaluation mode and return the modes its sub-modules had."""
-    modes = [(child, child.training) for child in session.module.modules()]
-    call(session.moment, f"on_{stage}_model_eval", getattr(session.module, f"on_{stage}_model_eval"))
-    return modes
-
-
-def leave_eval_mode(session: Session, stage: str, modes: list[tuple[Any, bool]]) -> None:
-    """Give every sub-module its mode back, or let an overridden hook do so."""
+@contextmanager
+def evaluation_mode(session: Session, stage: str) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every sub-module has the mode it had, or what an overridden hook gives it."""
+    module = session.module
+    modes = [(child, child.training) for child in module.modules()]
     hook = f"on_{stage}_model_train"
-    if overrides(session.module, hook, LightningModule):
-        call(session.moment, hook, getattr(session.module, hook))
-        return
-    for child, training in modes:
-        child.training = training
+    by_hook = False
+    try:
+        call(session.moment, f"on_{stage}_model_eval", getattr(module, f"on_{stage}_model_eval"))
+        yield
+        if overrides(module, hook, LightningModule):
+            call(session.moment, hook, getattr(module, hook))
+            by_hook = True
+    finally:
+        # After an error as well: the next fit must not train in evaluation mode.
+        if not by_hook:
+            for child, training in modes:
+                child.training = training
 
 
 def check_loader_argument(session: Session, stage: str, feed: Feed) -> None:

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
-from fulgurite.loops.evaluate import check_loader_argument, enter_eval_mode, leave_eval_mode
+from fulgurite.loops.evaluate import check_loader_argument, evaluation_mode
 from fulgurite.runtime.data import Feed, evaluation_batches, transfer
 from fulgurite.runtime.loaders import set_epoch
 from fulgurite.runtime.session import Session
@@ -15,8 +15,7 @@ def predict(session: Session, feed: Feed, keep: bool, gradients: AbstractContext
     check_loader_argument(session, "predict", feed)
     set_epoch(feed.structure, session.progress.epoch)
     moment.metrics = session.metrics()
-    with gradients:
-        modes = enter_eval_mode(session, "predict")
+    with gradients, evaluation_mode(session, "predict"):
         if hooks.on_predict_start is not None:
             hooks.on_predict_start()
         if hooks.on_predict_epoch_start is not None:
@@ -26,7 +25,6 @@ def predict(session: Session, feed: Feed, keep: bool, gradients: AbstractContext
             hooks.on_predict_epoch_end()
         if hooks.on_predict_end is not None:
             hooks.on_predict_end()
-        leave_eval_mode(session, "predict", modes)
     if not keep:
         return None
     return predictions if feed.several else predictions[0]

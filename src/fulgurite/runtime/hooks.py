@@ -94,6 +94,7 @@ def call(moment: Moment, name: str, method: Listener | None, *args: Any) -> Any:
     if method is None:
         return None
     outer, moment.hook = moment.hook, name
-    answer = method(*args)
-    moment.hook = outer
-    return answer
+    try:
+        return method(*args)
+    finally:
+        moment.hook = outer

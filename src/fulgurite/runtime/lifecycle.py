@@ -15,6 +15,8 @@ from fulgurite.runtime.hooks import Hooks, call, overrides
 from fulgurite.runtime.optim import configure
 from fulgurite.runtime.session import Session
 
+Act = Callable[[], Any]
+
 STEPS = {
     "fit": ("training_step", "validation_step"),
     "validate": ("validation_step",),
@@ -62,31 +64,47 @@ def finish(session: Session) -> None:
     session.strategy.teardown()
     if fn == "fit" and session.hooks.on_fit_end is not None:
         session.hooks.on_fit_end()
-    tear_down(session, str(fn))
+    problems = attempt(session, teardowns(session, str(fn)))
+    if problems:
+        raise noted(problems[0], problems[1:])
     close_log(session)
     for logger in session.loggers:
-        _close_logger(logger, "success")
+        _close_logger(session, logger, "success")
 
 
 def fail(session: Session, error: BaseException) -> None:
     """Tell everybody, tear down, finalize the loggers as failed. What goes wrong here becomes a note on ``error``."""
     moment, datamodule, trainer, module = session.moment, session.datamodule, session.trainer, session.module
-    moment.hook = None
-    acts: list[Callable[[], Any]] = []
+    acts: list[Act] = []
     for callback in session.callbacks:
         if overrides(callback, "on_exception", Callback):
             acts.append(partial(call, moment, "on_exception", callback.on_exception, trainer, module, error))
     if datamodule is not None:
         acts.append(partial(call, moment, "on_exception", datamodule.on_exception, error))
     acts.append(lambda: session.strategy.on_exception(error))
-    acts += [partial(_close_logger, logger, "failed") for logger in session.loggers]
-    acts += [session.strategy.teardown, partial(tear_down, session, str(trainer.state.fn)), partial(close_log, session)]
+    closed = set(map(id, session.closed_loggers))
+    acts += [partial(_close_logger, session, logger, "failed") for logger in session.loggers if id(logger) not in closed]
+    acts += [session.strategy.teardown, *teardowns(session, str(trainer.state.fn)), partial(close_log, session)]
+    noted(error, attempt(session, acts))
+
+
+def attempt(session: Session, acts: list[Act]) -> list[Exception]:
+    """Do all of ``acts``, also after one that raised; return what was raised."""
+    raised: list[Exception] = []
     for act in acts:
+        session.moment.hook = None
         try:
             act()
-        except Exception as another:
-            moment.hook = None
-            error.add_note(f"While the run was closed, this went wrong as well: {type(another).__name__}: {another}")
+        except Exception as error:
+            raised.append(error)
+    return raised
+
+
+def noted(error: BaseException, others: list[Exception]) -> BaseException:
+    """Return ``error`` with a note of each of the others."""
+    for other in others:
+        error.add_note(f"While the run was closed, this went wrong as well: {type(other).__name__}: {other}")
+    return error
 
 
 def set_up(session: Session, stage: str) -> None:
@@ -100,24 +118,20 @@ def set_up(session: Session, stage: str) -> None:
     call(moment, "setup", partial(module.setup, stage=stage))
 
 
-def tear_down(session: Session, stage: str) -> None:
-    """The ``teardown`` hooks, in the same order. Each runs also where one before it raised."""
-    trainer, module, moment = session.trainer, session.module, session.moment
-    owners: list[Callable[[], Any]] = []
+def teardowns(session: Session, stage: str) -> list[Act]:
+    """The ``teardown`` hooks, in the same order; none the second time."""
+    if session.torn_down:
+        return []
+    session.torn_down = True
+    trainer, module = session.trainer, session.module
+    hooks: list[Act] = []
     if session.datamodule is not None:
-        owners.append(partial(session.datamodule.teardown, stage=stage))
+        hooks.append(partial(session.datamodule.teardown, stage=stage))
     for callback in session.callbacks:
         if overrides(callback, "teardown", Callback):
-            owners.append(partial(callback.teardown, trainer, module, stage=stage))
-    owners.append(partial(module.teardown, stage=stage))
-    raised: list[Exception] = []
-    for owner in owners:
-        try:
-            call(moment, "teardown", owner)
-        except Exception as error:
-            raised.append(error)
-    if raised:
-        raise raised[0]
+            hooks.append(partial(callback.teardown, trainer, module, stage=stage))
+    hooks.append(partial(module.teardown, stage=stage))
+    return [partial(call, session.moment, "teardown", hook) for hook in hooks]
 
 
 def bind_steps(session: Session, compile_step: Callable[[Any], Any] | None) -> None:
@@ -254,9 +268,12 @@ def _batch_only(step: Callable[..., Any]) -> Callable[..., Any]:
     return lambda batch, *rest: step(batch)
 
 
-def _close_logger(logger: Any, status: str) -> None:
-    logger.save()
-    logger.finalize(status)
+def _close_logger(session: Session, logger: Any, status: str) -> None:
+    session.closed_loggers.append(logger)
+    try:
+        logger.save()
+    finally:
+        logger.finalize(status)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -61,6 +61,10 @@ class Session:
     """The batch, counted over all epochs, that it followed."""
     resumed: bool = False
     """Whether the first epoch goes on where a checkpoint left it."""
+    torn_down: bool = False
+    """Whether the ``teardown`` hooks were called."""
+    closed_loggers: list[Logger] = field(default_factory=list)
+    """Those that were finalized, well or not."""
 
     @property
     def device(self) -> torch.device:
