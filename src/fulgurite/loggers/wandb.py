@@ -77,6 +77,7 @@ class WandbLogger(Logger):
         self._logged_model_time: dict[str, float] = {}
         self._watched: weakref.ref[nn.Module] | None = None
         self._attach_id: str | None = None
+        self._copied = False
         self._idle = False
         self._project = project or os.environ.get("WANDB_PROJECT", "lightning_logs")
         self._save_dir = os.fspath(save_dir or dir or ".")
@@ -134,7 +135,13 @@ class WandbLogger(Logger):
         os.makedirs(self._save_dir, exist_ok=True)
         settings: dict[str, Any] = {"resume": "allow", **self._reinit(), **self._mode(wandb), **self._wandb_init}
         # The client's background process has its own working folder: it is told the whole path.
-        run = wandb.init(project=self._project, dir=os.path.abspath(self._save_dir), id=self._id, **settings)
+        try:
+            run = wandb.init(project=self._project, dir=os.path.abspath(self._save_dir), id=self._id, **settings)
+        except Exception:
+            if not self._copied:
+                raise
+            # A copy of this logger in another process was faster.
+            run = wandb._attach(self._id)
         _opened[run] = self
         return run
 
@@ -168,10 +175,8 @@ class WandbLogger(Logger):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy in another process continues the same run: it is told the id, and where the open run is to be found.
-        if self._experiment is None:
-            self._id = self._id or secrets.token_hex(4)
-        else:
-            self._id = self._experiment.id
+        self._id = self.version or secrets.token_hex(4)
+        self._copied = True
         state = self.__dict__.copy()
         state["_attach_id"] = getattr(self._experiment, "_attach_id", None) or self._attach_id
         state["_experiment"] = state["_watched"] = None

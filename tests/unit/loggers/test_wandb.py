@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import multiprocessing
 import os
 import pickle
 from collections import OrderedDict
@@ -269,3 +270,20 @@ def test_bad_arguments_say_what_is_allowed():
         WandbLogger(add_file_policy="keep")
     with pytest.warns(DeprecationWarning, match="anonymous"):
         WandbLogger(anonymous=True)
+
+
+def log_in_a_child(logger):
+    logger.log_metrics({"child": 2.0}, 1)
+
+
+def test_a_copy_in_another_process_writes_into_the_same_run():
+    """Launchers send the logger to a new process; its rows and the parent's are in one run."""
+    wandb.teardown()  # a child finds the client by an environment variable that every test starts without
+    logger = WandbLogger(offline=True)
+    logger.log_metrics({"parent": 1.0}, 0)
+    child = multiprocessing.get_context("spawn").Process(target=log_in_a_child, args=(logger,))
+    child.start()
+    child.join()
+    logger.log_metrics({"parent": 3.0}, 2)
+    run = only_run()
+    assert (run.column("parent"), run.column("child")) == ([1.0, 3.0], [2.0])
