@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+
 from fulgurite import Callback, LightningDataModule, Trainer
 from fulgurite.callbacks import ModelCheckpoint
 from fulgurite.core.logger import DummyExperiment, Logger

@@ -4,6 +4,7 @@ import signal
 
 import pytest
 import torch
+
 from fulgurite import Trainer
 from fulgurite.callbacks import ModelCheckpoint
 from fulgurite.testing import QUIET, TinyModule, batches
@@ -30,7 +31,8 @@ def shared(verb):
 
 
 def module_hooks(verb):
-    yield from ("prepare_data", "setup", "configure_callbacks", "configure_model", "zero_grad", *TRANSFERS, *shared(verb))
+    yield from ("prepare_data", "setup", "configure_callbacks", "configure_model", "zero_grad")
+    yield from (*TRANSFERS, *shared(verb))
     yield from (f"{loader}_dataloader" for loader in LOADERS[verb])
     if verb == "fit":
         yield from (*OWN_OPTIMISATION, "validation_step", "on_validation_model_eval", "on_validation_model_train")
@@ -108,7 +110,7 @@ def test_an_error_in_any_hook(who, verb, hook, tmp_path):
 
 @pytest.mark.parametrize("hook", ["training_step", "on_train_batch_end", "on_validation_end", "on_train_epoch_end"])
 def test_the_next_fit_begins_with_the_epoch_that_failed(hook, tmp_path):
-    """After an error in the second epoch, the next fit does that epoch again, and its checkpoint resumes at the third."""
+    """After an error in the second epoch, the next fit does it again, and its checkpoint resumes at the third."""
     scene, epochs = Scene(tmp_path, num_sanity_val_steps=0), []
     scene.listener.on_train_epoch_start = lambda trainer, module: epochs.append(trainer.current_epoch)
     per_epoch = 2 if hook in ("training_step", "on_train_batch_end") else 1

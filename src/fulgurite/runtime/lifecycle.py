@@ -83,7 +83,9 @@ def fail(session: Session, error: BaseException) -> None:
         acts.append(partial(call, moment, "on_exception", datamodule.on_exception, error))
     acts.append(lambda: session.strategy.on_exception(error))
     closed = set(map(id, session.closed_loggers))
-    acts += [partial(_close_logger, session, logger, "failed") for logger in session.loggers if id(logger) not in closed]
+    acts += [
+        partial(_close_logger, session, logger, "failed") for logger in session.loggers if id(logger) not in closed
+    ]
     acts += [session.strategy.teardown, *teardowns(session, str(trainer.state.fn)), partial(close_log, session)]
     noted(error, attempt(session, acts))
 

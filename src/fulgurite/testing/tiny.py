@@ -19,7 +19,10 @@ QUIET: dict[str, Any] = {
 
 
 class TinyModule(LightningModule):
-    """One linear layer from four numbers to one, the same weights each time; it logs ``loss``, ``val_loss`` and ``test_loss``."""
+    """One linear layer from four numbers to one, with the same weights each time.
+
+    It logs ``loss``, ``val_loss`` and ``test_loss``.
+    """
 
     def __init__(self, lr: float = 0.1) -> None:
         super().__init__()
