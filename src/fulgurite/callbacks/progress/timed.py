@@ -41,6 +41,7 @@ class TimedProgressBar(ProgressBar):
         self._every = 1
         self._due = 0.0
         self._drawn_at = 0.0
+        self._epoch = 0
         self._batches_done = 0
         self._eval_batches_done = 0
         self._eval_stage = "validation"
@@ -102,7 +103,7 @@ class TimedProgressBar(ProgressBar):
         self._begin_epoch(trainer)
 
     def on_train_epoch_start(self, trainer: "Trainer", pl_module: "LightningModule") -> None:
-        if self._batches_done:
+        if self._batches_done or trainer.current_epoch != self._epoch:
             self._begin_epoch(trainer)
 
     def on_train_batch_end(
@@ -182,6 +183,7 @@ class TimedProgressBar(ProgressBar):
 
     def _begin_epoch(self, trainer: "Trainer") -> None:
         self._batches_done = 0
+        self._epoch = trainer.current_epoch
         self._begin("train", self._epoch_description(trainer), finite(self.total_train_batches))
 
     def _open_evaluation(self, stage: str) -> None:
