@@ -15,7 +15,8 @@ STEPS = ("training_step", "validation_step", "test_step", "predict_step")
 SHAPING = (
     "configure_callbacks", "configure_model", "configure_optimizers", "backward", "optimizer_step",
     "optimizer_zero_grad", "configure_gradient_clipping", "lr_scheduler_step", "train_dataloader", "val_dataloader",
-    "test_dataloader", "predict_dataloader", "on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer",
+    "test_dataloader", "predict_dataloader", "on_before_batch_transfer", "transfer_batch_to_device",
+    "on_after_batch_transfer",
     "on_validation_model_train", "on_test_model_train",
 )  # fmt: skip
 """Hooks whose presence changes what a run does: recorded only where they are overridden already."""
