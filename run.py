@@ -22,7 +22,7 @@ OLDEST = (3, 11)
 USAGE = """usage: python3 run.py COMMAND [ARGUMENTS]
 
   demo    train a VAE on a real series, track it, test it, load it again (arguments go to examples/seed/train.py)
-  test    run the test suite (arguments go to pytest)
+  test    run the test suite (arguments go to pytest); with `--extra bench` first, Lightning is there to compare with
   check   run what CI asks besides the tests: ruff, mypy, import layers, the documentation
   docs    serve the documentation at http://127.0.0.1:8000
   setup   only prepare the environment for all of these
@@ -47,7 +47,10 @@ def demo(arguments):
 
 
 def test(arguments):
-    install("all", "dev")
+    extras = ["all", "dev"]
+    if arguments[:1] == ["--extra"]:
+        extras, arguments = extras + arguments[1:2], arguments[2:]
+    install(*extras)
     workers = [] if "-n" in arguments else ["-n", str(min(os.cpu_count() or 1, 4))]
     return start(PYTHON, "-m", "pytest", *workers, *arguments)
 
