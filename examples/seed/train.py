@@ -139,9 +139,10 @@ def flagged(found, by="score"):
 def summarise(found, picture, out):
     print(f"\ntest_loss   {found['score'].mean():.4f} over {len(found):,} rows")
     print(f"flagged     the highest {FLAGGED_SHARE:.1%} of the test rows: a share that is chosen, not learned")
-    for by, words in (("score", "by the whole loss"), ("value_part", "by the part of the value alone")):
+    for by, words in (("score", "by the whole loss"), ("value_part", "by the value's part of it alone")):
         rows = [f"{row.time} ({row.target:.4g})" for row in flagged(found, by).itertuples()]
-        print(f"            {words}: {', '.join(rows)}")
+        print(f"            {words}: {len(rows)}, {' to '.join(rows[:1] + rows[1:][-1:])}")
+    print("            (the whole loss also grows with `t`, which leaves the range that training saw)")
     print(f"weights     {out / 'model_checkpoints' / 'vae_weights.ckpt'}; loaded again it gives the same scores")
     print(f"scores      {out / 'scores.csv'}")
     print(f"picture     {picture or 'not drawn: matplotlib is not installed'}")

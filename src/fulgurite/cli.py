@@ -46,11 +46,11 @@ def run(target: str, arguments: Sequence[str] = (), as_module: bool = False) -> 
     _tell_children(target if as_module else os.path.abspath(target))
     sys.excepthook = _without_our_frames
     sys.argv = [target, *arguments]
+    if not sys.flags.safe_path:  # with `python -P` no folder is put first
+        sys.path[0] = os.getcwd() if as_module else os.path.dirname(os.path.realpath(target))
     if as_module:
-        sys.path[0] = os.getcwd()
         runpy.run_module(target, run_name="__main__", alter_sys=True)
     else:
-        sys.path[0] = os.path.dirname(os.path.realpath(target))
         _run_script(target)
     return 0
 

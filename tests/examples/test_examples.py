@@ -1,5 +1,6 @@
 """Each example runs from a shell in seconds, under Fulgurite's name and, unmodified, under Lightning's."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SEED_FILES = ("data.py", "model.py", "train.py")
+ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1")  # as in the other tests: these models are too small for more
 QUICK = ("--epochs", "3")
 
 
 def start(*words, folder):
     """Run a command and return its standard output; a failure shows everything that was said."""
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=250)
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, cwd=folder, env=ONE_THREAD, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     return done.stdout
 
