@@ -7,14 +7,22 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
+
+
+class PlainVoice(logging.StreamHandler[TextIO]):
+    """Speaks on stderr as long as nobody has configured logging; asked at each line, since that may come late."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers:
+            self.stream = sys.stderr
+            super().emit(record)
+
 
 log = logging.getLogger("fulgurite")
 log.setLevel(logging.INFO)
-if not logging.getLogger().hasHandlers():
-    # Nobody configured logging: speak plainly on stderr, and once.
-    log.addHandler(logging.StreamHandler())
-    log.propagate = False
+if not any(isinstance(handler, PlainVoice) for handler in log.handlers):
+    log.addHandler(PlainVoice())
 
 PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 _warned: set[tuple[type[Warning], str]] = set()
