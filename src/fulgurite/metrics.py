@@ -169,6 +169,13 @@ class Metrics:
         return meter
 
 
+class SilentMetrics(Metrics):
+    """Records nothing."""
+
+    def log(self, name: str, value: Any, flags: tuple[Any, ...], batch_size: int | None, attribute: str | None) -> None:
+        warn_once("`self.log` was called, but `Trainer(barebones=True)` records nothing.")
+
+
 class Meter:
     """One number on its way: the last step's value, and what the epoch adds up to."""
 

@@ -19,7 +19,7 @@ from fulgurite.loops.fit import fit, validation_due
 from fulgurite.loops.predict import predict
 from fulgurite.loops.step import manual_optimizer_step
 from fulgurite.loops.table import results_table
-from fulgurite.metrics import Board, Moment
+from fulgurite.metrics import Board, Metrics, Moment
 from fulgurite.progress import Progress
 from fulgurite.runtime import checkpoint as checkpoints
 from fulgurite.runtime import lifecycle
@@ -106,6 +106,8 @@ class Trainer(TrainerViews):
         self.progress = Progress()
         self._board = Board()
         self._moment = Moment()
+        # Outside a run there is no hook to log in, and it says so.
+        self._moment.metrics = Metrics(self._moment, training=False)
         self._session: Session | None = None
         self._predictions: list[Any] = []
         self.datamodule: LightningDataModule | None = None
@@ -285,7 +287,7 @@ class Trainer(TrainerViews):
             datamodule.trainer = self
         if compile_step is not None:
             # The compiler must step over logging: it would try to trace the meters.
-            module.log = torch.compiler.disable(module.log)  # type: ignore[method-assign]
+            session.shielded = _shield_logs(module)
         self._begin_logging(session)
         brought = call(self._moment, "configure_callbacks", module.configure_callbacks)
         session.callbacks = self.callbacks = assemble.with_model_callbacks(self.callbacks, brought)
@@ -301,8 +303,6 @@ class Trainer(TrainerViews):
         self._moment.hook = None
         self._moment.begin(None)
         self._moment.metrics = session.metrics()
-        if self.barebones:
-            session.module.log = _silent_log  # type: ignore[method-assign]
 
     @contextmanager
     def _calling(self, fn: TrainerFn, stage: RunningStage) -> Iterator[None]:
@@ -394,5 +394,8 @@ def _set_backends(deterministic: Any, benchmark: bool | None) -> None:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
 
 
-def _silent_log(*args: Any, **kwargs: Any) -> None:
-    warn_once("`self.log` was called, but `Trainer(barebones=True)` records nothing.")
+def _shield_logs(module: LightningModule) -> list[LightningModule]:
+    shielded = [each for each in module.modules() if isinstance(each, LightningModule) and "log" not in each.__dict__]
+    for each in shielded:
+        each.log = torch.compiler.disable(each.log)  # type: ignore[method-assign]
+    return shielded

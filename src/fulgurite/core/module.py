@@ -341,8 +341,9 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
         self._strict_loading = strict
 
     def __getstate__(self) -> dict[str, Any]:
-        # A Trainer holds files and processes; the module travels without it.
-        return {**self.__dict__, "_trainer": None, "_moment": None}
+        # A Trainer holds files and processes; the module travels without it, and without the `log` of a compiled run.
+        kept = {name: value for name, value in self.__dict__.items() if name != "log"}
+        return {**kept, "_trainer": None, "_moment": None}
 
     def _any_tensor(self, wanted: Callable[[Tensor], bool]) -> Tensor | None:
         found = next((tensor for tensor in self.parameters() if wanted(tensor)), None)

@@ -174,7 +174,8 @@ def close_log(session: Session) -> None:
     """Nothing can be logged any more; what callbacks borrowed goes back."""
     session.moment.hook = None
     session.moment.begin(None)
-    session.module.__dict__.pop("log", None)
+    for module in session.shielded:
+        module.__dict__.pop("log", None)
     for callback in session.callbacks:
         for name in ("log", "log_dict"):
             if not hasattr(type(callback), name):

@@ -10,7 +10,7 @@ from fulgurite.core.callback import Callback
 from fulgurite.core.logger import Logger
 from fulgurite.core.precision import Precision
 from fulgurite.core.strategy import Strategy
-from fulgurite.metrics import Board, Metrics, Moment
+from fulgurite.metrics import Board, Metrics, Moment, SilentMetrics
 from fulgurite.progress import Progress
 from fulgurite.runtime.hooks import Hooks
 from fulgurite.runtime.optim import LRSchedulerConfig
@@ -63,6 +63,8 @@ class Session:
     """Whether the first epoch goes on where a checkpoint left it."""
     torn_down: bool = False
     """Whether the ``teardown`` hooks were called."""
+    shielded: list[Any] = field(default_factory=list)
+    """Modules whose ``log`` the compiler must step over."""
     closed_loggers: list[Logger] = field(default_factory=list)
     """Those that were finalized, well or not."""
 
@@ -72,6 +74,7 @@ class Session:
 
     def metrics(self, training: bool = False) -> Metrics:
         """Open the measurements of a stage."""
-        opened = Metrics(self.moment, training, has_logger=bool(self.loggers))
+        kind = SilentMetrics if self.plan.barebones else Metrics
+        opened = kind(self.moment, training, has_logger=bool(self.loggers))
         opened.attribute_of = self.module._metric_attribute
         return opened

@@ -93,9 +93,25 @@ class FitLoop:
     def min_epochs(self) -> int | None:
         return self._trainer.min_epochs
 
+    @min_epochs.setter
+    def min_epochs(self, epochs: int | None) -> None:
+        self._trainer.min_epochs = epochs
+
     @property
     def max_steps(self) -> int:
         return self._trainer.max_steps
+
+    @max_steps.setter
+    def max_steps(self, steps: int) -> None:
+        self._trainer.max_steps = steps
+
+    @property
+    def min_steps(self) -> int | None:
+        return self._trainer.min_steps
+
+    @min_steps.setter
+    def min_steps(self, steps: int | None) -> None:
+        self._trainer.min_steps = steps
 
     @property
     def total_batch_idx(self) -> int:
