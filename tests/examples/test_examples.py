@@ -14,10 +14,10 @@ ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1")  # as in the other tests: the
 QUICK = ("--epochs", "3")
 
 
-def start(*words, folder):
+def start(*words, folder, patience=250):
     """Run a command and return its standard output; a failure shows everything that was said."""
     command = [sys.executable, *map(str, words)]
-    done = subprocess.run(command, cwd=folder, env=ONE_THREAD, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(command, cwd=folder, env=ONE_THREAD, capture_output=True, text=True, timeout=patience)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     return done.stdout
 
@@ -142,12 +142,14 @@ MACHINE = EXAMPLES.parents[1] / "shared" / "data" / "nab" / "machine_temperature
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 @pytest.mark.skipif(not MACHINE.exists(), reason="the series is not beside the checkout")
 def test_the_published_result_comes_out_again(tmp_path):
     """60 epochs: a test loss of 0.02 to 0.05, and seven rows flagged, all in the failure of February."""
     import pandas as pd
 
-    said = start(EXAMPLES / "seed" / "train.py", "--data", MACHINE, "--epochs", 60, "--out", "out", folder=tmp_path)
+    program = EXAMPLES / "seed" / "train.py"
+    said = start(program, "--data", MACHINE, "--epochs", 60, "--out", "out", folder=tmp_path, patience=900)
 
     found = pd.read_csv(tmp_path / "out" / "scores.csv", parse_dates=["time"])
     flagged = found[found["score"] > found["score"].quantile(0.999)]
