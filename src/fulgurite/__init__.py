@@ -1,7 +1,8 @@
 """Train PyTorch models the Lightning way, at the speed of a hand-written loop, with the trace of every run kept."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from fulgurite.base.lazy import lazily
 
 if TYPE_CHECKING:
     from fulgurite.base.seed import seed_everything as seed_everything
@@ -21,17 +22,4 @@ _HOME = {
 }
 _PACKAGES = ("callbacks", "loggers", "precision", "strategies", "testing", "utilities")
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        value = globals()[name] = getattr(import_module(_HOME[name]), name)
-        return value
-    if name in _PACKAGES:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}. It has: {', '.join(__all__)}.")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_PACKAGES})
+__getattr__, __dir__, __all__ = lazily(__name__, _HOME, _PACKAGES)

@@ -1,7 +1,8 @@
 """The loggers that come along, each loaded when it is first named."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from fulgurite.base.lazy import lazily
 
 if TYPE_CHECKING:
     from fulgurite.core.logger import DummyLogger as DummyLogger
@@ -16,15 +17,4 @@ _HOME = {
     "WandbLogger": "fulgurite.loggers.wandb",
 }
 
-__all__ = ["CSVLogger", "DummyLogger", "Logger", "WandbLogger"]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}. It has: {', '.join(__all__)}.")
-    value = globals()[name] = getattr(import_module(_HOME[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazily(__name__, _HOME)

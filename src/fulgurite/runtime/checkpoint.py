@@ -63,7 +63,7 @@ def restore_model(session: Session, checkpoint: Checkpoint) -> None:
         call(moment, "load_state_dict", datamodule.load_state_dict, checkpoint[type(datamodule).__qualname__])
     _tell_callbacks(session, "on_load_checkpoint", checkpoint)
     if session.trainer.state.fn == "fit" or not session.progress.epochs_started:
-        # After a fit, callbacks remember more than the file of one of its epochs: testing the best must not set them back.
+        # After a fit, callbacks know more than the file of one epoch does: testing the best must not set them back.
         _load_callback_states(session, checkpoint.get("callbacks") or {})
 
 

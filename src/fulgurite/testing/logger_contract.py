@@ -2,6 +2,7 @@
 
 import argparse
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class LoggerContract:
         return tmp_path / "logs"
 
     @pytest.fixture
-    def logger(self, folder: Path):
+    def logger(self, folder: Path) -> Iterator[Logger]:
         made = self.make_logger(folder)
         yield made
         self.close(made)
