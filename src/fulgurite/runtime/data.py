@@ -91,9 +91,8 @@ def open_train_feed(session: "Session") -> Feed:
     session.val_check_batch = _val_check_batch(plan, feed.size)
     if session.loggers and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
         warn_once(
-            f"The epoch has {feed.size} batches, fewer than log_every_n_steps={plan.log_every_n_steps}: no step may "
-            f"be logged. "
-            "Set a lower value for log_every_n_steps in the Trainer to see rows within an epoch."
+            f"An epoch has {feed.size} training batches, and log_every_n_steps={plan.log_every_n_steps}: some epochs write no "
+            "row of their steps. Set a lower log_every_n_steps in the Trainer to see more."
         )
     return feed
 
