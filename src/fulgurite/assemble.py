@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -35,12 +36,28 @@ MOVED = {
     "progress_bar_refresh_rate": "callbacks=[TQDMProgressBar(refresh_rate=...)]",
     "weights_summary": "enable_model_summary",
     "auto_lr_find": "Tuner(trainer).lr_find(model)", "auto_scale_batch_size": "Tuner(trainer).scale_batch_size(model)",
-    "amp_backend": "precision", "track_grad_norm": "a callback with on_before_optimizer_step",
+    "amp_backend": "precision", "amp_level": "precision", "track_grad_norm": "a callback with on_before_optimizer_step",
     "replace_sampler_ddp": "use_distributed_sampler",
     "flush_logs_every_n_steps": "CSVLogger(flush_logs_every_n_steps=...)",
     "stochastic_weight_avg": "callbacks=[StochasticWeightAveraging(...)]", "epochs": "max_epochs",
+    "process_position": "callbacks=[TQDMProgressBar(process_position=...)]", "ipus": "accelerator, devices",
+    "distributed_backend": "strategy", "weights_save_path": "callbacks=[ModelCheckpoint(dirpath=...)]",
+    "auto_select_gpus": "devices='auto'", "log_gpu_memory": "callbacks=[DeviceStatsMonitor()]",
+    "terminate_on_nan": "detect_anomaly", "reload_dataloaders_every_epoch": "reload_dataloaders_every_n_epochs=1",
+    "multiple_trainloader_mode": "CombinedLoader(loaders, mode=...) for the train loaders",
+    "move_metrics_to_cpu": "self.log(name, value.cpu())", "truncated_bptt_steps": "a loop of your own in training_step",
+    "prepare_data_per_node": "the attribute prepare_data_per_node of module or datamodule",
+    "model_registry": "trainer.fit(..., ckpt_path=...) with a path",
 }  # fmt: skip
 """Arguments of other releases and wishful names, with what to use instead."""
+
+
+UNSET: Arguments = {
+    "max_epochs": None, "min_epochs": None, "max_steps": -1, "min_steps": None, "log_every_n_steps": None,
+    "reload_dataloaders_every_n_epochs": 0, "num_sanity_val_steps": None, "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1, "gradient_clip_val": None, "gradient_clip_algorithm": None,
+}  # fmt: skip
+"""The numbers that `_check_numbers` looks at, as a Trainer has them that nobody told anything."""
 
 
 def from_environment(init: Callable[..., T]) -> Callable[..., T]:
@@ -106,6 +123,22 @@ def plan(given: Arguments) -> Plan:
     )
 
 
+def replanned(plan: Plan, name: str, value: Any) -> Plan:
+    """Return the plan with one argument changed. Raises as the constructor does."""
+    if name in ("val_check_interval", "check_val_every_n_epoch"):
+        return _replanned_validation(plan, name, value)
+    if name.startswith("limit_"):
+        value = _or(value, 1.0)
+        check_limit(value, name)
+    elif name == "max_epochs":
+        _check_int(name, value, -1, required=True)
+    elif name == "num_sanity_val_steps" and value in (-1, math.inf):
+        value = math.inf
+    elif name in UNSET:
+        _check_numbers({**UNSET, name: value})
+    return replace(plan, **{name: value})
+
+
 def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
     """Choose device, strategy and precision."""
     _check_nodes(given["num_nodes"])
@@ -121,7 +154,7 @@ def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
 def callbacks(given: Arguments) -> list[Callback]:
     """Return the user's callbacks and the default ones: timer, bar, summary, and checkpoints last."""
     wanted = given["callbacks"]
-    mine = [wanted] if isinstance(wanted, Callback) else list(wanted or [])
+    mine = [wanted] if isinstance(wanted, Callback) or not isinstance(wanted or [], Iterable) else list(wanted or [])
     for callback in mine:
         if not isinstance(callback, Callback):
             raise MisconfigurationException(
@@ -253,6 +286,17 @@ def _precision_wanted(given: Arguments) -> Any:
     return own[0] if own else given["precision"]
 
 
+def _replanned_validation(plan: Plan, name: str, value: Any) -> Plan:
+    given = {"val_check_interval": plan.val_check_interval, "check_val_every_n_epoch": plan.check_val_every_n_epoch}
+    if plan.val_check_seconds is not None:
+        given["val_check_interval"] = timedelta(seconds=plan.val_check_seconds)
+    given[name] = value
+    _check_int("check_val_every_n_epoch", given["check_val_every_n_epoch"], 1)
+    interval, seconds = _validation_interval(given)
+    every = given["check_val_every_n_epoch"]
+    return replace(plan, val_check_interval=interval, val_check_seconds=seconds, check_val_every_n_epoch=every)
+
+
 def _check_strategy(strategy: Any) -> None:
     plain = (
         strategy.removesuffix("_find_unused_parameters_true").removesuffix("_find_unused_parameters_false")
@@ -276,8 +320,9 @@ def _check_nodes(nodes: Any) -> None:
 
 
 def _check_numbers(given: Arguments) -> None:
-    for name, least in (("max_epochs", -1), ("max_steps", -1), ("min_epochs", 0), ("min_steps", 0)):
+    for name, least in (("max_epochs", -1), ("min_epochs", 0), ("min_steps", 0)):
         _check_int(name, given[name], least)
+    _check_int("max_steps", given["max_steps"], -1, required=True)
     for name, least in (
         ("log_every_n_steps", 0),
         ("reload_dataloaders_every_n_epochs", 0),
@@ -301,7 +346,9 @@ def _check_int(name: str, value: Any, least: int, required: bool = False) -> Non
     if value is None and not required:
         return
     if isinstance(value, bool) or not isinstance(value, int):
-        raise MisconfigurationException(f"{name}={value!r}: an int was expected, not {type(value).__name__}.")
+        raise MisconfigurationException(
+            f"{name}={value!r}: an int was expected, {least} or more, not {type(value).__name__}."
+        )
     if value < least:
         raise MisconfigurationException(f"{name}={value}: must be {least} or more.")
 

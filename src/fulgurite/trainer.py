@@ -279,6 +279,8 @@ class Trainer(TrainerViews):
             self, module, self.plan, self.progress, self._board, self._moment, self.strategy, self.precision_plugin,
             self.callbacks, self.loggers, datamodule, given=given,
         )  # fmt: skip
+        if self._session is not None:
+            session.take_over(self._session)
         path = self.ckpt_path = checkpoints.find(self, ckpt_path, has_model)
         self._session, self.datamodule = session, datamodule
         self.strategy.connect(module)
@@ -380,6 +382,8 @@ def _no_data(session: Session, stage: str, verb: str) -> MisconfigurationExcepti
 
 
 def _set_backends(deterministic: Any, benchmark: bool | None) -> None:
+    if benchmark not in (None, True, False):
+        raise ValueError(f"benchmark={benchmark!r}: choose True or False, or leave it out.")
     if deterministic not in (None, True, False, "warn"):
         raise ValueError(f"deterministic={deterministic!r}: choose True, False or 'warn'.")
     if benchmark is None and deterministic:

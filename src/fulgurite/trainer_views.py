@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from fulgurite import assemble
 from fulgurite.base.state import RunningStage, TrainerState
 from fulgurite.callbacks.checkpoint import Checkpoint
 from fulgurite.metrics import Board, Moment
@@ -24,7 +25,7 @@ class Planned:
         return self if trainer is None else getattr(trainer.plan, self.name)
 
     def __set__(self, trainer: Any, value: Any) -> None:
-        trainer._replan(**{self.name: value})
+        trainer._replan(self.name, value)
 
 
 class TrainerViews:
@@ -61,10 +62,8 @@ class TrainerViews:
     log_every_n_steps = Planned()
     reload_dataloaders_every_n_epochs = Planned()
 
-    def _replan(self, **changes: Any) -> None:
-        from dataclasses import replace
-
-        self.plan = replace(self.plan, **changes)
+    def _replan(self, name: str, value: Any) -> None:
+        self.plan = assemble.replanned(self.plan, name, value)
         if self._session is not None:
             self._session.plan = self.plan
 

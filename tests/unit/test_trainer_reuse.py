@@ -131,6 +131,20 @@ def test_fit_test_fit():
     assert model.training
 
 
+def test_a_checkpoint_saved_after_a_test_can_be_resumed():
+    """A test in between does not cost the optimizer's state, nor the numbers of the training."""
+    trainer, model = quiet(), TinyModule()
+    trainer.fit(model, batches(4))
+    trainer.test(model, batches(2), verbose=False)
+    assert (trainer.num_training_batches, trainer.num_test_batches, len(trainer.optimizers)) == (4, [2], 1)
+    trainer.save_checkpoint("after_test.ckpt")
+
+    resumed, other = quiet(max_epochs=2), TinyModule()
+    resumed.fit(other, batches(4), ckpt_path="after_test.ckpt")
+
+    assert torch.equal(other.layer.weight, trained_by_hand(8))
+
+
 def test_validate_before_fit():
     """Validation of untrained weights neither counts nor changes anything."""
     trainer, model = quiet(logger=(logger := Noted()), log_every_n_steps=1), TinyModule()

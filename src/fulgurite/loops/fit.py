@@ -23,7 +23,7 @@ def fit(session: Session) -> None:
     """Train until an epoch or step limit, or until somebody asks to stop. Returns when ``on_train_end`` has run."""
     plan, hooks = session.plan, session.hooks
     sanity_check(session)
-    if plan.limit_train_batches == 0 or _is_over(session):
+    if _is_over(session):
         _say_why_it_is_over(session)
         return
     feed = open_train_feed(session)
@@ -129,7 +129,7 @@ def stops(session: Session) -> bool:
 def validation_due(session: Session, is_last: bool) -> bool:
     """Whether a validation follows this batch."""
     feed, plan, progress = session.feeds.get("val"), session.plan, session.progress
-    if feed is None or not feed.size or not plan.validates_in_epoch(progress.epoch):
+    if feed is None or not feed.size or plan.limit_val_batches == 0 or not plan.validates_in_epoch(progress.epoch):
         return False
     if session.trainer.should_stop and plan.may_stop_early(progress):
         return True
@@ -187,7 +187,7 @@ def validates(session: Session) -> bool:
 
 def _is_over(session: Session) -> bool:
     trainer, plan, progress = session.trainer, session.plan, session.progress
-    if plan.steps_are_over(progress) or plan.epochs_are_over(progress):
+    if plan.limit_train_batches == 0 or plan.steps_are_over(progress) or plan.epochs_are_over(progress):
         return True
     return bool(trainer.should_stop and plan.may_stop_early(progress))
 

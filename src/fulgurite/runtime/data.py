@@ -29,6 +29,8 @@ class Feed:
     loaders: list[Any]
     sizes: list[int | float] = field(default_factory=list)
     """Batches taken of each loader, infinite where only the end tells; for training one number."""
+    limit: int | float = 1.0
+    """What ``sizes`` were counted with."""
     loaded_at_epoch: int = 0
     positioned: bool = False
     """Whether the loaders stand, by a state of their own, where a checkpoint left them."""
@@ -75,7 +77,7 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
     structure = _prepared(session, stage, structure)
     loaders = structure.flattened if isinstance(structure, CombinedLoader) else [structure]
     feed = Feed(stage, structure, loaders, loaded_at_epoch=session.progress.epoch)
-    feed.sizes = _sizes(session, feed)
+    count(session, feed)
     return feed
 
 
@@ -91,8 +93,8 @@ def open_train_feed(session: "Session") -> Feed:
     session.val_check_batch = _val_check_batch(plan, feed.size)
     if session.loggers and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
         warn_once(
-            f"An epoch has {feed.size} training batches, and log_every_n_steps={plan.log_every_n_steps}: some epochs write no "
-            "row of their steps. Set a lower log_every_n_steps in the Trainer to see more."
+            f"An epoch has {feed.size} training batches, and log_every_n_steps={plan.log_every_n_steps}: some epochs "
+            "write no row of their steps. Set a lower log_every_n_steps in the Trainer to see more."
         )
     return feed
 
@@ -117,6 +119,9 @@ def _current(session: "Session", stage: str) -> Feed | None:
         feed = open_feed(session, stage, session.given.get(stage))
         if feed is not None:
             session.feeds[stage] = feed
+    elif feed.limit is not session.plan.limit_of(stage):
+        # Not `!=`: one batch and the whole, 1 and 1.0, are equal as numbers.
+        count(session, feed)
     return feed
 
 
@@ -219,12 +224,13 @@ def _single(loader: Any, stage: str, overfits: Any) -> Any:
     return loader
 
 
-def _sizes(session: "Session", feed: Feed) -> list[int | float]:
-    wanted = session.plan.limit_of(feed.stage)
+def count(session: "Session", feed: Feed) -> None:
+    """Find how many batches of each loader the limit of the moment leaves."""
     name = f"limit_{feed.stage}_batches"
-    if feed.stage == "train" or feed.combined:
-        return [limit(_combined_length(feed), wanted, name)]
-    return [limit(length_of(loader), wanted, name) for loader in feed.loaders]
+    feed.limit = session.plan.limit_of(feed.stage)
+    together = feed.stage == "train" or feed.combined
+    lengths = [_combined_length(feed)] if together else [length_of(loader) for loader in feed.loaders]
+    feed.sizes = [limit(length, feed.limit, name) for length in lengths]
 
 
 def _combined_length(feed: Feed) -> int | float:

@@ -72,6 +72,12 @@ class Session:
     def device(self) -> torch.device:
         return self.strategy.root_device
 
+    def take_over(self, earlier: "Session") -> None:
+        """Keep what the run before left to look at and to save: a test must not cost the optimizers of a fit."""
+        self.feeds = {stage: feed for stage, feed in earlier.feeds.items() if stage not in self.given}
+        if earlier.module is self.module:
+            self.optimizers, self.schedulers = earlier.optimizers, earlier.schedulers
+
     def metrics(self, training: bool = False) -> Metrics:
         """Open the measurements of a stage."""
         kind = SilentMetrics if self.plan.barebones else Metrics
