@@ -1,10 +1,13 @@
 """What holds for every test: an empty folder to work in, one thread, a known seed, no network, no state left behind."""
 
+import logging
 import os
 
 import pytest
 import torch
 from hypothesis import settings
+
+from fulgurite.base import rank
 
 # A busy machine is no failure, and the same examples are drawn in every run.
 settings.register_profile("fulgurite", deadline=None, derandomize=True, max_examples=50)
@@ -24,10 +27,12 @@ def own_folder(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def process_wide_settings_are_put_back():
-    """Trainer arguments such as `deterministic` and `precision` set process-wide switches."""
+    """Trainer arguments such as `deterministic` set process-wide switches, and what was said once is not said again."""
     environment = dict(os.environ)
     torch.manual_seed(0)
+    rank._warned.clear()
     yield
+    logging.disable(logging.NOTSET)
     torch.use_deterministic_algorithms(False)
     torch.set_default_dtype(torch.float32)
     torch.backends.cudnn.benchmark = False
