@@ -106,7 +106,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "kind", "words"), WRONG, ids=str)
+@pytest.mark.parametrize(("arguments", "kind", "words"), WRONG)
 def test_wrong_values_are_refused_when_the_trainer_is_made(arguments, kind, words):
     """The error names the argument's value and what would do."""
     if arguments == {"accelerator": "gpu"} and (torch.cuda.is_available() or torch.backends.mps.is_available()):
