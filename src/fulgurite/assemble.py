@@ -287,7 +287,7 @@ def _precision_wanted(given: Arguments) -> Any:
 
 
 def _replanned_validation(plan: Plan, name: str, value: Any) -> Plan:
-    given = {"val_check_interval": plan.val_check_interval, "check_val_every_n_epoch": plan.check_val_every_n_epoch}
+    given: dict[str, Any] = {name: getattr(plan, name) for name in ("val_check_interval", "check_val_every_n_epoch")}
     if plan.val_check_seconds is not None:
         given["val_check_interval"] = timedelta(seconds=plan.val_check_seconds)
     given[name] = value
