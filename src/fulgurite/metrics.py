@@ -201,11 +201,13 @@ class Meter:
         self.weight: float = 0
 
     def add(self, value: Any, weight: int | None) -> None:
+        # A copy: the user may change the tensor in place (`loss /= 2`, a running buffer) before the row is written, and
+        # a view would keep the whole of a big tensor alive.
+        kept = value.clone() if value.__class__ is Tensor else value
         if self.on_step:
-            # A copy: the user may change the tensor in place (`loss /= 2`, a running buffer) before the row is written.
-            self.last = value.clone() if value.__class__ is Tensor else value
+            self.last = kept
         if self.on_epoch:
-            self.total = value if self.total is None else self.join(self.total, value)
+            self.total = kept if self.total is None else self.join(self.total, kept)
         self.filled = True
 
     def join(self, total: Any, value: Any) -> Any:
