@@ -202,6 +202,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
 
     def toggle_optimizer(self, optimizer: Any) -> None:
         """Let only the parameters of ``optimizer`` require gradients until `untoggle_optimizer`."""
+        self.untoggle_optimizer(optimizer)
         own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         before: dict[Any, bool] = {}
         for other in self.trainer.optimizers:

@@ -264,6 +264,11 @@ def _loss_of(output: Any) -> Tensor | None:
                 "In automatic optimisation, when `training_step` returns a dict, the 'loss' key needs to be present; "
                 f"found: {', '.join(map(repr, output)) or 'nothing'}."
             )
+        if not isinstance(output["loss"], Tensor):
+            raise MisconfigurationException(
+                f"In automatic optimisation the 'loss' that `training_step` returns must be a tensor, "
+                f"not {output['loss']!r}. Return None instead of a dict to skip the batch."
+            )
         return output["loss"]
     raise MisconfigurationException(
         f"In automatic optimisation `training_step` must return a tensor, a dict with the key 'loss', or None, "
