@@ -64,12 +64,14 @@ def check(arguments):
         [BIN / "lint-imports"],
         [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", VENV / "site"],
     ]
+    failed = []
     for step in steps:
-        print("$", *(Path(part).name if isinstance(part, Path) else part for part in step), flush=True)
-        code = start(*step)
-        if code:
-            return code
-    return 0
+        line = " ".join(part.name if isinstance(part, Path) else part for part in step)
+        print("$", line, flush=True)
+        if start(*step):
+            failed.append(line)
+    print("\n".join(f"failed: {line}" for line in failed) or "all checks passed")
+    return 1 if failed else 0
 
 
 def docs(arguments):
