@@ -55,17 +55,21 @@ class Encoding(dict):
         return Encoding({key: value.to(device) for key, value in self.items()})
 
 
-@pytest.mark.parametrize("tree", [
-    torch.zeros(2),
-    [torch.zeros(2), 1],
-    (torch.zeros(2), "word"),
-    Point(torch.zeros(2), None),
-    {"a": {"b": [torch.zeros(2)]}},
-    OrderedDict(a=torch.zeros(2)),
-    Sample(torch.zeros(2)),
-    Sealed(torch.zeros(2)),
-    Encoding(a=torch.zeros(2)),
-], ids=lambda tree: type(tree).__name__)
+@pytest.mark.parametrize(
+    "tree",
+    [
+        torch.zeros(2),
+        [torch.zeros(2), 1],
+        (torch.zeros(2), "word"),
+        Point(torch.zeros(2), None),
+        {"a": {"b": [torch.zeros(2)]}},
+        OrderedDict(a=torch.zeros(2)),
+        Sample(torch.zeros(2)),
+        Sealed(torch.zeros(2)),
+        Encoding(a=torch.zeros(2)),
+    ],
+    ids=lambda tree: type(tree).__name__,
+)
 def test_every_collection_moves_and_keeps_its_class(tree):
     """Each kind of collection comes back as itself, its tensors on the new device and its other values untouched."""
     moved = move_data_to_device(tree, META)
@@ -124,15 +128,18 @@ def test_packed_sequences_keep_their_lengths():
     assert move_data_to_device([packed], META)[0].data.device.type == "meta"
 
 
-@pytest.mark.parametrize(("batch", "size"), [
-    (torch.zeros(3, 2), 3),
-    (torch.tensor(1.0), 1),
-    ([["ab", "c"], torch.zeros(4)], 4),
-    ({"a": {"b": torch.zeros(5)}}, 5),
-    (Sample(torch.zeros(6, 1)), 6),
-    (pack_sequence([torch.ones(3, 2), torch.ones(2, 2)]), 2),
-    ((torch.zeros(2), torch.zeros(2, 9), 7), 2),
-])
+@pytest.mark.parametrize(
+    ("batch", "size"),
+    [
+        (torch.zeros(3, 2), 3),
+        (torch.tensor(1.0), 1),
+        ([["ab", "c"], torch.zeros(4)], 4),
+        ({"a": {"b": torch.zeros(5)}}, 5),
+        (Sample(torch.zeros(6, 1)), 6),
+        (pack_sequence([torch.ones(3, 2), torch.ones(2, 2)]), 2),
+        ((torch.zeros(2), torch.zeros(2, 9), 7), 2),
+    ],
+)
 def test_batch_size_is_the_first_tensors_first_dimension(batch, size):
     """The size is found at any depth and without a word where all tensors agree."""
     with warnings.catch_warnings():
