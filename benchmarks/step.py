@@ -1,9 +1,10 @@
-"""What a training step costs here, in a hand-written loop, and in Lightning: the same model, data and optimizer, in one run.
+"""What a training step costs here, in a hand-written loop, and in Lightning: one model, its data and optimizer, one run.
 
     python benchmarks/step.py [--steps 2000] [--rounds 9] [--out benchmarks/results/step.json]
 
-Each round runs every contestant once, in an order that turns from round to round, and each figure is a ratio within its round:
-the machine's speed may drift without changing it. Printed are medians over the rounds with their smallest and largest.
+Each round runs every contestant once, in an order that turns from round to round, and each figure is a ratio within
+its round: the machine's speed may drift without changing it. Printed are medians over the rounds with their smallest and
+largest.
 Lightning takes part where it is installed: ``pip install -e ".[bench]"``.
 
 The hand-written loop computes, steps and nothing else: no logging and no bar, also where the others log and draw.
@@ -42,7 +43,9 @@ def build_model() -> torch.nn.Module:
 
 def build_data(batches: int = 100, rows: int = 128) -> list[Batch]:
     generator = torch.Generator().manual_seed(1)
-    return [(torch.randn(rows, 32, generator=generator), torch.randn(rows, 1, generator=generator)) for _ in range(batches)]
+    return [
+        (torch.randn(rows, 32, generator=generator), torch.randn(rows, 1, generator=generator)) for _ in range(batches)
+    ]
 
 
 class Clocked:
@@ -151,7 +154,8 @@ def measure(steps: int, rounds: int) -> list[dict[str, Any]]:
 
 def summary(case: tuple[int, int, bool], times: dict[str, list[float]]) -> dict[str, Any]:
     by_hand = times["by hand"]
-    ratios = {name: [a / b for a, b in zip(own, by_hand, strict=True)] for name, own in times.items() if name != "by hand"}
+    others = {name: own for name, own in times.items() if name != "by hand"}
+    ratios = {name: [a / b for a, b in zip(own, by_hand, strict=True)] for name, own in others.items()}
     return {
         "logs": case[0],
         "silent_callbacks": case[1],

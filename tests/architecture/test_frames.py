@@ -107,10 +107,9 @@ def test_nothing_waits_for_the_device_between_rows(tmp_path: Path, monkeypatch: 
     calls: list[str] = []
     watching = False
     for name in ("item", "cpu", "tolist", "numpy", "__float__", "__bool__"):
+        own = getattr(torch.Tensor, name)
 
-        def counted(
-            tensor: torch.Tensor, *args: Any, _own: Any = getattr(torch.Tensor, name), _name: str = name
-        ) -> Any:
+        def counted(tensor: torch.Tensor, *args: Any, _own: Any = own, _name: str = name) -> Any:
             if watching:
                 calls.append(_name)
             return _own(tensor, *args)

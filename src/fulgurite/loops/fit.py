@@ -21,7 +21,7 @@ from fulgurite.runtime.session import Session
 
 def fit(session: Session) -> None:
     """Train until an epoch or step limit, or until somebody asks to stop. Returns when ``on_train_end`` has run."""
-    plan, hooks = session.plan, session.hooks
+    hooks = session.hooks
     sanity_check(session)
     if _is_over(session):
         _say_why_it_is_over(session)
