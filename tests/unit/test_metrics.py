@@ -297,7 +297,10 @@ def test_numpy_numbers_are_numbers():
     assert only(logger.values("x_epoch")) == [2.5]
 
 
-@pytest.mark.parametrize("value", [torch.ones(2), torch.ones(0), "loss", None, {"a": 1.0}, [1.0], object()], ids=repr)
+NO_NUMBERS = [torch.ones(2), torch.ones(0), "loss", None, {"a": 1.0}, [1.0], object()]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_refused(value):
     """The error names the name and what was given."""
     with pytest.raises(ValueError, match=r"self.log\('x'"):

@@ -111,7 +111,7 @@ def test_a_datamodule_goes_before_the_module():
         ({"train_dataloaders": [batches(1), 5]}, TypeError, "5"),
         ({"train_dataloaders": batches(1), "val_dataloaders": 5}, TypeError, "5"),
     ],
-    ids=str,
+    ids=["nothing", "both", "two datamodules", "no datamodule", "no loader", "no loader among two", "no val loader"],
 )
 def test_wrong_sources(arguments, kind, words):
     """The error says what was given or what is missing."""
