@@ -1,11 +1,10 @@
-"""What a training step costs here, in a hand-written loop, and in Lightning: one model, its data and optimizer, one run.
+"""What a training step costs here, by hand, and in Lightning: one model, its data and optimizer, in one run.
 
     python benchmarks/step.py [--steps 2000] [--rounds 9] [--out benchmarks/results/step.json]
 
-Each round runs every contestant once, in an order that turns from round to round, and each figure is a ratio within
-its round: the machine's speed may drift without changing it. Printed are medians over the rounds with their smallest and
-largest.
-Lightning takes part where it is installed: ``pip install -e ".[bench]"``.
+Each round runs every contestant once, in an order that turns from round to round; each figure is a ratio within
+its round: the machine's speed may drift without changing it. Printed are medians over the rounds with their smallest
+and largest. Lightning takes part where it is installed: ``pip install -e ".[bench]"``.
 
 The hand-written loop computes, steps and nothing else: no logging and no bar, also where the others log and draw.
 """

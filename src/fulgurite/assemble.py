@@ -109,6 +109,7 @@ def plan(given: Arguments) -> Plan:
         check_val_every_n_epoch=given["check_val_every_n_epoch"],
         num_sanity_val_steps=math.inf if sanity == -1 else sanity,
         accumulate_grad_batches=given["accumulate_grad_batches"],
+        exact_accumulation=given["exact_accumulation"],
         gradient_clip_val=given["gradient_clip_val"],
         gradient_clip_algorithm=None
         if given["gradient_clip_algorithm"] is None

@@ -84,6 +84,7 @@ class Trainer(TrainerViews):
         reload_dataloaders_every_n_epochs: int = 0,
         default_root_dir: str | os.PathLike[str] | None = None,
         enable_autolog_hparams: bool = True,
+        exact_accumulation: bool = False,
         legacy_validation_axis: bool = False,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}

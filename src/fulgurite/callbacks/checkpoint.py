@@ -1,6 +1,13 @@
 """The mark by which the trainer knows callbacks that write checkpoints."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fulgurite.core.callback import Callback
+
+if TYPE_CHECKING:
+    from fulgurite.trainer import Trainer
 
 
 class Checkpoint(Callback):
@@ -11,3 +18,7 @@ class Checkpoint(Callback):
     """
 
     runs_after_module = True
+
+    def folder(self, trainer: Trainer) -> str | None:
+        """Where this callback writes under ``trainer``, for ``ckpt_path="last"``; None if it cannot tell."""
+        return None

@@ -173,8 +173,11 @@ class ModelCheckpoint(Checkpoint):
 
     # When
 
+    def folder(self, trainer: Trainer) -> str:
+        return self.dirpath or places.default_folder(trainer)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.dirpath = trainer.strategy.broadcast(self.dirpath or places.default_folder(trainer))
+        self.dirpath = trainer.strategy.broadcast(self.folder(trainer))
         fresh = stage == "fit" and not trainer.ckpt_path and not trainer.fast_dev_run
         if fresh and self.save_top_k != 0 and trainer.is_global_zero:
             self._tell_names()

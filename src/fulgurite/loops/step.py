@@ -62,6 +62,8 @@ class AutomaticStep:
             if self.scaled:
                 # Gradients are unscaled before clipping: a threshold on scaled gradients would drift with the scaler.
                 self.precision.unscale(optimizer)
+            if self.session.plan.exact_accumulation:
+                self.divide_by_true_window(batch_idx)
             if hooks.on_before_optimizer_step is not None:
                 hooks.on_before_optimizer_step(optimizer)
             self.clip()
@@ -124,6 +126,13 @@ class AutomaticStep:
         self.backward(loss)  # type: ignore[misc]
         self.moment.hook = outer
 
+    def divide_by_true_window(self, batch_idx: int) -> None:
+        """Each loss was divided by the full window; at an epoch's end the last one may have fewer batches."""
+        window = self.session.plan.accumulate_grad_batches
+        batches = batch_idx % window + 1
+        if batches != window:
+            torch._foreach_mul_(_gradients(self.optimizer), window / batches)
+
     def clip(self) -> None:
         plan = self.session.plan
         if self.own_clipping is not None:
@@ -144,12 +153,14 @@ class ClosureStep(AutomaticStep):
                 "LBFGS evaluates the loss several times a step, which scaled 16-bit gradients do not allow. "
                 "Use precision='bf16-mixed' or another optimizer."
             )
+        self.batch_idx = 0
         self.wrapped = LightningOptimizer(self.optimizer, on_step=self.step, module=session.module)
         self.optimizer_step = session.module.optimizer_step
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
         if not closes:
             return self.forward_backward(batch, batch_idx, opens)[1]
+        self.batch_idx = batch_idx
         outputs: Outputs | None = None
 
         def closure() -> Tensor | None:
@@ -187,6 +198,8 @@ class ClosureStep(AutomaticStep):
         return optimizer.step(evaluated, **kwargs)
 
     def before_step(self, optimizer: Optimizer) -> None:
+        if self.session.plan.exact_accumulation:
+            self.divide_by_true_window(self.batch_idx)
         if self.hooks.on_before_optimizer_step is not None:
             self.hooks.on_before_optimizer_step(optimizer)
         self.clip()
@@ -238,6 +251,10 @@ def manual_optimizer_step(session: Session, optimizer: Optimizer, closure: Any =
         answer = optimizer.step(evaluated, **kwargs)
     session.progress.global_step += 1
     return answer
+
+
+def _gradients(optimizer: Optimizer) -> list[Tensor]:
+    return [one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None]
 
 
 def _override(session: Session, name: str) -> Callable[..., Any] | None:

@@ -103,7 +103,7 @@ def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool
         )
         ckpt_path = "best"
     if ckpt_path == "best":
-        return _best(trainer, fitting)
+        return _best(trainer)
     if ckpt_path == "last":
         return _last(trainer)
     if isinstance(ckpt_path, str) and (ckpt_path == "hpc" or ckpt_path.startswith("registry")):
@@ -111,11 +111,7 @@ def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool
     return ckpt_path
 
 
-def _best(trainer: Any, fitting: bool) -> str:
-    if fitting:
-        raise MisconfigurationException(
-            "`fit(ckpt_path='best')` would throw away the newest training. Use 'last' or a path."
-        )
+def _best(trainer: Any) -> str:
     callback = trainer.checkpoint_callback
     if callback is None:
         raise ValueError(
@@ -134,7 +130,7 @@ def _best(trainer: Any, fitting: bool) -> str:
 def _last(trainer: Any) -> str | None:
     candidates: list[Path] = []
     for callback in trainer.checkpoint_callbacks:
-        folder = getattr(callback, "dirpath", None) or trainer._checkpoint_folder(callback)
+        folder = callback.folder(trainer)
         name = getattr(callback, "CHECKPOINT_NAME_LAST", "last")
         candidates += Path(folder).glob(f"{name}*.ckpt") if folder and Path(folder).is_dir() else []
         known = getattr(callback, "last_model_path", "")

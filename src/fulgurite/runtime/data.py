@@ -138,10 +138,17 @@ def training_batches(feed: Feed, consumed: int = 0) -> Iterator[tuple[Any, bool]
     if size == INFINITE:
         yield from _looking_ahead(batches)
         return
+    count = consumed
     for count, batch in enumerate(batches, start=consumed + 1):
         yield batch, count >= size
         if count >= size:
             return
+    if count < size and not feed.positioned:
+        warn_once(
+            f"The train dataloader ended after {count} batches, but {size} were announced: what happens at the last "
+            f"batch "
+            "(validation, the end of an accumulation window) was left out. Correct its length, or limit_train_batches."
+        )
 
 
 def evaluation_batches(feed: Feed, at_most: list[int | float]) -> Iterator[tuple[Any, int, int]]:

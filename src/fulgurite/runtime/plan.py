@@ -33,6 +33,7 @@ class Plan:
     num_sanity_val_steps: int | float = 2
 
     accumulate_grad_batches: int = 1
+    exact_accumulation: bool = False
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str | None = None
 

@@ -3,8 +3,9 @@
 ``contracts`` and ``logger_contract`` need pytest; what is named here does not.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from fulgurite.base.lazy import lazily
 
 if TYPE_CHECKING:
     from fulgurite.testing.record import record_hooks as record_hooks
@@ -12,12 +13,11 @@ if TYPE_CHECKING:
     from fulgurite.testing.tiny import TinyModule as TinyModule
     from fulgurite.testing.tiny import batches as batches
 
-_HOME = {"QUIET": "tiny", "TinyModule": "tiny", "batches": "tiny", "record_hooks": "record"}
+_HOME = {
+    "QUIET": "fulgurite.testing.tiny",
+    "TinyModule": "fulgurite.testing.tiny",
+    "batches": "fulgurite.testing.tiny",
+    "record_hooks": "fulgurite.testing.record",
+}
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}. It has: {', '.join(__all__)}.")
+__getattr__, __dir__, __all__ = lazily(__name__, _HOME)

@@ -220,7 +220,7 @@ def test_states_of_callbacks_that_are_gone(recwarn):
 
 
 def test_last_and_best():
-    """``"last"`` takes the newest file, or starts afresh with a warning; ``"best"`` is for evaluation only."""
+    """``"last"`` takes the newest file, or starts afresh with a warning; ``"best"`` what the callback holds best."""
     keep = ModelCheckpoint(dirpath="kept", save_last=True)
     trainer, _, _ = run(keep, val=batches(1), enable_checkpointing=None)
     assert trainer.test(dataloaders=batches(1), ckpt_path="best", verbose=False)
@@ -231,7 +231,7 @@ def test_last_and_best():
     )
     assert [row[0] for row in model.rows] == [3] * 5
     assert resumed.ckpt_path.endswith("last.ckpt")
-    with pytest.raises(MisconfigurationException, match="best"):
+    with pytest.raises(ValueError, match="best"):
         run(ckpt_path="best")
     with pytest.warns(UserWarning, match="starting from scratch"):
         _, fresh, _ = run(ModelCheckpoint(dirpath="empty", save_last=True), "last", enable_checkpointing=None)

@@ -195,3 +195,18 @@ def test_halves_are_warned_of():
 
     with pytest.warns(UserWarning, match="no `validation_step`"):
         quiet().fit(NoStep(), batches(1), batches(1))
+
+
+def test_a_loader_that_ends_early_is_told():
+    """A stream shorter than its limit ends the epoch; that the work of a last batch was left out is said."""
+
+    class Stream:
+        def __iter__(self):
+            return iter(batches(3))
+
+    trainer = Trainer(**QUIET, max_epochs=1, limit_train_batches=5)
+
+    with pytest.warns(UserWarning, match="ended after 3 batches, but 5"):
+        trainer.fit(TinyModule(), Stream())
+
+    assert trainer.global_step == 3

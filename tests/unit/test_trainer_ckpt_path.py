@@ -1,0 +1,99 @@
+"""``ckpt_path`` as a word: "best" and "last"."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fulgurite import Trainer
+from fulgurite.callbacks import ModelCheckpoint
+from fulgurite.testing import TinyModule, batches
+
+
+def quiet(folder: Path, **arguments) -> Trainer:
+    return Trainer(
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[ModelCheckpoint(save_last=True)],
+        **arguments,
+    )
+
+
+def test_last_is_found_in_the_default_folder(tmp_path):
+    """A new trainer with the same settings goes on where the old one ended."""
+    quiet(tmp_path, max_epochs=1).fit(TinyModule(), batches(3))
+    trainer = quiet(tmp_path, max_epochs=3)
+
+    trainer.fit(TinyModule(), batches(3), ckpt_path="last")
+
+    assert trainer.ckpt_path == str(tmp_path / "checkpoints" / "last.ckpt")
+    assert trainer.global_step == 9
+
+
+def test_without_a_last_file_training_begins_anew(tmp_path):
+    """The first run of a script that always says "last" is no error; it is told."""
+    trainer = quiet(tmp_path, max_epochs=1)
+
+    with pytest.warns(UserWarning, match="last"):
+        trainer.fit(TinyModule(), batches(3), ckpt_path="last")
+
+    assert trainer.global_step == 3
+
+
+def test_training_goes_on_from_the_best(tmp_path):
+    """``fit(ckpt_path="best")`` takes the file that the trainer's own callback holds best."""
+    trainer = quiet(tmp_path, max_epochs=1)
+    module = TinyModule()
+    trainer.fit(module, batches(3))
+    trainer.max_epochs = 2
+
+    trainer.fit(module, batches(3), ckpt_path="best")
+
+    assert "epoch=0" in str(trainer.ckpt_path)
+    assert trainer.global_step == 6
+
+
+def test_best_before_any_fit_says_what_is_missing(tmp_path):
+    """There is nothing to choose from yet."""
+    with pytest.raises(ValueError, match="saved nothing yet"):
+        quiet(tmp_path, max_epochs=1).fit(TinyModule(), batches(3), ckpt_path="best")
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_last_short_window(tmp_path, exact):
+    """Three batches in windows of two: the lone third one counts half, or wholly where that is asked for."""
+    torch.manual_seed(1)
+    data = [torch.randn(4, 2) for _ in range(3)]
+
+    class Square(TinyModule):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(2)
+            self.layer = torch.nn.Linear(2, 1)
+
+        def training_step(self, batch, batch_idx):
+            return self.layer(batch).pow(2).mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.layer.parameters(), lr=0.1)
+
+    class Loader:
+        def __iter__(self):
+            return iter(data)
+
+        def __len__(self):
+            return len(data)
+
+    module, expected = Square(), Square().layer
+    optimizer = torch.optim.SGD(expected.parameters(), lr=0.1)
+    for window, divisor in ((data[:2], 2), (data[2:], 1 if exact else 2)):
+        optimizer.zero_grad()
+        for batch in window:
+            (expected(batch).pow(2).mean() / divisor).backward()
+        optimizer.step()
+
+    quiet(tmp_path, max_epochs=1, accumulate_grad_batches=2, exact_accumulation=exact).fit(module, Loader())
+
+    assert torch.allclose(module.layer.weight, expected.weight, rtol=1e-6)
