@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from numbers import Integral
 from typing import Any, TypeVar
 
 from fulgurite.base.cadence import parse_duration
@@ -80,7 +81,7 @@ def from_environment(init: Callable[..., T]) -> Callable[..., T]:
 
 def plan(given: Arguments) -> Plan:
     """Validate the numbers and return what they amount to; raises where one cannot be meant."""
-    given = _fast_dev(_barebones(given))
+    given = _fast_dev(_barebones(_whole_numbers(given)))
     _check_numbers(given)
     for name in ("train", "val", "test", "predict"):
         check_limit(_or(given[f"limit_{name}_batches"], 1.0), f"limit_{name}_batches")
@@ -341,6 +342,18 @@ def _check_numbers(given: Arguments) -> None:
         )
     if algorithm is not None and str(algorithm).lower() not in ("norm", "value"):
         raise MisconfigurationException(f"gradient_clip_algorithm={algorithm!r} is unknown. Choose 'norm' or 'value'.")
+
+
+def _whole_numbers(given: Arguments) -> Arguments:
+    """Take NumPy's integers as ints, and ``max_steps=1e6`` as what it means."""
+    plain = {
+        name: int(value) for name, value in given.items() if isinstance(value, Integral) and type(value) is not bool
+    }
+    for name in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
+        value = given[name]
+        if isinstance(value, float) and value.is_integer():
+            plain[name] = int(value)
+    return {**given, **plain}
 
 
 def _check_int(name: str, value: Any, least: int, required: bool = False) -> None:

@@ -90,7 +90,7 @@ class Metrics:
         self.at_epoch_end = True
         self.has_step_values = False
         self.meters: dict[tuple[str | None, str, int | None], Meter] = {}
-        self.attribute_of: Callable[[Any, str | None], str] = lambda metric, name: name or ""
+        self.attribute_of: Callable[[Any, str | None], str] = _given_name
 
     def log(self, name: str, value: Any, flags: tuple[Any, ...], batch_size: int | None, attribute: str | None) -> None:
         """Take one value under ``name``. ``flags`` is a plain tuple in the order of `Flags`."""
@@ -141,7 +141,8 @@ class Metrics:
     def row(self, on_step: bool, loader: int | None = None, every_loader: bool = True) -> dict[str, Any]:
         """Return what goes to the loggers: names with their forks and suffixes, tensors still on their device."""
         readings = self.values(on_step, loader, every_loader)
-        return {reading.forked: as_tensor(reading.value) for reading in readings if reading.meter.logger}
+        shown = [reading for reading in readings if reading.meter.logger and reading.value is not None]
+        return {reading.forked: as_tensor(reading.value) for reading in shown}
 
     def _open(self, name: str, value: Any, flags: Flags, attribute: str | None) -> "Meter":
         hook, loader = self.moment.hook, self.moment.dataloader_idx
@@ -346,6 +347,10 @@ class Board:
                 self.bar[reading.forked] = value
             if metrics.training or not on_step:
                 self.callback[reading.name] = self.callback[reading.forked] = value
+
+
+def _given_name(metric: Any, name: str | None) -> str:
+    return name or ""
 
 
 def as_tensor(value: Any) -> Tensor:

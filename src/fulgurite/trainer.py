@@ -198,6 +198,8 @@ class Trainer(TrainerViews):
                 "This Trainer has no model yet, so there is nothing to save. Call `save_checkpoint` after or during "
                 "`fit`, `validate`, `test` or `predict`."
             )
+        if storage_options is not None:
+            raise TypeError(f"storage_options={storage_options!r}: checkpoints are plain files, which take no options.")
         found = checkpoints.capture(self._session, bool(weights_only))
         self.strategy.save_checkpoint(found, filepath, storage_options=storage_options)
 
@@ -317,7 +319,7 @@ class Trainer(TrainerViews):
             yield
         except BaseException as error:
             self.state.status = TrainerStatus.INTERRUPTED
-            self.interrupted = isinstance(error, KeyboardInterrupt)
+            self.interrupted = True
             if self._session is not None and self._session is not earlier:
                 lifecycle.fail(self._session, error)
             self.state.stage = None

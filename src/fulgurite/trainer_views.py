@@ -8,6 +8,7 @@ import torch
 from fulgurite import assemble
 from fulgurite.base.state import RunningStage, TrainerState
 from fulgurite.callbacks.checkpoint import Checkpoint
+from fulgurite.core.profiler import PassThroughProfiler
 from fulgurite.metrics import Board, Moment
 from fulgurite.progress import Progress
 from fulgurite.runtime.plan import INFINITE, Plan
@@ -90,7 +91,7 @@ class TrainerViews:
 
     @property
     def callback_metrics(self) -> dict[str, torch.Tensor]:
-        """Everything logged, as callbacks see it. Values are detached tensors."""
+        """Everything logged, as callbacks see it. Values are tensors, detached unless logged with ``enable_graph``."""
         self._refresh()
         return self._board.callback
 
@@ -131,6 +132,8 @@ class TrainerViews:
     def optimizers(self, optimizers: list[Any]) -> None:
         assert self._session is not None
         self._session.optimizers, self._session.wrappers = list(optimizers), []
+        if self._session.step is not None:
+            self._session.step.use(optimizers)
 
     @property
     def lr_scheduler_configs(self) -> list[Any]:
@@ -152,6 +155,15 @@ class TrainerViews:
     @logger.setter
     def logger(self, logger: Any) -> None:
         self.loggers = [] if not logger else [logger]
+
+    @property
+    def profiler(self) -> PassThroughProfiler:
+        return PassThroughProfiler()
+
+    @property
+    def distributed_sampler_kwargs(self) -> None:
+        """What a distributed sampler would be built with; None on one device."""
+        return None
 
     @property
     def log_dir(self) -> str | None:

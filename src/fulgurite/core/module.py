@@ -1,6 +1,5 @@
 """What users subclass: a `torch.nn.Module` that knows its steps, its optimizers and its data."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -311,6 +310,11 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
         return torch.get_default_dtype() if tensor is None else tensor.dtype
 
     @property
+    def device_mesh(self) -> None:
+        """The mesh of a model-parallel strategy; None on one device."""
+        return None
+
+    @property
     def on_gpu(self) -> bool:
         return self.device.type == "cuda"
 
@@ -362,12 +366,6 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
             f"be reset "
             "and saved. Make it one (`self.accuracy = ...`), or pass metric_attribute='...'."
         )
-
-
-def accepts(method: Callable[..., Any], argument: str) -> bool:
-    """Whether ``method`` takes ``argument`` by name or by ``**kwargs``."""
-    parameters = inspect.signature(method).parameters
-    return argument in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
 
 def _without_trainer(name: str) -> None:

@@ -82,6 +82,8 @@ def evaluate_batches(
 
 def end_loader(session: Session, metrics: Metrics, loader: int) -> dict[str, float]:
     """Show what this loader amounts to, and return what goes to the loggers of it."""
+    if session.trainer.sanity_checking:
+        return {}
     session.board.take(metrics, on_step=True, loader=loader, every_loader=False)
     session.board.take(metrics, on_step=False, loader=loader, every_loader=False)
     return metrics.row(on_step=False, loader=loader, every_loader=False)
@@ -136,19 +138,25 @@ def evaluation_mode(session: Session, stage: str) -> Iterator[None]:
 
 
 def check_loader_argument(session: Session, stage: str, feed: Feed) -> None:
-    """With several loaders a step must take ``dataloader_idx``; with one it must not need it."""
-    step = getattr(session.module, f"{stage}_step")
-    parameters = inspect.signature(step).parameters
+    """With several loaders step and batch hooks must take ``dataloader_idx``; with one they must not need it."""
+    for name in (f"{stage}_step", f"on_{stage}_batch_start", f"on_{stage}_batch_end"):
+        check_one_loader_argument(name, getattr(session.module, name), feed)
+
+
+def check_one_loader_argument(name: str, method: Any, feed: Feed) -> None:
+    """Raise ``RuntimeError`` where ``method`` does not fit the number of loaders."""
+    parameters = inspect.signature(method).parameters
     takes = "dataloader_idx" in parameters or any(one.kind is one.VAR_POSITIONAL for one in parameters.values())
-    if feed.several and not takes and len(parameters) < 3:
+    if feed.several and not takes and len(parameters) < (4 if name.endswith("_batch_end") else 3):
         raise RuntimeError(
-            f"You have {len(feed.sizes)} dataloaders, but `{stage}_step` has no `dataloader_idx` argument. Add it: "
-            f"`def {stage}_step(self, batch, batch_idx, dataloader_idx)`."
+            f"You have {len(feed.sizes)} dataloaders, but `{name}` has no `dataloader_idx` argument. Add it as the "
+            f"last one, "
+            "after `batch_idx`."
         )
     argument = parameters.get("dataloader_idx")
     if not feed.several and argument is not None and argument.default is inspect.Parameter.empty:
         raise RuntimeError(
-            f"You provided only a single dataloader, but `{stage}_step` needs `dataloader_idx`. Give it a default: "
+            f"You provided only a single dataloader, but `{name}` needs `dataloader_idx`. Give it a default: "
             "`dataloader_idx=0`, or remove it."
         )
 

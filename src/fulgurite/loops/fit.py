@@ -20,7 +20,7 @@ from fulgurite.runtime.session import Session
 
 
 def fit(session: Session) -> None:
-    """Train until an epoch or step limit, or until somebody asks to stop. Returns when ``on_train_end`` has run."""
+    """Train until an epoch or step limit, or until somebody asks to stop; not at all if a limit is reached already."""
     hooks = session.hooks
     sanity_check(session)
     if _is_over(session):
@@ -32,7 +32,7 @@ def fit(session: Session) -> None:
         return
     open_val_feed(session)
     session.train_metrics = session.moment.metrics = session.metrics(training=True)
-    step = choose_step(session)
+    step = session.step = choose_step(session)
     session.validated_at = time.monotonic()
     if hooks.on_train_start is not None:
         hooks.on_train_start()
@@ -56,7 +56,18 @@ def train_epoch(session: Session, step: Step) -> None:
     if hooks.on_train_epoch_start is not None and not session.resumed:
         hooks.on_train_epoch_start()
     train_batches(session, step, feed, consumed)
+    if session.resumed and session.unmeasured and progress.batches_ready == consumed and validation_due(session, True):
+        # Only the end of the epoch is left, and what its callbacks watch is not known: measure it again.
+        validate(session, window_is_closed=True)
     session.resumed = False
+    if not progress.batches_ready:
+        session.exhausted = True
+        rank_zero_warn(
+            f"The train dataloader yielded no batch in epoch {progress.epoch}: training ends. An iterator that can "
+            f"be read "
+            "only once, such as a generator, has nothing left for a second epoch; pass something that can be "
+            "iterated anew."
+        )
 
     if session.validated_after != progress.total_batch_idx:
         session.board.take(metrics, on_step=True)
@@ -90,16 +101,19 @@ def train_batches(session: Session, step: Step, feed: Feed, consumed: int) -> No
         moment.batch, moment.batch_size = batch, None
         window = plan.accumulate_grad_batches
         closes = is_last or (batch_idx + 1) % window == 0
-        if hooks.on_train_batch_start is not None and hooks.on_train_batch_start(batch, batch_idx) == -1:
-            progress.batches_processed += 1
-            return
-        outputs = step(batch, batch_idx, batch_idx % window == 0, closes)
+        skips_rest = hooks.on_train_batch_start is not None and hooks.on_train_batch_start(batch, batch_idx) == -1
+        if skips_rest:
+            progress.is_last_batch = is_last = closes = True
+        else:
+            outputs = step(batch, batch_idx, batch_idx % window == 0, closes)
         progress.batches_processed += 1
-        progress.window_closed = closes
         if schedulers:
             step_schedulers(session, "step", closes=closes)
             if is_last:
                 step_schedulers(session, "epoch")
+        if skips_rest:
+            return
+        progress.window_closed = closes
         if hooks.on_train_batch_end is not None:
             hooks.on_train_batch_end(outputs, batch, batch_idx)
         progress.batches_completed += 1
@@ -187,7 +201,12 @@ def validates(session: Session) -> bool:
 
 def _is_over(session: Session) -> bool:
     trainer, plan, progress = session.trainer, session.plan, session.progress
-    if plan.limit_train_batches == 0 or plan.steps_are_over(progress) or plan.epochs_are_over(progress):
+    if (
+        session.exhausted
+        or plan.limit_train_batches == 0
+        or plan.steps_are_over(progress)
+        or plan.epochs_are_over(progress)
+    ):
         return True
     return bool(trainer.should_stop and plan.may_stop_early(progress))
 

@@ -1,7 +1,7 @@
 """One optimisation step, in three shapes. Which one is decided once at the start of a run.
 
 `AutomaticStep` for everything usual; `ClosureStep` where ``optimizer_step`` is overridden or the optimizer wants a
-closure; `ManualStep` where the module optimises by hand. No flag is asked inside.
+closure; `ManualStep` where the module optimises by hand.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,6 @@ from torch.optim import LBFGS, Optimizer
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import warn_once
-from fulgurite.base.tree import map_tensors
 from fulgurite.core.module import LightningModule
 from fulgurite.core.precision import Precision
 from fulgurite.runtime.hooks import overrides
@@ -43,17 +42,22 @@ class AutomaticStep:
         self.session, self.moment, self.hooks = session, session.moment, session.hooks
         self.progress, self.precision = session.progress, session.precision
         self.training_step = session.steps["training_step"]
-        self.optimizer = session.optimizers[0]
         module = session.module
         self.backward = _override(session, "backward")
         self.own_clipping = _override(session, "configure_gradient_clipping")
         self.own_zero_grad = _override(session, "optimizer_zero_grad")
-        self.plain_zero_grad = self.own_zero_grad is None and type(self.optimizer).zero_grad is Optimizer.zero_grad
         # The default hook only passes the Trainer's values on; an overridden `clip_gradients` must still be reached.
         if self.own_clipping is None and overrides(module, "clip_gradients", LightningModule):
             self.own_clipping = module.configure_gradient_clipping
         self.scaled = self.precision.scales
+        self.use(session.optimizers)
         self.precisions_backward = type(self.precision).backward is not Precision.backward
+
+    def use(self, optimizers: list[Optimizer]) -> None:
+        """Step with the first of these from now on."""
+        self.optimizer = optimizer = optimizers[0]
+        patched = "zero_grad" in vars(optimizer) or type(optimizer).zero_grad is not Optimizer.zero_grad
+        self.plain_zero_grad = self.own_zero_grad is None and not patched
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
         loss, outputs = self.forward_backward(batch, batch_idx, opens)
@@ -101,7 +105,7 @@ class AutomaticStep:
             hooks.on_after_backward()
         outputs = {"loss": loss.detach()}
         if output.__class__ is not Tensor and isinstance(output, Mapping):
-            outputs.update((key, map_tensors(value, Tensor.detach)) for key, value in output.items() if key != "loss")
+            outputs.update((key, value) for key, value in output.items() if key != "loss")
         return loss, outputs
 
     def zero_grad(self, batch_idx: int) -> None:
@@ -154,8 +158,11 @@ class ClosureStep(AutomaticStep):
                 "Use precision='bf16-mixed' or another optimizer."
             )
         self.batch_idx = 0
-        self.wrapped = LightningOptimizer(self.optimizer, on_step=self.step, module=session.module)
         self.optimizer_step = session.module.optimizer_step
+
+    def use(self, optimizers: list[Optimizer]) -> None:
+        super().use(optimizers)
+        self.wrapped = LightningOptimizer(self.optimizer, on_step=self.step, module=self.session.module)
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
         if not closes:
@@ -210,6 +217,9 @@ class ManualStep:
 
     def __init__(self, session: Session) -> None:
         self.moment, self.training_step = session.moment, session.steps["training_step"]
+
+    def use(self, optimizers: list[Optimizer]) -> None:
+        """Nothing is held: the module asks for its optimizers at each step."""
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
         outer, self.moment.hook = self.moment.hook, "training_step"

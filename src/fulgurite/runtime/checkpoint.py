@@ -37,7 +37,7 @@ def capture(session: Session, weights_only: bool = False) -> Checkpoint:
         precision = session.precision.state_dict()
         if precision:
             checkpoint[type(session.precision).__qualname__] = precision
-        checkpoint["fulgurite"] = {"progress": exact_counters(session.progress)}
+        checkpoint["fulgurite"] = {"progress": exact_counters(session.progress), "measured": _measured(session)}
     for owner in (module, session.datamodule):
         if owner is not None:
             pack_hyper_parameters(owner, checkpoint)
@@ -157,10 +157,18 @@ def _restore_progress(session: Session, checkpoint: Checkpoint) -> None:
             f"The checkpoint was written after {progress.epoch} epochs, more than max_epochs={plan.max_epochs}. "
             "Raise max_epochs to train on."
         )
+    measured = (checkpoint.get("fulgurite") or {}).get("measured")
+    session.unmeasured = measured is None
+    session.board.callback.update(measured or {})
     session.loader_states = _stored_loader_states(checkpoint)
     for name in progress.__slots__:
         setattr(session.progress, name, getattr(progress, name))
     session.resumed = progress.inside_epoch
+
+
+def _measured(session: Session) -> dict[str, Any]:
+    """What was logged so far: a resumed run may go straight to hooks that watch it."""
+    return {name: value.detach().cpu() for name, value in session.trainer.callback_metrics.items()}
 
 
 def _loader_states(session: Session) -> list[Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from fulgurite.runtime.loaders import length_of
+from fulgurite.runtime.loaders import length_of, put_back, states_of
 
 Item = tuple[Any, int, int]
 
@@ -105,22 +105,11 @@ class CombinedLoader(Iterable[Item]):
 
     def _state_dicts(self) -> list[dict[str, Any]]:
         """The states of those loaders that have one, in order."""
-        return [loader.state_dict() for loader in self._stateful()]
+        return states_of(self._flattened)
 
     def _load_state_dicts(self, states: list[dict[str, Any]]) -> None:
-        if not states:
-            return
-        stateful = self._stateful()
-        if len(states) != len(stateful):
-            raise RuntimeError(
-                f"The checkpoint holds the states of {len(states)} loaders, but {len(stateful)} of those given now "
-                "keep a state. Pass the loaders that were used when it was saved."
-            )
-        for loader, state in zip(stateful, states, strict=True):
-            loader.load_state_dict(state)
-
-    def _stateful(self) -> list[Any]:
-        return [x for x in self._flattened if hasattr(x, "state_dict") and hasattr(x, "load_state_dict")]
+        if states:
+            put_back(self._flattened, states)
 
     def __getstate__(self) -> dict[str, Any]:
         # A running iteration cannot be pickled; the loaders can.

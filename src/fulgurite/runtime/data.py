@@ -4,13 +4,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fulgurite.base.errors import CheckpointError, MisconfigurationException
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import warn_once
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.core.hooks import DataHooks
 from fulgurite.runtime.combined import CombinedLoader
 from fulgurite.runtime.hooks import call, overrides
-from fulgurite.runtime.loaders import advise_workers, check_iterable, length_of, limit, seed_workers, without_shuffling
+from fulgurite.runtime.loaders import (
+    advise_workers,
+    check_iterable,
+    length_of,
+    limit,
+    put_back,
+    seed_workers,
+    states_of,
+    without_shuffling,
+)
 from fulgurite.runtime.plan import INFINITE, Plan
 
 if TYPE_CHECKING:
@@ -46,18 +55,11 @@ class Feed:
 
     def states(self) -> list[Any]:
         """The states of those loaders that keep one."""
-        return [loader.state_dict() for loader in self.loaders if _is_stateful(loader)]
+        return states_of(self.loaders)
 
     def load_states(self, states: list[Any]) -> None:
-        stateful = [loader for loader in self.loaders if _is_stateful(loader)]
-        if len(states) != len(stateful):
-            raise CheckpointError(
-                f"The checkpoint holds the states of {len(states)} loaders, but {len(stateful)} of those given now "
-                f"can take one."
-            )
-        for loader, state in zip(stateful, states, strict=True):
-            loader.load_state_dict(state)
-        self.positioned = len(stateful) == len(self.loaders)
+        put_back(self.loaders, states)
+        self.positioned = len(states) == len(self.loaders)
 
     @property
     def several(self) -> bool:
@@ -90,7 +92,8 @@ def open_train_feed(session: "Session") -> Feed:
         feed.load_states(session.loader_states)
         session.loader_states = []
     plan = session.plan
-    session.val_check_batch = _val_check_batch(plan, feed.size)
+    validates = plan.limit_val_batches != 0 and "validation_step" in session.steps and has_loader(session, "val")
+    session.val_check_batch = _val_check_batch(plan, feed.size) if validates else INFINITE
     if session.loggers and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
         warn_once(
             f"An epoch has {feed.size} training batches, and log_every_n_steps={plan.log_every_n_steps}: some epochs "
@@ -143,7 +146,7 @@ def training_batches(feed: Feed, consumed: int = 0) -> Iterator[tuple[Any, bool]
         yield batch, count >= size
         if count >= size:
             return
-    if count < size and not feed.positioned:
+    if count < size:
         warn_once(
             f"The train dataloader ended after {count} batches, but {size} were announced: what happens at the last "
             f"batch "
@@ -266,10 +269,6 @@ def _counted(batches: Iterator[Any], at_most: int | float, index: int) -> Iterat
         yield batch, count, index
         if count + 1 >= at_most:
             return
-
-
-def _is_stateful(loader: Any) -> bool:
-    return callable(getattr(loader, "state_dict", None)) and callable(getattr(loader, "load_state_dict", None))
 
 
 def _val_check_batch(plan: Plan, size: int | float) -> int | float:

@@ -132,6 +132,29 @@ def seed_workers(loader: Any) -> None:
         loader.worker_init_fn = pl_worker_init_function
 
 
+def stateful(loaders: Iterable[Any]) -> list[Any]:
+    """Those loaders that can say where they are and go back there."""
+    wanted = ("state_dict", "load_state_dict")
+    return [loader for loader in loaders if all(callable(getattr(loader, name, None)) for name in wanted)]
+
+
+def states_of(loaders: Iterable[Any]) -> list[Any]:
+    """Where the loaders that can tell are, in order."""
+    return [loader.state_dict() for loader in stateful(loaders)]
+
+
+def put_back(loaders: Iterable[Any], states: list[Any]) -> None:
+    """Bring those loaders to where ``states_of`` found them. Raises ``RuntimeError`` if they are not as many."""
+    able = stateful(loaders)
+    if len(states) != len(able):
+        raise RuntimeError(
+            f"The checkpoint holds the states of {len(states)} loaders, but {len(able)} of those given now "
+            "keep a state. Pass the loaders that were used when it was saved."
+        )
+    for loader, state in zip(able, states, strict=True):
+        loader.load_state_dict(state)
+
+
 def advise_workers(loader: Any, source: str) -> None:
     """Warn once per ``source`` ("train_dataloader", …) where more workers would likely help.
 

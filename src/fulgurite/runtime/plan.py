@@ -1,10 +1,9 @@
 """What was decided before the run: how long, how often, how much. Read by the loops, written by nobody inside them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from fulgurite.progress import Progress
-
-INFINITE = float("inf")
+from fulgurite.runtime.loaders import INFINITE as INFINITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,3 @@ class Plan:
         """Whether a row is due once ``batches_that_stepped`` windows are closed."""
         every = self.log_every_n_steps
         return every > 0 and batches_that_stepped % every == 0
-
-
-PLANNED = frozenset(field.name for field in fields(Plan))

@@ -59,8 +59,14 @@ class Session:
     """When the last validation ended, on the monotonic clock."""
     validated_after: int = -1
     """The batch, counted over all epochs, that it followed."""
+    step: Any = None
+    """The shape of the training step, once it is chosen."""
+    exhausted: bool = False
+    """Whether the train data ended for good."""
     resumed: bool = False
     """Whether the first epoch goes on where a checkpoint left it."""
+    unmeasured: bool = False
+    """Whether the checkpoint did not say what had been logged (Lightning's do not)."""
     torn_down: bool = False
     """Whether the ``teardown`` hooks were called."""
     shielded: list[Any] = field(default_factory=list)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fulgurite.runtime.data import open_train_feed
+
 
 class Counts:
     """One pair or quadruple of counters."""
@@ -112,6 +114,10 @@ class FitLoop:
     @min_steps.setter
     def min_steps(self, steps: int | None) -> None:
         self._trainer.min_steps = steps
+
+    def setup_data(self) -> None:
+        """Fetch the training data now rather than when the first epoch begins."""
+        open_train_feed(self._trainer._session)
 
     @property
     def total_batch_idx(self) -> int:
