@@ -146,6 +146,15 @@ def also_saved(*files: str) -> Adjust:
     return adjust
 
 
+def without(*keys: str) -> Adjust:
+    """Forget these parts of the record."""
+
+    def adjust(ours: Record, golden: Record) -> tuple[Record, Record]:
+        return tuple({key: part for key, part in side.items() if key not in keys} for side in (ours, golden))  # type: ignore[return-value]
+
+    return adjust
+
+
 DEVIATIONS: list[Deviation] = [
     Deviation(
         "evaluation rows stand at the training step",
@@ -218,6 +227,12 @@ DEVIATIONS: list[Deviation] = [
         ("checkpoints-names_every_3_steps_monitor_val",),
         "Lightning drops a save that is due before the monitor was ever logged; ours comes after the next validation.",
         also_saved("kept/epoch=0-step=4.ckpt"),
+    ),
+    Deviation(
+        "last.ckpt holds the newest weights",
+        ("checkpoints-names_save_last_link", "checkpoints-best_and_last"),
+        "Lightning leaves it behind while the monitor worsens, so that who resumes from it loses those epochs.",
+        without("links", "weights"),
     ),
     Deviation(
         "Trainer takes keyword arguments only",

@@ -51,7 +51,7 @@ class ModelCheckpoint(Checkpoint):
     """Save the model every few epochs, steps or minutes, and keep the best ``save_top_k`` by ``monitor``.
 
     Without ``monitor`` the newest ``save_top_k`` of -1 (all), 0 or 1 stays. ``save_last`` keeps ``last.ckpt`` beside
-    them, as a file (True) or as a link to the newest one ("link"). Triggers exclude each other: ``every_n_epochs``
+    them, the newest weights whatever their score: as a file (True), or as a link where they have a file ("link"). Triggers exclude each other: ``every_n_epochs``
     (the default, 1), ``every_n_train_steps`` (optimizer steps), ``train_time_interval``; 0 switches one off. Epoch
     saves happen at the end of the training epoch if every epoch ends with its validation or there is none, else after
     each validation; ``save_on_train_epoch_end`` decides otherwise. A step that is followed by validation is saved after
@@ -290,8 +290,7 @@ class ModelCheckpoint(Checkpoint):
         self._run.decided, self._run.incomplete, self._run.due_at = True, False, -1
         metrics = candidates(trainer)
         if self.save_top_k == 0:
-            self._save_last(trainer, metrics, link_to="")
-            self._last_global_step_saved = trainer.global_step
+            self._save_only_last(trainer, metrics)
         elif self.monitor is None:
             self._save_newest(trainer, metrics)
         elif self.monitor in metrics:
@@ -311,6 +310,7 @@ class ModelCheckpoint(Checkpoint):
         score = torch.as_tensor(metrics[str(self.monitor)]).detach().cpu().clone()
         if not self.check_monitor_top_k(trainer, score):
             self._say(trainer, f"{float(score):.5f} is not among the best {self.save_top_k}")
+            self._save_only_last(trainer, metrics)
             self._drop_unscored(trainer)
             return
         full = self.save_top_k != -1 and len(self.best_k_models) >= self.save_top_k
@@ -349,8 +349,7 @@ class ModelCheckpoint(Checkpoint):
 
     def _drop_unscored(self, trainer: Trainer) -> None:
         """Scores are there again and better files too, so the one without a score has done its duty."""
-        # A linked last checkpoint may be that very file.
-        if self._unscored_path and self.save_last != "link":
+        if self._unscored_path:
             old, self._unscored_path = self._unscored_path, ""
             if self._may_remove(trainer, old, new=""):
                 trainer.strategy.remove_checkpoint(old)
@@ -367,6 +366,12 @@ class ModelCheckpoint(Checkpoint):
         for old in outdated:
             if self._may_remove(trainer, old, path):
                 trainer.strategy.remove_checkpoint(old)
+
+    def _save_only_last(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+        """These weights get no file of their own; the last one, if wanted, is the newest all the same."""
+        if self.save_last:
+            self._save_last(trainer, metrics, link_to="")
+            self._last_global_step_saved, self._last_checkpoint_saved = trainer.global_step, self.last_model_path
 
     def _save_last(self, trainer: Trainer, metrics: dict[str, Any], link_to: str) -> None:
         if not self.save_last:

@@ -126,12 +126,48 @@ def test_two_of_the_same_name_get_versions(tmp_path):
 
 def test_save_last(tmp_path):
     """last.ckpt is written beside every checkpoint; a link points to the newest one."""
-    model = Counted([3, 1, 2, 2.5])
-    steps_of(tmp_path / "file", model=model, arguments={"max_epochs": 4}, monitor="val", save_last=True)
-    kept = steps_of(tmp_path / "link", model=model, arguments={"max_epochs": 4}, monitor="val", save_last="link")[2]
+    model = Counted([3, 2, 1])
+    steps_of(tmp_path / "file", model=model, arguments={"max_epochs": 3}, monitor="val", save_last=True)
+    kept = steps_of(tmp_path / "link", model=model, arguments={"max_epochs": 3}, monitor="val", save_last="link")[2]
 
-    assert torch.load(tmp_path / "file/kept/last.ckpt")["global_step"] == 10
-    assert kept == ["epoch=1-step=10.ckpt", "last.ckpt -> epoch=1-step=10.ckpt"]
+    assert torch.load(tmp_path / "file/kept/last.ckpt")["global_step"] == 15
+    assert kept == ["epoch=2-step=15.ckpt", "last.ckpt -> epoch=2-step=15.ckpt"]
+
+
+@pytest.mark.parametrize("last", [True, "link"])
+@pytest.mark.parametrize(
+    ("trigger", "expected"),
+    [
+        ({"monitor": "train", "every_n_train_steps": 2}, ["epoch=0-step=2.ckpt", 10]),
+        ({"monitor": "val"}, ["epoch=0-step=5.ckpt", 10]),
+        ({"monitor": "val", "save_on_train_epoch_end": False}, ["epoch=0-step=5.ckpt", 10]),
+    ],
+)
+def test_last_follows_the_newest_weights_not_the_best(tmp_path, last, trigger, expected):
+    """Where the metric only worsens, the best file stays and last.ckpt is a file of the newest weights."""
+    callback, _, kept = steps_of(tmp_path, save_last=last, **trigger)
+
+    assert kept == [expected[0], "last.ckpt"]
+    assert torch.load(callback.last_model_path)["global_step"] == expected[1]
+    assert torch.load(callback.best_model_path)["global_step"] == int(expected[0].split("=")[2][:-5])
+
+
+def test_last_becomes_a_link_again(tmp_path):
+    """After weights that were not among the best, the next good file is linked to."""
+    model, arguments = Counted([3, 4, 2]), {"max_epochs": 3}
+    kept = steps_of(tmp_path, model=model, arguments=arguments, monitor="val", save_last="link")[2]
+
+    assert kept == ["epoch=2-step=15.ckpt", "last.ckpt -> epoch=2-step=15.ckpt"]
+
+
+def test_last_is_written_once_a_step(tmp_path):
+    """Batches that only accumulate do not write the same weights again."""
+    arguments = {"accumulate_grad_batches": 2}
+    options = {"monitor": "train", "every_n_train_steps": 1, "save_last": True}
+    saves = Saves()
+    steps_of(tmp_path, saves, arguments=arguments, **options)
+
+    assert [step for name, step, _ in saves.seen if name == "last.ckpt"] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("last", [True, "link"])
