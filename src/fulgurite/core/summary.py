@@ -134,7 +134,7 @@ class ModelSummary:
     @property
     def model_size(self) -> float:
         """What the parameters take, in megabytes."""
-        return sum(size(each) * each.element_size() for each in self._model.parameters()) * 1e-6
+        return sum(size(each) * each.element_size() for each in self._model.parameters() if size(each)) * 1e-6
 
     @property
     def total_flops(self) -> int:

@@ -124,6 +124,21 @@ def test_lazy_layers():
     assert summarize(model).total_parameters == 24
 
 
+def test_lazy_layers_train_under_the_default_summary():
+    """Layers without a size yet are printed as empty, and training gives them one."""
+
+    class Lazy(Net):
+        def __init__(self):
+            super().__init__(example=False)
+            self.body = nn.Sequential(nn.LazyLinear(16), nn.ReLU())
+
+    model = Lazy()
+    with pytest.warns(UserWarning, match="lazy layers"):
+        Trainer(max_epochs=1, **QUIET).fit(model, torch.utils.data.DataLoader(torch.rand(4, 8), batch_size=2))
+
+    assert model.body[0].weight.shape == (16, 8)
+
+
 def test_bad_depth():
     """A depth below -1 is refused with its value."""
     with pytest.raises(ValueError, match="max_depth=-2"):
