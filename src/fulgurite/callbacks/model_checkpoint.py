@@ -51,11 +51,11 @@ class ModelCheckpoint(Checkpoint):
     """Save the model every few epochs, steps or minutes, and keep the best ``save_top_k`` by ``monitor``.
 
     Without ``monitor`` the newest ``save_top_k`` of -1 (all), 0 or 1 stays. ``save_last`` keeps ``last.ckpt`` beside
-    them, the newest weights whatever their score: as a file (True), or as a link where they have a file ("link"). Triggers exclude each other: ``every_n_epochs``
-    (the default, 1), ``every_n_train_steps`` (optimizer steps), ``train_time_interval``; 0 switches one off. Epoch
-    saves happen at the end of the training epoch if every epoch ends with its validation or there is none, else after
-    each validation; ``save_on_train_epoch_end`` decides otherwise. A step that is followed by validation is saved after
-    it, so a score always belongs to the weights beside it.
+    them, the newest weights whatever their score: as a file (True), or as a link where they have a file ("link").
+    Triggers exclude each other: ``every_n_epochs`` (the default, 1), ``every_n_train_steps`` (optimizer steps),
+    ``train_time_interval``; 0 switches one off. Epoch saves happen at the end of the training epoch if every epoch ends
+    with its validation or there is none, else after each validation; ``save_on_train_epoch_end`` decides otherwise. A
+    step that is followed by validation is saved after it, so a score always belongs to the weights beside it.
 
     ``filename`` is a template such as ``"{epoch:02d}-{val_loss:.2f}"``; a name that is taken by a file of another run
     gets ``-v1``. An old file is removed only once the new one is on disk, only inside ``dirpath``, and never the
