@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import log, rank_zero_info, rank_zero_warn
-from fulgurite.callbacks.moments import epochs_end_validated, is_training
+from fulgurite.callbacks.moments import every_epoch_ends_in_validation, has_validation, is_training
 from fulgurite.core.callback import Callback
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ class EarlyStopping(Callback):
 
     It also stops at once when the metric passes ``stopping_threshold`` (good enough), falls behind
     ``divergence_threshold`` (hopeless), or is NaN or infinite (``check_finite``). Checks happen after each validation,
-    or at the end of the training epoch if every epoch ends with its validation or there is none;
-    ``check_on_train_epoch_end`` decides otherwise. ``stopping_reason`` and ``stopping_reason_message`` say why.
+    or at the end of the training epoch if ``check_val_every_n_epoch`` and ``val_check_interval`` are both 1, with
+    validation or without; ``check_on_train_epoch_end`` decides otherwise. ``stopping_reason`` and
+    ``stopping_reason_message`` say why.
 
     A monitor that is not there raises ``RuntimeError``, or with ``strict=False`` warns once and waits.
     """
@@ -106,6 +107,13 @@ class EarlyStopping(Callback):
         self.stopping_reason = EarlyStoppingReason(state_dict.get("stopping_reason", 0))
         self.stopping_reason_message = state_dict.get("stopping_reason_message")
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if is_training(trainer) and not has_validation(trainer) and not self._checks_at_epoch_end(trainer):
+            rank_zero_warn(
+                f"EarlyStopping(monitor={self.monitor!r}) checks after validation, but there is none: it will never "
+                "stop this run. Pass check_on_train_epoch_end=True to check at the end of each training epoch."
+            )
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._checks_at_epoch_end(trainer):
             self._check(trainer)
@@ -116,7 +124,7 @@ class EarlyStopping(Callback):
 
     def _checks_at_epoch_end(self, trainer: Trainer) -> bool:
         asked = self._check_on_train_epoch_end
-        return epochs_end_validated(trainer) if asked is None else asked
+        return every_epoch_ends_in_validation(trainer) if asked is None else asked
 
     def _check(self, trainer: Trainer) -> None:
         if not is_training(trainer) or not self._is_there(trainer):

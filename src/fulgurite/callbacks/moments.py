@@ -13,11 +13,14 @@ def has_validation(trainer: Trainer) -> bool:
     return sum(trainer.num_val_batches) > 0
 
 
+def every_epoch_ends_in_validation(trainer: Trainer) -> bool:
+    """Whether validation, if there is any, is asked for at the end of each training epoch and nowhere else."""
+    return trainer.check_val_every_n_epoch == 1 and trainer.val_check_interval == 1.0
+
+
 def epochs_end_validated(trainer: Trainer) -> bool:
     """Whether the end of a training epoch sees all metrics: each one is validated there, or there is no validation."""
-    if not has_validation(trainer):
-        return True
-    return trainer.check_val_every_n_epoch == 1 and trainer.val_check_interval == 1.0
+    return not has_validation(trainer) or every_epoch_ends_in_validation(trainer)
 
 
 def is_training(trainer: Trainer) -> bool:

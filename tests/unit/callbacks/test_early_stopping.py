@@ -1,5 +1,7 @@
 """EarlyStopping: after which epoch training ends, and why."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -55,13 +57,29 @@ def test_moments(tmp_path, arguments, options, epochs, steps):
     assert (trainer.current_epoch, trainer.global_step) == (epochs, steps)
 
 
-def test_a_training_metric(tmp_path):
-    """Without validation the end of each epoch counts, whatever ``val_check_interval`` says."""
-    callback = EarlyStopping("train", patience=1)
-    trainer = fit(tmp_path, callback, val=False, max_epochs=8, val_check_interval=0.5)
+# Without validation: the arguments, the option, and epochs trained as Lightning 2.6 has them.
+UNVALIDATED = [
+    ({}, None, 2),
+    ({"val_check_interval": 0.5}, None, 5),
+    ({"val_check_interval": 5}, None, 5),
+    ({"check_val_every_n_epoch": 2}, None, 5),
+    ({"check_val_every_n_epoch": None, "val_check_interval": 9}, None, 5),
+    ({"check_val_every_n_epoch": 2}, True, 2),
+    ({}, False, 5),
+]
 
-    assert trainer.current_epoch == 2
-    assert callback.best_score == 4
+
+@pytest.mark.parametrize("without", [{"val": False}, {"limit_val_batches": 0}])
+@pytest.mark.parametrize(("arguments", "option", "epochs"), UNVALIDATED)
+def test_without_validation(tmp_path, without, arguments, option, epochs):
+    """The end of an epoch counts where validation would have come there; else nothing does, and a warning says so."""
+    callback = EarlyStopping("train", patience=1, check_on_train_epoch_end=option)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        trainer = fit(tmp_path, callback, max_epochs=5, **without, **arguments)
+
+    assert trainer.current_epoch == epochs
+    assert sum("check_on_train_epoch_end=True" in str(one.message) for one in said) == (epochs == 5)
 
 
 def test_what_the_module_logs_at_the_epochs_end_is_seen(tmp_path):
