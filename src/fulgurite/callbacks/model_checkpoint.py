@@ -407,7 +407,10 @@ class ModelCheckpoint(Checkpoint):
                 logger.after_save_checkpoint(self)
 
     def _may_remove(self, trainer: Trainer, old: str, new: str) -> bool:
+        """Paths may come from a file that somebody else wrote, so they prove nothing about what lies there."""
         if not old or old == new or old in self.best_k_models:
+            return False
+        if not old.endswith(self.FILE_EXTENSION) or os.path.isdir(old):
             return False
         resumed_from = trainer.ckpt_path and os.path.realpath(trainer.ckpt_path)
         return os.path.realpath(old) != resumed_from and places.is_inside(old, self.dirpath)

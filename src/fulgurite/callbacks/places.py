@@ -36,8 +36,9 @@ def default_folder(trainer: Trainer) -> str:
 
 
 def is_inside(path: str, folder: str | None) -> bool:
-    """Whether ``path`` lies somewhere under ``folder``."""
-    return folder is not None and Path(folder).resolve() in Path(path).absolute().parents
+    """Whether ``path`` itself, be it a link or not, lies under ``folder``; dots and links on the way are followed."""
+    place = Path(path).parent.resolve()
+    return folder is not None and Path(folder).resolve() in (place, *place.parents)
 
 
 def link(target: str, path: str) -> None:

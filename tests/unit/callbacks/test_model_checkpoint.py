@@ -1,6 +1,7 @@
 """ModelCheckpoint: when it saves, under which names, and which files stay."""
 
 import math
+import shutil
 import warnings
 from datetime import timedelta
 
@@ -296,6 +297,43 @@ def test_a_resumed_run_compares_with_what_it_had(tmp_path):
 
     assert files(tmp_path / "kept") == ["epoch=1-step=10.ckpt", "epoch=3-step=20.ckpt"]
     assert [*callback.best_k_models] == [str(tmp_path / "kept/epoch=3-step=20.ckpt")]
+
+
+OUTSIDERS = ["../victim.ckpt", "away/victim.ckpt", "victim.txt", "sub/../../victim.ckpt", "folder.ckpt"]
+
+
+@pytest.mark.parametrize("key", ["best_model_path", "last_model_path"])
+@pytest.mark.parametrize("name", OUTSIDERS)
+def test_a_loaded_state_deletes_nothing_of_others(tmp_path, name, key):
+    """What a checkpoint says is removed only if it is a checkpoint file inside the folder, links and dots resolved."""
+    kept, victims = tmp_path / "kept", [tmp_path / "victim.ckpt", tmp_path / "kept/victim.txt"]
+    first, _, _ = steps_of(tmp_path, save_last=True)
+    (kept / "sub").mkdir()
+    (kept / "folder.ckpt").mkdir()
+    (kept / "away").symlink_to(tmp_path)
+    for victim in victims:
+        victim.write_text("precious")
+    crafted = torch.load(first.last_model_path)
+    crafted["callbacks"][first.state_key][key] = f"{kept}/{name}"
+    torch.save(crafted, tmp_path / "crafted.ckpt")
+
+    fit(tmp_path, ModelCheckpoint(kept, save_last=True), max_epochs=3, ckpt_path=tmp_path / "crafted.ckpt")
+
+    assert all(victim.read_text() == "precious" for victim in victims)
+    assert (kept / "folder.ckpt").is_dir() and (kept / "epoch=2-step=15.ckpt").is_file()
+
+
+def test_a_link_out_of_the_folder_goes_without_its_target(tmp_path):
+    """An outdated file that is a link is removed as the link it is."""
+    callback, _, (name, *_) = steps_of(tmp_path)
+    target = tmp_path / name
+    shutil.move(callback.best_model_path, target)
+    (tmp_path / "kept" / name).symlink_to(target)
+    shutil.copy(target, tmp_path / "copy.ckpt")
+    fit(tmp_path, ModelCheckpoint(tmp_path / "kept"), max_epochs=3, ckpt_path=tmp_path / "copy.ckpt")
+
+    assert files(tmp_path / "kept") == ["epoch=2-step=15.ckpt"]
+    assert target.is_file()
 
 
 def test_in_another_folder_a_resumed_run_starts_its_own_list(tmp_path):
