@@ -18,7 +18,7 @@ import torch
 from fulgurite.base.errors import CheckpointError, MissingExtra, UntrustedCheckpoint
 from fulgurite.base.foreign import harmless
 from fulgurite.base.optional import require
-from fulgurite.base.paths import atomic_write
+from fulgurite.base.paths import atomic_write, is_url
 from fulgurite.base.plain import Notes, describe, plain, spell
 from fulgurite.base.rank import warn_once
 from fulgurite.base.restore import restore
@@ -119,7 +119,7 @@ def _with_types(data: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _opened_for_writing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    if not _is_url(path):
+    if not is_url(path):
         with atomic_write(path) as file:
             yield file
         return
@@ -179,7 +179,7 @@ def _picklable(value: Any) -> bool:
 def _opened_for_reading(source: Source) -> Iterator[IO[bytes]]:
     if not isinstance(source, str | os.PathLike):
         yield source
-    elif _is_url(source):
+    elif is_url(source):
         with require("fsspec", "remote").open(os.fspath(source), "rb") as file:
             yield file
     else:
@@ -254,10 +254,6 @@ def _where_it_was(storage: Any, location: str) -> Any:
     backend = getattr(torch, kind, None)
     count = backend.device_count() if backend is not None and backend.is_available() else 0
     return None if int(index or 0) < count else storage
-
-
-def _is_url(path: Any) -> bool:
-    return re.match(r"\w[\w+.-]+://", os.fspath(path)) is not None
 
 
 def _name(source: Source) -> str:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders that are numbered."""
+"""Files that are whole or not there, here or at an address, and folders that are numbered."""
 
 import os
 import re
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from fulgurite.base.optional import require
 
 
 @contextmanager
@@ -29,6 +31,21 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **open_kwargs: 
         Path(name).unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is an address such as ``s3://…``, and no place in a local file system."""
+    return re.match(r"\w[\w+.-]+://", os.fspath(path)) is not None
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Delete the file at a path or address, if it is there."""
+    if not is_url(path):
+        Path(path).unlink(missing_ok=True)
+        return
+    files, name = require("fsspec", "remote").core.url_to_fs(os.fspath(path))
+    if files.exists(name):
+        files.rm_file(name)
 
 
 def next_version(folder: str | os.PathLike[str], prefix: str = "version_") -> int:

@@ -177,9 +177,11 @@ class ModelCheckpoint(Checkpoint):
         return self.dirpath or places.default_folder(trainer)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.dirpath = trainer.strategy.broadcast(self.folder(trainer))
-        fresh = stage == "fit" and not trainer.ckpt_path and not trainer.fast_dev_run
-        if fresh and self.save_top_k != 0 and trainer.is_global_zero:
+        saves, folder = stage == "fit" and not trainer.fast_dev_run, self.folder(trainer)
+        if saves:
+            places.check_local(folder)
+        self.dirpath = trainer.strategy.broadcast(folder)
+        if saves and not trainer.ckpt_path and self.save_top_k != 0 and trainer.is_global_zero:
             self._tell_names()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

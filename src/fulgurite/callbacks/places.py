@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.paths import is_url
 
 if TYPE_CHECKING:
     from fulgurite.trainer import Trainer
@@ -17,12 +18,22 @@ def absolute(folder: str | Path | None) -> str | None:
     """``folder`` with ``~`` and links resolved; None stays None."""
     if folder is None:
         return None
-    if "://" in str(folder):
+    if is_url(folder):
         raise MisconfigurationException(
             f"dirpath={str(folder)!r} is a remote address; checkpoints go to local folders. "
             "Mount it, or upload from a callback."
         )
     return os.path.realpath(os.path.expanduser(str(folder)))
+
+
+def check_local(folder: str) -> None:
+    """Refuse an address that the trainer or its logger brought in."""
+    if is_url(folder):
+        raise MisconfigurationException(
+            f"{folder!r} is a remote address, which default_root_dir or the logger's save_dir gives; ModelCheckpoint "
+            "keeps local folders only. Pass ModelCheckpoint(dirpath=<a local folder>), or enable_checkpointing=False "
+            "and call trainer.save_checkpoint(<address>) yourself."
+        )
 
 
 def default_folder(trainer: Trainer) -> str:

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from fulgurite.base import format
+from fulgurite.base import format, paths
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -96,7 +95,7 @@ class Strategy:
 
     def remove_checkpoint(self, filepath: str | os.PathLike[str]) -> None:
         if self.is_global_zero:
-            Path(filepath).unlink(missing_ok=True)
+            paths.remove(filepath)
 
     def tensor_init_context(self, empty_init: bool | None = None) -> AbstractContextManager[Any]:
         return self.root_device if self.root_device.type != "cpu" else nullcontext()

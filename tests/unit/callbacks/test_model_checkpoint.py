@@ -336,6 +336,29 @@ def test_a_link_out_of_the_folder_goes_without_its_target(tmp_path):
     assert target.is_file()
 
 
+def test_a_remote_root_is_refused_before_training(tmp_path):
+    """Checkpoints go to local folders; with one of its own, or in a trial, the callback does not mind the root."""
+    root = "memory://refused"
+    with pytest.raises(MisconfigurationException, match=rf"'{root}/checkpoints' is a remote address.*dirpath="):
+        fit(root, ModelCheckpoint())
+    fit(root, ModelCheckpoint(), fast_dev_run=True)
+    fit(root, ModelCheckpoint(tmp_path / "kept"))
+
+    assert files(tmp_path / "kept") == ["epoch=1-step=10.ckpt"]
+
+
+def test_checkpoints_are_removed_where_they_were_saved(tmp_path):
+    """What ``save_checkpoint`` writes to an address ``remove_checkpoint`` removes there; a second time is no error."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    trainer = fit(tmp_path, ModelCheckpoint(tmp_path / "kept"))
+    for path in ("memory://removed/one.ckpt", tmp_path / "one.ckpt"):
+        trainer.save_checkpoint(path)
+        for _ in range(2):
+            trainer.strategy.remove_checkpoint(path)
+
+    assert not memory.exists("/removed/one.ckpt") and not (tmp_path / "one.ckpt").exists()
+
+
 def test_in_another_folder_a_resumed_run_starts_its_own_list(tmp_path):
     """Only the path of the best is taken over, with a warning, and no file of the old folder is touched."""
     options = {"monitor": "val", "save_top_k": 2, "save_last": True}
