@@ -2,7 +2,8 @@
 
 Plain data is what ``torch.load(weights_only=True)`` takes without a question. A code, ``[name, *details]``, tells
 how the value comes back. Coming back runs no user code and imports nothing: a file may name a class, but only one
-that the program has imported already is ever used.
+that the program has imported already is ever used. It costs no more than what the file holds, so each decoder takes
+the types that its encoder writes and no others.
 """
 
 import datetime
@@ -30,6 +31,7 @@ NATIVE: frozenset[type] = frozenset(
 )
 _LONGEST_RANGE = 1_000_000
 _LONGEST_INT = 2039  # bits; the safe unpickler knows no longer ones
+_LARGEST_TEXTS = 64 * 2**20  # bytes that an array of texts may take, however short the texts are
 
 
 class Told(NamedTuple):
@@ -61,11 +63,6 @@ def tell(value: Any) -> Told | None:
     if numpy is not None and isinstance(value, numpy.generic | numpy.dtype | numpy.ndarray):
         return _tell_numpy(numpy, value)
     return _tell_subclass(value)
-
-
-def bring_back(plain: Any, code: Code) -> Any:
-    """The value that ``code`` was written for. Raises ``ClassIsAbsent``, or any error where the code is damaged."""
-    return DECODERS[code[0]](plain, *code[1:])
 
 
 def class_name(kind: type) -> str:
@@ -106,6 +103,32 @@ def _tell_time(value: Any) -> Told:
 
 def _tell_timedelta(value: datetime.timedelta) -> Told:
     return Told(value.total_seconds(), ["timedelta", value.days, value.seconds, value.microseconds])
+
+
+def _tell_fraction(value: fractions.Fraction) -> Told | None:
+    # Of its text "1e30000000" a fraction would be made too: the two numbers alone are safe.
+    parts = [value.numerator, value.denominator]
+    return Told(str(value), ["fraction", *parts]) if all(map(is_native, parts)) else None
+
+
+def _bring_fraction(plain: str, *parts: int) -> fractions.Fraction:
+    if len(parts) != 2 or any(type(part) is not int for part in parts):
+        raise ValueError("not two integers")
+    return fractions.Fraction(*parts)
+
+
+def _bring_int(plain: str) -> int:
+    return int(_checked(plain, str), 16)
+
+
+def _checked(plain: Any, *kinds: type) -> Any:
+    if type(plain) not in kinds:
+        raise TypeError(f"a {type(plain).__name__}, expected {' or '.join(kind.__name__ for kind in kinds)}")
+    return plain
+
+
+def _of_text(make: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda plain, *details: make(_checked(plain, str), *details)
 
 
 def _text(name: str) -> Callable[[Any], Told]:
@@ -188,7 +211,7 @@ def _tell_numpy(numpy: Any, value: Any) -> Told | None:
 def _tell_array(numpy: Any, value: Any) -> Told | None:
     kind, code = value.dtype.kind, ["numpy.array", value.dtype.str, list(value.shape)]
     if kind in "SU":
-        return Told(value.reshape(-1).tolist(), code)
+        return Told(value.reshape(-1).tolist(), code) if value.nbytes <= _LARGEST_TEXTS else None
     native = value.astype(value.dtype.newbyteorder("="), order="C")
     if kind in "mM":
         return Told(torch.from_numpy(native.view("int64")), code)
@@ -200,7 +223,7 @@ def _tell_array(numpy: Any, value: Any) -> Told | None:
 def _bring_dtype(plain: str) -> Any:
     import numpy
 
-    dtype = numpy.dtype(plain)
+    dtype = numpy.dtype(_checked(plain, str))
     if dtype.kind not in "biufcSUmM":
         raise ValueError(f"{plain!r} is no simple dtype")
     return dtype
@@ -210,7 +233,9 @@ def _bring_scalar(plain: Any, spec: str) -> Any:
     import numpy
 
     dtype = _bring_dtype(spec)
-    return numpy.array(plain, "int64").view(dtype)[()] if dtype.kind in "mM" else dtype.type(plain)
+    if dtype.kind in "mM":
+        return numpy.array(_checked(plain, int), "int64").view(dtype)[()]
+    return dtype.type(_checked(plain, _SCALARS[dtype.kind]))
 
 
 def _bring_array(plain: Any, spec: str, shape: list[int]) -> Any:
@@ -218,10 +243,27 @@ def _bring_array(plain: Any, spec: str, shape: list[int]) -> Any:
 
     dtype = _bring_dtype(spec)
     if dtype.kind in "SU":
-        return numpy.array(plain, dtype).reshape(shape)
-    array = plain.detach().cpu().numpy()
-    return (array.view(dtype.newbyteorder("=")) if dtype.kind in "mM" else array).astype(dtype, copy=False)
+        if len(_checked(plain, list)) * dtype.itemsize > _LARGEST_TEXTS:
+            raise ValueError("an array of texts that would be too large")
+        return numpy.array([_checked(text, _SCALARS[dtype.kind]) for text in plain], dtype).reshape(shape)
+    array = _checked(plain, torch.Tensor).detach().cpu().numpy()
+    native = dtype.newbyteorder("=")
+    array = array.view(native) if dtype.kind in "mM" else array
+    # A tensor may repeat one number a billion times, and would be written out by a copy.
+    if array.dtype != native or not array.flags.c_contiguous:
+        raise ValueError("a tensor that is no whole array of that dtype")
+    return array.astype(dtype, copy=False)
 
+
+_SCALARS: dict[str, type] = {
+    "b": bool,
+    "i": int,
+    "u": int,
+    "f": float,
+    "c": complex,
+    "S": bytes,
+    "U": str,
+}
 
 # -- the tables -----------------------------------------------------------------------------------------------------
 
@@ -240,22 +282,22 @@ _LEAVES: dict[type, Callable[[Any], Told | None]] = {
     datetime.date: lambda value: Told(value.isoformat(), ["date"]),
     datetime.timedelta: _tell_timedelta,
     decimal.Decimal: _text("decimal"),
-    fractions.Fraction: _text("fraction"),
+    fractions.Fraction: _tell_fraction,
     uuid.UUID: _text("uuid"),
     torch.memory_format: _text("memory_format"),
 }
 DECODERS: dict[str, Callable[..., Any]] = {
-    "int": lambda plain: int(plain, 16),
+    "int": _bring_int,
     "range": lambda plain, *bounds: range(*bounds),
-    "path": _bring_path,
-    "datetime": lambda plain, fold: datetime.datetime.fromisoformat(plain).replace(fold=fold),
-    "time": lambda plain, fold: datetime.time.fromisoformat(plain).replace(fold=fold),
-    "date": datetime.date.fromisoformat,
+    "path": _of_text(_bring_path),
+    "datetime": _of_text(lambda plain, fold: datetime.datetime.fromisoformat(plain).replace(fold=fold)),
+    "time": _of_text(lambda plain, fold: datetime.time.fromisoformat(plain).replace(fold=fold)),
+    "date": _of_text(datetime.date.fromisoformat),
     "timedelta": lambda plain, *parts: datetime.timedelta(*parts),
-    "decimal": decimal.Decimal,
-    "fraction": fractions.Fraction,
-    "uuid": uuid.UUID,
-    "memory_format": _MEMORY_FORMATS.__getitem__,
+    "decimal": _of_text(decimal.Decimal),
+    "fraction": _bring_fraction,
+    "uuid": _of_text(uuid.UUID),
+    "memory_format": _of_text(_MEMORY_FORMATS.__getitem__),
     "enum": _bring_enum,
     "subclass": _bring_subclass,
     "numpy.dtype": _bring_dtype,

@@ -113,18 +113,29 @@ def _omega_conf(value: Any) -> Any:
     return omegaconf.OmegaConf.create(value)
 
 
+def _of(kinds: type | tuple[type, ...], make: Callable[..., Any]) -> Callable[..., Any]:
+    """``make``, for the plain values that are written for it: of a long range, say, a set would take all the memory."""
+
+    def checked(value: Any, *details: Any) -> Any:
+        if not isinstance(value, kinds):
+            raise TypeError(f"a {type(value).__name__}")
+        return make(value, *details)
+
+    return checked
+
+
 _COLLECTIONS: dict[str, Callable[..., Any]] = {
-    "keys": _keys,
-    "pairs": _pairs,
-    "set": set,
-    "frozenset": frozenset,
-    "deque": collections.deque,
-    "defaultdict": lambda value, name: collections.defaultdict(FACTORIES[name] if name else None, value),
-    "mappingproxy": types.MappingProxyType,
-    "Namespace": lambda value: argparse.Namespace(**value),
-    "SimpleNamespace": lambda value: types.SimpleNamespace(**value),
-    "AttributeDict": AttributeDict,
-    "dataclass": _dataclass,
-    "namedtuple": _named_tuple,
-    "omegaconf": _omega_conf,
+    "keys": _of(dict, _keys),
+    "pairs": _of(list, _pairs),
+    "set": _of(list, set),
+    "frozenset": _of((list, set), frozenset),
+    "deque": _of(list, collections.deque),
+    "defaultdict": _of(dict, lambda value, name: collections.defaultdict(FACTORIES[name] if name else None, value)),
+    "mappingproxy": _of(dict, types.MappingProxyType),
+    "Namespace": _of(dict, lambda value: argparse.Namespace(**value)),
+    "SimpleNamespace": _of(dict, lambda value: types.SimpleNamespace(**value)),
+    "AttributeDict": _of(dict, AttributeDict),
+    "dataclass": _of(dict, _dataclass),
+    "namedtuple": _of(tuple, _named_tuple),
+    "omegaconf": _of((dict, list), _omega_conf),
 }

@@ -7,6 +7,8 @@ import io
 import os
 import pathlib
 import resource
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -146,6 +148,7 @@ def test_harmless_classes_of_foreign_files_are_read(tmp_path):
         "queue": collections.deque([1, 2], maxlen=2),
         "range": range(3),
         "frozen": frozenset([1]),
+        "kind": int,
     }
     path = tmp_path / "foreign.ckpt"
     torch.save({"all": values, "again": (values["array"], values["lists"])}, path)
@@ -157,6 +160,62 @@ def test_harmless_classes_of_foreign_files_are_read(tmp_path):
         np.testing.assert_array_equal(back["all"][name], value)
     assert back["all"]["big endian"].dtype == ">i4"
     assert back["again"][0] is back["all"]["array"]
+
+
+#: How a file of a few bytes may ask for all the memory or an hour.
+BOMBS = {
+    "fraction": "Call(fractions.Fraction, '1e30000000')",
+    "integer": "Call(int, decimal.Decimal('1e999999999'))",
+    "list": "Call(list, range(10**12))",
+    "tuple": "Call(tuple, range(10**12))",
+    "frozen set": "Call(frozenset, range(10**12))",
+    "set": "Call(set, range(10**12))",
+    "queue": "Call(collections.deque, range(10**12))",
+    "bytes as items": "Call(collections.deque, Call(bytearray, 10**8))",
+    "counter": "Call(collections.Counter, range(10**12))",
+    "text": "Call(str, functools.reduce(lambda inner, _: [inner, inner], range(60), []))",
+    "shape": "Array(('a', 10**11))",
+    "type": "Call(numpy._core.multiarray.scalar, Call(numpy.dtype, [('a', 'i4', (10**9,))], False, True), b'')",
+    "scalar": "Call(numpy._core.multiarray.scalar, numpy.dtype('S100000000'), Call(bytearray, 10**8))",
+}
+
+READ_BOMBS = """
+import collections, decimal, fractions, functools, io, resource
+import numpy, torch
+from fulgurite.base.errors import CheckpointError
+from fulgurite.base.format import read
+
+class Call:
+    def __init__(self, *what): self.what = what
+    def __reduce__(self): return self.what[0], self.what[1:]
+
+class Array:
+    def __init__(self, shape): self.state = 1, shape, numpy.dtype("f4"), False, b""
+    def __reduce__(self): return numpy._core.multiarray._reconstruct, (numpy.ndarray, (0,), b"b"), self.state
+
+resource.setrlimit(resource.RLIMIT_AS, (32 << 30, 32 << 30))
+for name, bomb in {bombs}.items():
+    file = io.BytesIO()
+    torch.save(dict(state_dict=dict(), hyper_parameters=dict(a=bomb)), file)
+    assert len(file.getvalue()) < 20_000
+    file.seek(0)
+    try:
+        read(file)
+    except CheckpointError as error:
+        assert "memory" not in str(error), (name, error)
+        print(name, flush=True)
+"""
+
+
+def test_a_small_file_cannot_ask_for_much():
+    """Whatever a safe read may call costs no more than what the file holds; the rest is refused at once."""
+    bombs = ", ".join(f"{name!r}: {bomb}" for name, bomb in BOMBS.items())
+    script = READ_BOMBS.replace("{bombs}", f"{{{bombs}}}")
+
+    # In a process of its own: where the reading falls for one, no signal stops it.
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.splitlines() == list(BOMBS), done.stderr
 
 
 def test_numpy_objects_are_not_harmless(tmp_path):

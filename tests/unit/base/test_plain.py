@@ -8,6 +8,7 @@ import enum
 import fractions
 import math
 import pathlib
+import time
 import types
 import uuid
 from dataclasses import dataclass, field
@@ -308,6 +309,32 @@ def test_a_forged_code_does_nothing(code):
     """The list of types is part of the file and not to be trusted: the plain value stays."""
     with pytest.warns(UserWarning):
         assert restore({"a": "O"}, [[("a",), code]]) == {"a": "O"}
+
+
+@pytest.mark.parametrize(
+    ("value", "codes"),
+    [
+        ("1e30000000", [["fraction"]]),
+        ("1", [["fraction", "1e30000000", 1]]),
+        ("1", [["range", 0, 10**12], ["set"]]),
+        ("1", [["range", 0, 10**12], ["deque", None]]),
+        ("1", [["range", 0, 10**12], ["numpy.array", "S1", [1]]]),
+        ("1", [["range", 0, 10**12], ["numpy.scalar", "M8[s]"]]),
+        (["a"], [["numpy.array", "U500000000", [1]]]),
+        (10**11, [["numpy.scalar", "S1"]]),
+        (torch.zeros(1).expand(10**12), [["numpy.array", "f4", [10**12]]]),
+        (torch.zeros(1).expand(10**12), [["numpy.array", ">f4", [10**12]]]),
+    ],
+)
+def test_a_forged_code_cannot_ask_for_much(value, codes):
+    """What a few bytes would make large is refused; the last plain value stays."""
+    begun = time.perf_counter()
+
+    with pytest.warns(UserWarning, match="cannot be brought back"):
+        back = restore({"a": value}, [[("a",), code] for code in codes])["a"]
+
+    assert type(back) in (type(value), range)
+    assert time.perf_counter() - begun < 5
 
 
 def test_places_that_are_gone_are_passed_by():
