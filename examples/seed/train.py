@@ -67,7 +67,7 @@ def main():
         callbacks=[checkpoint_callback, losses],
         gradient_clip_val=10.0,
         enable_model_summary=True,
-        log_every_n_steps=10,
+        log_every_n_steps=5,
     )
     trainer.fit(model)
     trainer.test(model)
