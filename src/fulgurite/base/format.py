@@ -17,6 +17,7 @@ import torch
 
 from fulgurite.base.errors import CheckpointError, MissingExtra, UntrustedCheckpoint
 from fulgurite.base.foreign import harmless
+from fulgurite.base.names import find_block
 from fulgurite.base.optional import require
 from fulgurite.base.paths import atomic_write, is_url
 from fulgurite.base.plain import Notes, describe, plain, spell
@@ -66,11 +67,14 @@ def read(path: Source, map_location: Any = None, weights_only: bool | None = Non
 
 def portable(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The checkpoint as plain data, with one warning for each value that cannot be told, or not without loss."""
-    given = checkpoint.get(NOTES, {})
+    given = dict(checkpoint.get(NOTES, {}))
     notes, dropped, data = Notes(), Notes(), {}
     for key, value in checkpoint.items():
         if key in HYPER_PARAMETERS:
             data[key] = _plain_hyper_parameters(key, value, given.get(key, {}).get("pickle", ()), dropped)
+            data[key], blocks = _set_apart(key, data[key], dropped)
+            more = {"blocks": blocks, "left_out": _left_out(key, dropped)}
+            given[key] = given.get(key, {}) | {name: note for name, note in more.items() if note}
         elif key != NOTES:
             data[key] = plain(value, notes, at=(key,))
     data[NOTES] = {**given, "format": FORMAT, "types": notes.types + dropped.types}
@@ -86,12 +90,39 @@ def _plain_hyper_parameters(key: str, value: Any, pickled: Any, notes: Notes) ->
     return {name: value[name] if name in pickled else rest[name] for name in value if name in pickled or name in rest}
 
 
+def _set_apart(key: str, values: Any, notes: Notes) -> tuple[Any, dict[str, Any]]:
+    """The hyperparameters without those of building blocks, and these, which go into our notes.
+
+    To a reader that does not know the notes, the name of a block would be a text where a class is due.
+    """
+    ours = [(path, code) for path, code in notes.types if path[0] == key]
+    names = {path[1] for path, code in ours if len(path) > 1 and code[0] == "block"}
+    if not names or any(len(path) == 1 for path, _ in ours):
+        return values, {}
+    for path, _ in ours:
+        if path[1] in names:
+            path[:1] = [NOTES, key, "blocks"]
+    return (
+        {name: value for name, value in values.items() if name not in names},
+        {name: value for name, value in values.items() if name in names},
+    )
+
+
+def _left_out(key: str, notes: Notes) -> dict[str, str]:
+    """For each hyperparameter that is not in the file, or not in full: what it was."""
+    told: dict[str, list[str]] = {}
+    for path, what in notes.strangers:
+        if path[0] == key and len(path) > 1:
+            told.setdefault(str(path[1]), []).append(f"{spell(path)} was {what}")
+    return {name: ", ".join(texts) for name, texts in told.items()}
+
+
 def _warn_of(notes: Notes, dropped: Notes) -> None:
     for path, what in dropped.strangers:
         name = str(path[1]) if len(path) > 1 else "..."
         warn_once(
-            f"{spell(path)} is {what}, which is no plain data: it is left out of the checkpoint. Give it "
-            f"again when you load (`load_from_checkpoint(path, {name}=...)`), or leave it out of the hyperparameters "
+            f"{spell(path)} is {what}, which is no plain data: it is left out of the checkpoint. You will have to give "
+            f"it when you load (`load_from_checkpoint(path, {name}=...)`), or leave it out of the hyperparameters "
             f"(`save_hyperparameters(ignore=[{name!r}])`), or have it pickled "
             f"(`save_hyperparameters(pickle=[{name!r}])`; such a file loads with `weights_only=False` alone)."
         )
@@ -111,7 +142,31 @@ def _with_types(data: dict[str, Any]) -> dict[str, Any]:
             f"The checkpoint is of format {notes['format']}, newer than the {FORMAT} known here: some values may come "
             "as plain data. Update fulgurite to read it in full."
         )
-    return restore(data, notes.pop("types", ()))
+    recorded = notes.pop("types", ())
+    try:
+        for path, code in recorded:
+            if path[:1] == [NOTES] and path[2:3] == ["blocks"] and code[:1] == ["block"]:
+                _leave_out_if_absent(notes[path[1]], path[1], path[3], code[-1])
+    except (TypeError, ValueError, LookupError) as error:
+        raise CheckpointError(f"The list of types in the checkpoint is damaged ({error}).") from error
+    return _with_blocks(restore(data, recorded))
+
+
+def _leave_out_if_absent(notes: dict[str, Any], key: str, name: str, block: Any) -> None:
+    try:
+        find_block(block)
+    except Exception:  # the file may say anything
+        notes["blocks"].pop(name, None)
+        text = f"{spell((key, name))} was {str(block).replace(':', '.')}, no building block of a module imported here"
+        notes.setdefault("left_out", {})[name] = text
+
+
+def _with_blocks(data: dict[str, Any]) -> dict[str, Any]:
+    for key in HYPER_PARAMETERS:
+        blocks = data[NOTES].get(key, {}).pop("blocks", {})
+        if blocks:
+            data[key] = {**data.get(key, {}), **blocks}
+    return data
 
 
 # -- writing --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from fulgurite.base.names import ClassIsAbsent, block_name, class_name, find_block, find_class
+
 Code = list[Any]
 
 #: Types whose values go into the file as they are.
@@ -41,10 +43,6 @@ class Told(NamedTuple):
     code: Code | None
 
 
-class ClassIsAbsent(LookupError):
-    """No imported module holds the class."""
-
-
 def is_native(value: Any) -> bool:
     """Whether a single value goes into the file as it is."""
     return type(value) in NATIVE or (type(value) is int and value.bit_length() <= _LONGEST_INT)
@@ -59,26 +57,12 @@ def tell(value: Any) -> Told | None:
         return _tell_enum(value)
     if isinstance(value, pathlib.PurePath):
         return Told(str(value), None)
+    if (block := block_name(value)) is not None:
+        return Told(block.replace(":", "."), ["block", block])
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic | numpy.dtype | numpy.ndarray):
         return _tell_numpy(numpy, value)
     return _tell_subclass(value)
-
-
-def class_name(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def find_class(name: str) -> type:
-    """The class of that name in a module that is imported already. Nothing is imported and no code of it runs."""
-    module, _, path = name.partition(":")
-    scope: Any = vars(sys.modules[module]) if module in sys.modules else {}
-    for part in path.split("."):
-        found = scope.get(part)
-        if not isinstance(found, type):
-            raise ClassIsAbsent(name)
-        scope = vars(found)
-    return found
 
 
 def has_state(value: Any) -> bool:
@@ -93,6 +77,16 @@ def _tell_range(value: range) -> Told | None:
     if len(value) > _LONGEST_RANGE:
         return None
     return Told(list(value), ["range", value.start, value.stop, value.step])
+
+
+def _tell_slice(value: slice) -> Told | None:
+    bounds = [value.start, value.stop, value.step]
+    return Told(bounds, ["slice"]) if all(map(is_native, bounds)) else None
+
+
+def _bring_slice(plain: list[Any]) -> slice:
+    start, stop, step = _checked(plain, list)
+    return slice(start, stop, step)
 
 
 def _tell_time(value: Any) -> Told:
@@ -275,7 +269,7 @@ _MEMORY_FORMATS = {
 _LEAVES: dict[type, Callable[[Any], Told | None]] = {
     int: lambda value: Told(hex(value), ["int"]),
     range: _tell_range,
-    slice: lambda value: None,
+    slice: _tell_slice,
     **{getattr(pathlib, name): _tell_path for name in _PATHS},
     datetime.datetime: _tell_time,
     datetime.time: _tell_time,
@@ -289,6 +283,8 @@ _LEAVES: dict[type, Callable[[Any], Told | None]] = {
 DECODERS: dict[str, Callable[..., Any]] = {
     "int": _bring_int,
     "range": lambda plain, *bounds: range(*bounds),
+    "slice": _bring_slice,
+    "block": lambda plain, name: find_block(name),
     "path": _of_text(_bring_path),
     "datetime": _of_text(lambda plain, fold: datetime.datetime.fromisoformat(plain).replace(fold=fold)),
     "time": _of_text(lambda plain, fold: datetime.time.fromisoformat(plain).replace(fold=fold)),

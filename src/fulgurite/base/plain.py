@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from fulgurite.base.attributes import AttributeDict
-from fulgurite.base.ordinary import Code, class_name, has_state, is_native, tell
+from fulgurite.base.names import class_name
+from fulgurite.base.ordinary import Code, has_state, is_native, tell
 
 Path = tuple[Any, ...]
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from fulgurite.base.attributes import AttributeDict
 from fulgurite.base.errors import CheckpointError
-from fulgurite.base.ordinary import DECODERS, ClassIsAbsent, Code, find_class
+from fulgurite.base.names import ClassIsAbsent, find_class
+from fulgurite.base.ordinary import DECODERS, Code
 from fulgurite.base.plain import FACTORIES, Path, spell
 from fulgurite.base.rank import warn_once
 

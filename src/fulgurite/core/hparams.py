@@ -12,7 +12,7 @@ from torch import nn
 
 from fulgurite.base.attributes import AttributeDict
 from fulgurite.base.format import NOTES
-from fulgurite.base.ordinary import class_name
+from fulgurite.base.names import class_name
 from fulgurite.base.rank import rank_zero_warn, warn_once
 
 __all__ = ["AttributeDict", "HyperparametersMixin", "pack_hyper_parameters"]

@@ -5,7 +5,7 @@ import csv
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -84,7 +84,11 @@ def _read(path: Source, map_location: Any, hparams_file: Any, weights_only: bool
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path!r} holds a {type(checkpoint).__name__}, expected a checkpoint's dictionary.")
     if hparams_file is not None:
-        checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY] = _read_hparams(Path(hparams_file))
+        key = cls.CHECKPOINT_HYPER_PARAMS_KEY
+        checkpoint[key] = _read_hparams(Path(hparams_file))
+        left_out = (checkpoint.get(NOTES) or {}).get(key, {}).get("left_out", {})
+        for name in set(left_out) & set(checkpoint[key]):
+            del left_out[name]
     return checkpoint
 
 
@@ -126,17 +130,34 @@ def _init_arguments(cls: Any, checkpoint: dict[str, Any], kwargs: dict[str, Any]
     saved = checkpoint.get(key) or {}
     name: Any = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_NAME)
     passed_on = open_ended and NOTES in checkpoint and name not in (None, "kwargs", *notes.get("inherited", ()))
+    left_out = notes.get("left_out", {})
     if name in declared or passed_on:
+        _ask_for(cls, left_out, () if name in kwargs else set(left_out) - set(kwargs))
         ours = {key: value for key, value in kwargs.items() if key in declared or (open_ended and key not in saved)}
         contents = {key: value for key, value in kwargs.items() if key not in ours}
         return {name: _as_one_object(saved, contents, notes.get("source")), **ours}
     inherited = set(notes.get("inherited", ())) - declared
-    values = {
-        name: value
-        for name, value in saved.items()
-        if name in declared or (open_ended and name not in inherited and name not in _NOT_ARGUMENTS)
-    }
-    return {**values, **kwargs}
+
+    def taken(name: str) -> bool:
+        return name in declared or (open_ended and name not in inherited and name not in _NOT_ARGUMENTS)
+
+    _ask_for(cls, left_out, {name for name in left_out if taken(name) and name not in kwargs})
+    return {**{name: value for name, value in saved.items() if taken(name)}, **kwargs}
+
+
+def _ask_for(cls: type, left_out: dict[str, str], names: Collection[str]) -> None:
+    """Raise for hyperparameters that the file could not hold: a default in their place would be another model."""
+    if not names:
+        return
+    missing = sorted(names)
+    listed = ", ".join(map(repr, missing))
+    given = ", ".join(f"{name}=..." for name in missing)
+    raise TypeError(
+        f"The checkpoint does not hold {listed} of {cls.__name__}: {'; '.join(left_out[name] for name in missing)}. "
+        f"Import what is missing, or give it: `{cls.__name__}.load_from_checkpoint(path, {given})`. "
+        f"When saving, `save_hyperparameters(pickle=[{listed}])` keeps it in a file that loads with "
+        f"`weights_only=False`, and `save_hyperparameters(ignore=[{listed}])` says that it is no hyperparameter."
+    )
 
 
 def _as_one_object(saved: Any, changes: dict[str, Any], source: list[Any] | None) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.nn import functional
 
 from fulgurite.base import rank
 from fulgurite.base.errors import CheckpointError, UntrustedCheckpoint
@@ -167,6 +168,125 @@ def test_what_was_left_out_must_be_given(path):
     with pytest.raises(TypeError, match=r"'net'.*load_from_checkpoint\(path, net=\.\.\.\)"):
         Wrap.load_from_checkpoint(path)
     assert Wrap.load_from_checkpoint(path, net=torch.nn.Linear(2, 1)).hparams.scale == 2.0
+
+
+class Blocks(LightningModule):
+    def __init__(self, act=torch.nn.ReLU, loss=functional.mse_loss, opt=torch.optim.SGD, net=None, when=slice(1, 2)):
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = net
+
+
+class Swish(torch.nn.Module):
+    pass
+
+
+class Twofold(LightningModule):
+    def __init__(self, net=None, **more):
+        super().__init__()
+        self.save_hyperparameters()
+
+
+def my_loss(a, b):
+    return a - b
+
+
+CHOSEN = {
+    "act": torch.nn.GELU,
+    "loss": functional.l1_loss,
+    "opt": torch.optim.AdamW,
+    "net": [torch.tanh, functional.gelu, Swish, {"schedule": torch.optim.lr_scheduler.StepLR}],
+    "when": slice(0, None, 2),
+}
+
+
+def test_building_blocks_come_back_by_name(path, recwarn):
+    """Classes and functions of torch, and imported modules, are the very same; readers that know no names miss them."""
+    save(path, Blocks(**CHOSEN))
+
+    assert Blocks.load_from_checkpoint(path).hparams == CHOSEN
+    assert Blocks.load_from_checkpoint(path, weights_only=False, act=torch.nn.ReLU).hparams.act is torch.nn.ReLU
+    assert torch.load(path, weights_only=True)["hyper_parameters"] == {"when": [0, None, 2]}
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("value", [my_loss, torch.nn.Linear(1, 1), len, Kind, torch.load, functional.boolean_dispatch])
+def test_what_was_no_plain_data_is_asked_for(path, value):
+    """No default takes its place in silence: the error says what it was, and the ways to load and to save it."""
+    with pytest.warns(UserWarning, match="left out"):
+        save(path, Blocks(loss=value))
+
+    with pytest.raises(
+        TypeError, match=r"'loss'.*load_from_checkpoint\(path, loss=\.\.\.\).*pickle=.*ignore="
+    ) as raised:
+        Blocks.load_from_checkpoint(path)
+
+    assert getattr(value, "__name__", type(value).__name__) in str(raised.value)
+    assert Blocks.load_from_checkpoint(path, loss=value).hparams.loss is value
+
+
+def test_what_was_left_out_deeper_is_asked_for(path):
+    """By the argument that held it, whatever way the hyperparameters take to ``__init__``."""
+    with pytest.warns(UserWarning, match="left out"):
+        save(path, Twofold(net={"depth": 1, "loss": my_loss}, opened=my_loss))
+    with pytest.raises(TypeError, match=r"hyper_parameters\['net'\]\['loss'\].*net=\.\.\., opened=\.\.\."):
+        Twofold.load_from_checkpoint(path)
+    assert Twofold.load_from_checkpoint(path, net=1, opened=2).hparams == {"net": 1, "opened": 2}
+
+    with pytest.warns(UserWarning, match="left out"):
+        save(path, Conf({"width": 1, "other": my_loss}))
+    with pytest.raises(TypeError, match=r"'other'"):
+        Conf.load_from_checkpoint(path)
+    assert Conf.load_from_checkpoint(path, other=3).conf == {"width": 1, "other": 3}
+    assert Conf.load_from_checkpoint(path, conf={"width": 1}).conf == {"width": 1}
+
+
+def test_what_init_does_not_take_is_not_asked_for(path):
+    """Nor is what ``ignore`` left out."""
+    net = Net(width=3)
+    net.hparams["unknown"] = my_loss
+    with pytest.warns(UserWarning, match="left out"):
+        save(path, net)
+
+    assert Net.load_from_checkpoint(path).hparams.width == 3
+
+
+def test_a_hparams_file_answers_for_what_was_left_out(path, tmp_path):
+    """Its values count as given."""
+    with pytest.warns(UserWarning, match="left out"):
+        save(path, Blocks(net=my_loss))
+    (tmp_path / "hparams.yaml").write_text("net: 5")
+
+    assert Blocks.load_from_checkpoint(path, hparams_file=tmp_path / "hparams.yaml").hparams.net == 5
+
+
+def test_a_module_class_that_is_not_imported_is_asked_for(path, monkeypatch):
+    """A file's name brings nothing in."""
+    save(path, Blocks(act=Swish))
+    monkeypatch.delitem(globals(), "Swish")
+
+    with pytest.raises(TypeError, match=r"Swish.*[Ii]mport.*act=\.\.\."):
+        Blocks.load_from_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("os:system", "builtins:exec", "torch:load", "torch.nn.functional:warnings", "torch.nn.functional:importlib"),
+        *("torch.nn.functional:boolean_dispatch", "torch.nn:Module.cuda", "torch.nn:modules", "subprocess:Popen"),
+        *("torch.optim:Optimizer.step", "torch.hub:load", "torch.nn.functional:handle_torch_function", "torch:nn", 3),
+    ],
+)
+def test_a_forged_name_brings_nothing(path, name):
+    """Only building blocks may be named, whatever else the program has imported."""
+    save(path, Blocks(act=torch.nn.GELU))
+    file = torch.load(path, weights_only=True)
+    (place,) = [place for place in file["fulgurite"]["types"] if place[0][-1] == "act"]
+    place[1][1] = name
+    torch.save(file, path)
+
+    with pytest.raises(TypeError, match=r"act=\.\.\."):
+        Blocks.load_from_checkpoint(path)
 
 
 def test_pickled_hyperparameters_need_two_words(path):
