@@ -1,4 +1,4 @@
-"""The whole of it in fifteen lines: a model, its loss, its optimizer; the Trainer does the rest."""
+"""The whole of it in twenty lines: a model, its loss, its optimizer; the Trainer does the rest."""
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset

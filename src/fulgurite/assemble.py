@@ -79,10 +79,19 @@ def from_environment(init: Callable[..., T]) -> Callable[..., T]:
     return with_environment
 
 
+SWITCHES = (
+    "inference_mode", "use_distributed_sampler", "detect_anomaly", "barebones", "sync_batchnorm",
+    "enable_autolog_hparams", "exact_accumulation", "legacy_validation_axis", "enable_checkpointing",
+    "enable_progress_bar", "enable_model_summary",
+)  # fmt: skip
+"""Arguments that are on or off; None leaves some of them to the default."""
+
+
 def plan(given: Arguments) -> Plan:
     """Validate the numbers and return what they amount to; raises where one cannot be meant."""
     given = _fast_dev(_barebones(_whole_numbers(given)))
     _check_numbers(given)
+    _check_switches(given)
     for name in ("train", "val", "test", "predict"):
         check_limit(_or(given[f"limit_{name}_batches"], 1.0), f"limit_{name}_batches")
     check_limit(given["overfit_batches"], "overfit_batches")
@@ -112,9 +121,7 @@ def plan(given: Arguments) -> Plan:
         accumulate_grad_batches=given["accumulate_grad_batches"],
         exact_accumulation=given["exact_accumulation"],
         gradient_clip_val=given["gradient_clip_val"],
-        gradient_clip_algorithm=None
-        if given["gradient_clip_algorithm"] is None
-        else str(given["gradient_clip_algorithm"]),
+        gradient_clip_algorithm=_lower(given["gradient_clip_algorithm"]),
         log_every_n_steps=_or(given["log_every_n_steps"], 50),
         reload_dataloaders_every_n_epochs=given["reload_dataloaders_every_n_epochs"],
         inference_mode=given["inference_mode"],
@@ -215,7 +222,7 @@ def check_state_keys(found: list[Callback]) -> None:
         stateful = type(callback).state_dict is not Callback.state_dict
         if stateful and callback.state_key in keys:
             raise RuntimeError(
-                f"Found more than one stateful callback of type `{type(callback).__name__}` with the same state_key "
+                f"Two callbacks of type `{type(callback).__name__}` would keep their state under one state_key, "
                 f"{callback.state_key!r}. Override `state_key`, or give them different arguments."
             )
         keys.add(callback.state_key)
@@ -356,6 +363,14 @@ def _whole_numbers(given: Arguments) -> Arguments:
     return {**given, **plain}
 
 
+def _check_switches(given: Arguments) -> None:
+    for name in SWITCHES:
+        value, may_be_left_out = given[name], name.startswith("enable_") and name != "enable_autolog_hparams"
+        if not isinstance(value, bool) and not (value is None and may_be_left_out):
+            kind = type(value).__name__
+            raise MisconfigurationException(f"{name}={value!r}: True or False was expected, not {kind}.")
+
+
 def _check_int(name: str, value: Any, least: int, required: bool = False) -> None:
     if value is None and not required:
         return
@@ -394,7 +409,8 @@ def _max_epochs(given: Arguments) -> int:
     if given["max_steps"] != -1 or given["max_time"] is not None:
         return -1
     rank_zero_warn(
-        "`max_epochs` was not set. Setting it to 1000 epochs. To train without an epoch limit, set `max_epochs=-1`."
+        "Neither max_epochs nor max_steps nor max_time was given: training ends after 1000 epochs. Pass one of them; "
+        "max_epochs=-1 has no end."
     )
     return 1000
 
@@ -430,6 +446,10 @@ def _barebones(given: Arguments) -> Arguments:
                 f"Trainer(barebones=True, {name}={given[name]!r}): barebones leaves that out. Drop one of them."
             )
     return {**given, "num_sanity_val_steps": 0, "log_every_n_steps": 0}
+
+
+def _lower(word: Any) -> str | None:
+    return None if word is None else str(word).lower()
 
 
 def _or(value: Any, default: Any) -> Any:

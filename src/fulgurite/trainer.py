@@ -124,7 +124,7 @@ class Trainer(TrainerViews):
     ) -> None:
         """Train ``model`` on its own loaders, the given ones, or a datamodule's; from ``ckpt_path`` on if given.
 
-        ``ckpt_path`` is a path or "last". ``weights_only=False`` trusts that file to unpickle anything.
+        ``ckpt_path`` is a path, "last" or "best". ``weights_only=False`` trusts that file to unpickle anything.
         """
         self.should_stop = False
         given = {"train": train_dataloaders, "val": val_dataloaders}
@@ -379,7 +379,7 @@ def _sorted_data(given: dict[str, Any], datamodule: Any) -> tuple[dict[str, Any]
 
 def _no_data(session: Session, stage: str, verb: str) -> MisconfigurationException:
     return MisconfigurationException(
-        f"No `{stage}_dataloader()` method defined to run `Trainer.{verb}`, and no loaders were passed: define it on "
+        f"`Trainer.{verb}` has no data: no loaders were passed and there is no `{stage}_dataloader`. Define it on "
         f"{type(session.module).__name__} or on the datamodule, or pass `dataloaders=`."
     )
 

@@ -15,7 +15,7 @@ from support.observed import Noted
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You defined a `validation_step`"),
-    pytest.mark.filterwarnings("ignore:`max_epochs` was not set"),
+    pytest.mark.filterwarnings("ignore:Neither max_epochs"),
     pytest.mark.filterwarnings("ignore:overfit_batches is set"),
 ]
 

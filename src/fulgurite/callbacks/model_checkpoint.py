@@ -483,9 +483,7 @@ class ModelCheckpoint(Checkpoint):
     def _tell_names(self) -> None:
         if self.best_model_path or not os.path.isdir(str(self.dirpath)) or not os.listdir(str(self.dirpath)):
             return
-        rank_zero_warn(
-            f"Checkpoint directory {self.dirpath} exists and is not empty. This run's files: {self._names_to_come()}."
-        )
+        rank_zero_warn(f"The checkpoint folder {self.dirpath} is not empty. This run's files: {self._names_to_come()}.")
 
     def _names_to_come(self) -> str:
         join, end = self.CHECKPOINT_JOIN_CHAR, self.FILE_EXTENSION

@@ -101,6 +101,7 @@ PYTORCH: dict[str, Names] = {
     "": CORE,
     **_package("callbacks", "fulgurite.callbacks", CALLBACKS),
     **_package("loggers", "fulgurite.loggers", LOGGERS),
+    "loggers.logger": {"fulgurite.core.logger": "DummyLogger Logger merge_dicts rank_zero_experiment"},
     **_package("strategies", "fulgurite.strategies", STRATEGIES),
     **_package("profilers", "fulgurite.profilers", PROFILERS),
     **_package("plugins.precision", "fulgurite.precision", PRECISION),

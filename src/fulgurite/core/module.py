@@ -53,7 +53,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Take ``(batch, batch_idx)``; return the loss, a dict with the key "loss", or None to skip the batch."""
-        rank_zero_warn("`training_step` must be implemented to be used with the Lightning Trainer")
+        rank_zero_warn(f"{type(self).__name__} defines no `training_step`: there is nothing to train by.")
 
     def validation_step(self, *args: Any, **kwargs: Any) -> Any:
         """Take ``(batch, batch_idx[, dataloader_idx])``; log what the pass shall measure."""
@@ -71,7 +71,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
 
     def configure_optimizers(self) -> Any:
         """Return an optimizer, a list of them, ``([optimizers], [schedulers])``, or a dict with "optimizer"."""
-        rank_zero_warn("`configure_optimizers` must be implemented to be used with the Lightning Trainer")
+        rank_zero_warn(f"{type(self).__name__} defines no `configure_optimizers`: there is nothing to train with.")
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Compute the gradients of ``loss``."""

@@ -288,7 +288,7 @@ def _loss_of(output: Any) -> Tensor | None:
     if isinstance(output, Mapping):
         if "loss" not in output:
             raise MisconfigurationException(
-                "In automatic optimisation, when `training_step` returns a dict, the 'loss' key needs to be present; "
+                "`training_step` returned a dict without the key 'loss', so there is nothing to step on; "
                 f"found: {', '.join(map(repr, output)) or 'nothing'}."
             )
         if not isinstance(output["loss"], Tensor):

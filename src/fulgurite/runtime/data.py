@@ -294,7 +294,7 @@ def _val_check_batch(plan: Plan, size: int | float) -> int | float:
 def _missing(session: "Session", stage: str) -> MisconfigurationException:
     hook = f"{stage}_dataloader"
     return MisconfigurationException(
-        f"`{hook}` must be implemented to be used with the Lightning Trainer: define it on "
+        f"There is no data to train on: no `{hook}` and no loaders. Define `{hook}` on "
         f"{type(session.module).__name__} or on "
         "the datamodule, or pass the loaders to the Trainer's method."
     )

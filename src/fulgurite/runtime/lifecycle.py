@@ -226,7 +226,9 @@ def verify(session: Session) -> None:
     elif fn in ("validate", "test"):
         step = "validation_step" if fn == "validate" else "test_step"
         if not overrides(module, step, LightningModule):
-            raise MisconfigurationException(f"No `{step}` method defined to run `Trainer.{fn}`.")
+            raise MisconfigurationException(
+                f"`Trainer.{fn}` calls `{step}`, which {type(module).__name__} does not define."
+            )
     elif not (overrides(module, "predict_step", LightningModule) or overrides(module, "forward", LightningModule)):
         raise MisconfigurationException("`Trainer.predict` requires `forward` or `predict_step` to be overridden.")
 
@@ -239,12 +241,12 @@ def _verify_fit(module: Any, plan: Any) -> None:
             )
     if not module.automatic_optimization and plan.clips():
         raise MisconfigurationException(
-            f"Automatic gradient clipping is not supported for manual optimization. Remove gradient_clip_val="
+            f"With manual optimization the Trainer clips no gradients. Remove gradient_clip_val="
             f"{plan.gradient_clip_val} from the Trainer and call `self.clip_gradients` in `training_step`."
         )
     if not module.automatic_optimization and plan.accumulate_grad_batches != 1:
         raise MisconfigurationException(
-            "Automatic gradient accumulation is not supported for manual optimization. Remove accumulate_grad_batches="
+            "With manual optimization the Trainer accumulates no gradients. Remove accumulate_grad_batches="
             f"{plan.accumulate_grad_batches} from the Trainer and step when you want to."
         )
 
@@ -254,9 +256,11 @@ def warn_of_halves(session: Session) -> None:
     has_step = overrides(session.module, "validation_step", LightningModule)
     has_data = has_loader(session, "val")
     if has_step and not has_data:
-        rank_zero_warn("You defined a `validation_step` but have no `val_dataloader`. Skipping val loop.")
+        rank_zero_warn(
+            "There is a `validation_step`, but no `val_dataloader` and no loaders were given: nothing is validated."
+        )
     if has_data and not has_step:
-        rank_zero_warn("You have a `val_dataloader` but no `validation_step`. Skipping val loop.")
+        rank_zero_warn("There is a `val_dataloader`, but no `validation_step`: nothing is validated.")
 
 
 def _in_context(step: Callable[..., Any], context: Callable[[], Any]) -> Callable[..., Any]:

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING
 from fulgurite.base.lazy import lazily
 
 if TYPE_CHECKING:
+    from fulgurite.testing.boring import BoringDataModule as BoringDataModule
+    from fulgurite.testing.boring import BoringModel as BoringModel
+    from fulgurite.testing.boring import DemoModel as DemoModel
+    from fulgurite.testing.boring import ManualOptimBoringModel as ManualOptimBoringModel
+    from fulgurite.testing.boring import RandomDataset as RandomDataset
+    from fulgurite.testing.boring import RandomIterableDataset as RandomIterableDataset
     from fulgurite.testing.record import record_hooks as record_hooks
     from fulgurite.testing.tiny import QUIET as QUIET
     from fulgurite.testing.tiny import TinyModule as TinyModule
     from fulgurite.testing.tiny import batches as batches
 
 _HOME = {
+    "BoringDataModule": "fulgurite.testing.boring",
+    "BoringModel": "fulgurite.testing.boring",
+    "DemoModel": "fulgurite.testing.boring",
+    "ManualOptimBoringModel": "fulgurite.testing.boring",
+    "RandomDataset": "fulgurite.testing.boring",
+    "RandomIterableDataset": "fulgurite.testing.boring",
     "QUIET": "fulgurite.testing.tiny",
     "TinyModule": "fulgurite.testing.tiny",
     "batches": "fulgurite.testing.tiny",
