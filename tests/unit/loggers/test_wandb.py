@@ -16,22 +16,7 @@ from fulgurite.loggers import WandbLogger
 from support.wandb_file import recorded_runs
 
 wandb = pytest.importorskip("wandb")
-pytestmark = pytest.mark.usefixtures("no_run_stays_open")
-
-
-@pytest.fixture
-def no_run_stays_open():
-    """Runs are open process-wide; none may reach the next test."""
-    yield
-    while wandb.run is not None:
-        wandb.finish()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def the_client_stops_at_the_end():
-    """The client's background process ends with this file."""
-    yield
-    wandb.teardown()
+pytestmark = pytest.mark.usefixtures("no_run_stays_open", "the_client_stops_at_the_end")
 
 
 def only_run(save_dir="."):
