@@ -12,10 +12,12 @@ import contextlib
 import io
 import json
 import logging
+import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,13 @@ class Counter:
     """Counts calls into the package while it is on."""
 
     def __init__(self, package: str) -> None:
-        self.folders = tuple(f"/{folder}/" for folder in FOLDERS[package])
+        self.folders = tuple(
+            f"{Path(found.origin).parent}{os.sep}" for found in map(find_spec, FOLDERS[package]) if found
+        )
         self.calls = 0
 
     def owns(self, filename: str) -> bool:
-        return any(folder in filename for folder in self.folders)
+        return filename.startswith(self.folders)
 
     def profile(self, frame: Any, event: str, argument: Any) -> None:
         if event == "call" and self.owns(frame.f_code.co_filename):

@@ -36,7 +36,8 @@ MOVED = {
     "resume_from_checkpoint": "trainer.fit(..., ckpt_path=...)", "checkpoint_callback": "enable_checkpointing",
     "progress_bar_refresh_rate": "callbacks=[TQDMProgressBar(refresh_rate=...)]",
     "weights_summary": "enable_model_summary",
-    "auto_lr_find": "Tuner(trainer).lr_find(model)", "auto_scale_batch_size": "Tuner(trainer).scale_batch_size(model)",
+    "auto_lr_find": "a learning rate of your own (there is no tuner yet)",
+    "auto_scale_batch_size": "a batch size of your own (there is no tuner yet)",
     "amp_backend": "precision", "amp_level": "precision", "track_grad_norm": "a callback with on_before_optimizer_step",
     "replace_sampler_ddp": "use_distributed_sampler",
     "flush_logs_every_n_steps": "CSVLogger(flush_logs_every_n_steps=...)",
@@ -167,7 +168,7 @@ def callbacks(given: Arguments) -> list[Callback]:
     for callback in mine:
         if not isinstance(callback, Callback):
             raise MisconfigurationException(
-                f"callbacks={wanted!r}: {type(callback).__name__} is no Callback. Subclass `fulgurite.Callback`."
+                f"callbacks={wanted!r}: {_named(callback)} is no Callback. {_way_to_a_callback(callback)}"
             )
     mine += _timer(given, mine) + _bar(given, mine) + _summary(given, mine) + _checkpoint(given, mine)
     check_state_keys(mine)
@@ -185,11 +186,12 @@ def loggers(given: Arguments, root: str) -> list[Logger]:
         from fulgurite.loggers.csv import CSVLogger
 
         return [CSVLogger(root)]
-    found = list(wanted) if isinstance(wanted, Iterable) else [wanted]
+    found = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     for logger in found:
         if not isinstance(logger, Logger):
             raise MisconfigurationException(
-                f"logger={logger!r}: a Logger, a list of Loggers, True or False was expected."
+                f"logger={logger!r}: a Logger such as CSVLogger(...) or WandbLogger(...), a list of them, True or False "
+                "was expected."
             )
     return found
 
@@ -226,6 +228,16 @@ def check_state_keys(found: list[Callback]) -> None:
                 f"{callback.state_key!r}. Override `state_key`, or give them different arguments."
             )
         keys.add(callback.state_key)
+
+
+def _named(thing: Any) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"{type(thing).__name__} {thing!r}"
+
+
+def _way_to_a_callback(thing: Any) -> str:
+    if isinstance(thing, type) and issubclass(thing, Callback):
+        return f"Pass an object: `{thing.__name__}(...)`."
+    return "Pass an object of a subclass of `fulgurite.Callback`."
 
 
 def _timer(given: Arguments, have: list[Callback]) -> list[Callback]:

@@ -241,7 +241,8 @@ class MeanMeter(Meter):
             if total is None:
                 self.total = value * weight
             elif is_tensor and total.__class__ is Tensor and not self.keeps_graph and total.device == value.device:
-                total.add_(value, alpha=weight)
+                # Multiplied first: fused into the addition it would round otherwise than Lightning does.
+                total.add_(value * weight)
             else:
                 self.total = _near(total, value) + value * weight
             self.weight += weight  # type: ignore[operator]

@@ -98,7 +98,7 @@ class Trainer(TrainerViews):
         self.barebones, self.fast_dev_run = barebones, fast_dev_run
         self.enable_progress_bar = enable_progress_bar is not False and not barebones
         self.enable_autolog_hparams = enable_autolog_hparams
-        self.default_root_dir = os.fspath(default_root_dir if default_root_dir is not None else os.getcwd())
+        self.default_root_dir = os.path.expanduser(default_root_dir if default_root_dir is not None else os.getcwd())
         self.plan = assemble.plan(given)
         self.accelerator, self.strategy, self.precision_plugin = assemble.hardware(given)
         self.loggers = assemble.loggers(given, self.default_root_dir)
@@ -201,7 +201,7 @@ class Trainer(TrainerViews):
         if storage_options is not None:
             raise TypeError(f"storage_options={storage_options!r}: checkpoints are plain files, which take no options.")
         found = checkpoints.capture(self._session, bool(weights_only))
-        self.strategy.save_checkpoint(found, filepath, storage_options=storage_options)
+        self.strategy.save_checkpoint(found, os.path.expanduser(filepath), storage_options=storage_options)
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0."""

@@ -57,6 +57,7 @@ def read(path: Source, map_location: Any = None, weights_only: bool | None = Non
     ``CheckpointError`` for a damaged file.
     """
     location = _where_it_was if map_location is None else map_location
+    path = os.path.expanduser(path) if isinstance(path, str | os.PathLike) else path
     with _opened_for_reading(path) as file:
         data = _load(file, _name(path), location, safe=weights_only is None or weights_only)
     return _with_types(data) if isinstance(data, dict) and isinstance(data.get(NOTES), dict) else data

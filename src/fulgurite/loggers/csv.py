@@ -32,7 +32,7 @@ class CSVLogger(Logger):
         prefix: str = "",
         flush_logs_every_n_steps: int = 100,
     ) -> None:
-        self._save_dir = os.fspath(save_dir)
+        self._save_dir = os.path.expanduser(save_dir)
         if "://" in self._save_dir:
             raise MisconfigurationException(f"CSVLogger writes to local folders only, not to {self._save_dir!r}.")
         if flush_logs_every_n_steps < 1:
