@@ -190,8 +190,8 @@ def loggers(given: Arguments, root: str) -> list[Logger]:
     for logger in found:
         if not isinstance(logger, Logger):
             raise MisconfigurationException(
-                f"logger={logger!r}: a Logger such as CSVLogger(...) or WandbLogger(...), a list of them, True or False "
-                "was expected."
+                f"logger={logger!r}: a Logger such as CSVLogger(...) or WandbLogger(...), a list of them, True or "
+                "False was expected."
             )
     return found
 
