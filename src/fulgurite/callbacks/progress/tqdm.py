@@ -88,6 +88,12 @@ def notebook_bar() -> type:
         monitor_interval = 0
         format_num = Tqdm.format_num
 
+        def close(self) -> None:
+            # tqdm lets a bar that was not drawn to its end stay, in red; one that is not to stay may just go.
+            if not self.disable and not self.leave:
+                self.total = None
+            super().close()
+
     return NotebookBar
 
 
