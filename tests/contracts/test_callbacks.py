@@ -1,16 +1,20 @@
 """The callbacks that come along keep the callbacks' contract."""
 
+import inspect
 from datetime import timedelta
 
 import pytest
 
+import fulgurite.callbacks
 from fulgurite.callbacks import (
     Callback,
+    Checkpoint,
     EarlyStopping,
     LambdaCallback,
     LearningRateMonitor,
     ModelCheckpoint,
     ModelSummary,
+    ProgressBar,
     Timer,
     TQDMProgressBar,
 )
@@ -78,6 +82,14 @@ class TestModelSummary(CallbackContract):
         return ModelSummary()
 
 
+class TestRichModelSummary(CallbackContract):
+    def make(self, tmp_path):
+        pytest.importorskip("rich")
+        from fulgurite.callbacks import RichModelSummary
+
+        return RichModelSummary(max_depth=-1)
+
+
 class TestTQDMProgressBar(CallbackContract):
     def make(self, tmp_path):
         return TQDMProgressBar()
@@ -89,3 +101,12 @@ class TestRichProgressBar(CallbackContract):
         from fulgurite.callbacks import RichProgressBar
 
         return RichProgressBar()
+
+
+def test_no_callback_is_forgotten(tmp_path):
+    """Every public callback that can be used as it is has a contract; two are there to be subclassed only."""
+    pytest.importorskip("rich")
+    public = {getattr(fulgurite.callbacks, name) for name in fulgurite.callbacks.__all__}
+    callbacks = {each for each in public if inspect.isclass(each) and issubclass(each, Callback)}
+    contracts = [each for name, each in globals().items() if name.startswith("Test")]
+    assert {type(each().make(tmp_path)) for each in contracts} == callbacks - {Checkpoint, ProgressBar}

@@ -1,11 +1,13 @@
 """The loggers that come along keep the loggers' contract."""
 
 import csv
+import inspect
 from pathlib import Path
 
 import pytest
 
-from fulgurite.core.logger import DummyLogger
+import fulgurite.loggers
+from fulgurite.core.logger import DummyLogger, Logger
 from fulgurite.loggers import CSVLogger, WandbLogger
 from fulgurite.testing.logger_contract import LoggerContract
 from support.wandb_file import recorded_runs
@@ -18,6 +20,12 @@ class TestCSVLogger(LoggerContract):
     def rows_logged(self, logger):
         with open(Path(logger.log_dir, "metrics.csv"), newline="") as lines:
             return len(list(csv.DictReader(lines)))
+
+    def params_logged(self, folder):
+        import yaml
+
+        (file,) = folder.rglob("hparams.yaml")
+        return yaml.safe_load(file.read_text())
 
 
 class TestDummyLogger(LoggerContract):
@@ -34,7 +42,23 @@ class TestWandbLogger(LoggerContract):
         logger.experiment.finish()
         return sum(len(run.rows) for run in recorded_runs(logger.save_dir))
 
+    def params_logged(self, folder):
+        import wandb
+
+        wandb.finish()
+        (run,) = recorded_runs(folder)
+        return run.config
+
     def close(self, logger):
         import wandb
 
         wandb.finish()
+
+
+def test_no_logger_is_forgotten(tmp_path):
+    """Every public logger that can be made has a contract."""
+    pytest.importorskip("wandb")
+    public = {getattr(fulgurite.loggers, name) for name in fulgurite.loggers.__all__}
+    loggers = {each for each in public if issubclass(each, Logger) and not inspect.isabstract(each)}
+    contracts = [each for name, each in globals().items() if name.startswith("Test")]
+    assert {type(each().make_logger(tmp_path)) for each in contracts} == loggers

@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ class SomeHyperparameters:
 
 
 class LoggerContract:
-    """A subclass overrides ``make_logger``; ``rows_logged`` too, if its rows can be read back.
+    """A subclass overrides ``make_logger``; ``rows_logged`` and ``params_logged`` too, if both can be read back.
 
     Each test gets its own ``folder``; the logger shall write nowhere else.
     """
@@ -30,6 +31,10 @@ class LoggerContract:
 
     def rows_logged(self, logger: Logger) -> int | None:
         """How many rows have reached the disk, after ``finalize``; None if that cannot be told."""
+        return None
+
+    def params_logged(self, folder: Path) -> dict[str, Any] | None:
+        """The hyperparameters that have reached ``folder``, after ``finalize``; None if that cannot be told."""
         return None
 
     def close(self, logger: Logger) -> None:
@@ -54,10 +59,11 @@ class LoggerContract:
         pickle.loads(pickle.dumps(logger))
         assert not folder.exists()
 
-    def test_finishing_unused_is_safe(self, logger: Logger) -> None:
-        """A run that fails before its first row still finalizes its loggers."""
+    def test_finishing_unused_is_safe(self, logger: Logger, folder: Path) -> None:
+        """A run that fails before its first row still finalizes its loggers, and leaves no empty run behind."""
         logger.save()
         logger.finalize("failed")
+        assert not [path for path in folder.rglob("*") if path.is_file()]
 
     def test_version_stays_once_in_use(self, logger: Logger) -> None:
         """Checkpoints are placed by name and version: they must not move during a run."""
@@ -67,12 +73,18 @@ class LoggerContract:
         logger.finalize("success")
         assert (logger.name, logger.version, logger.save_dir, logger.log_dir) == before
 
-    def test_hyperparameters_come_in_any_form(self, logger: Logger) -> None:
-        """A dict, a Namespace or a dataclass, with values of any kind, once or again."""
-        logger.log_hyperparams({"lr": 0.1, "path": Path("x"), "act": max, "nested": {"sizes": (1, 2)}})
-        logger.log_hyperparams(argparse.Namespace(lr=0.2))
-        logger.log_hyperparams(SomeHyperparameters())
+    @pytest.mark.parametrize(
+        "last",
+        [{"lr": 0.3}, argparse.Namespace(lr=0.3), SomeHyperparameters(lr=0.3)],
+        ids=["dict", "namespace", "data"],
+    )
+    def test_hyperparameters_come_in_any_form(self, logger: Logger, folder: Path, last: Any) -> None:
+        """A dict, a Namespace or a dataclass, values of any kind; what is logged again replaces, the rest stays."""
+        logger.log_hyperparams({"lr": 0.1, "width": 8, "path": Path("x"), "act": max, "nested": {"sizes": (1, 2)}})
+        logger.log_hyperparams(last)
         logger.finalize("success")
+        found = self.params_logged(folder)
+        assert found is None or {"lr": 0.3, "width": 8}.items() <= found.items()
 
     @pytest.mark.parametrize("status", ["success", "finished", "failed"])
     def test_every_row_is_kept_however_it_ends(self, logger: Logger, status: str) -> None:
