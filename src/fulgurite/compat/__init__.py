@@ -118,7 +118,7 @@ def _missing(module: str, name: str) -> NotInFulgurite:
     meant = f" Did you mean {near[0]!r}?" if near and near[0] != name else ""
     return NotInFulgurite(
         f"Fulgurite, which stands in for {module.partition('.')[0]!r} here, does not have '{module}.{name}' (yet)."
-        f"{meant} COMPAT.md says what it has and what to use instead.",
+        f"{meant} COMPAT.md lists what is not there.",
         name=module,
         path=f"{module}.{name}",
     )
