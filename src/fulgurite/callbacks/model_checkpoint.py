@@ -180,6 +180,8 @@ class ModelCheckpoint(Checkpoint):
         saves, folder = stage == "fit" and not trainer.fast_dev_run, self.folder(trainer)
         if saves:
             places.check_local(folder)
+            if self.save_top_k != 0 or self.save_last:
+                places.check_writable(folder)
         self.dirpath = trainer.strategy.broadcast(folder)
         if saves and not trainer.ckpt_path and self.save_top_k != 0 and trainer.is_global_zero:
             self._tell_names()

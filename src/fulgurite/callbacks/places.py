@@ -46,6 +46,23 @@ def default_folder(trainer: Trainer) -> str:
     return os.path.join(logger.save_dir or trainer.default_root_dir, *parts, "checkpoints")
 
 
+def check_writable(folder: str) -> None:
+    """Raise ``MisconfigurationException`` where ``folder`` cannot be written: now, not at the first save."""
+    nearest = Path(folder)
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        reason = f"{nearest} is a file"
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        reason = f"there is no permission to write in {nearest}"
+    else:
+        return
+    raise MisconfigurationException(
+        f"Checkpoints are to go to {folder}, but {reason}. Pass ModelCheckpoint(dirpath=...) or "
+        "Trainer(default_root_dir=...) with a folder that can be written."
+    )
+
+
 def is_inside(path: str, folder: str | None) -> bool:
     """Whether ``path`` itself, be it a link or not, lies under ``folder``; dots and links on the way are followed."""
     place = Path(path).parent.resolve()

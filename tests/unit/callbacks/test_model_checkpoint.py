@@ -549,3 +549,12 @@ def test_time_intervals_are_read_like_other_durations():
 
     assert words.state_key == span.state_key
     assert math.isclose(words._train_time_interval.total_seconds(), 3600)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
+    """Found out at the first save, hours of training would be lost."""
+    (tmp_path / "taken").write_text("a file")
+    callback = ModelCheckpoint(dirpath=tmp_path / "taken" / "kept")
+
+    with pytest.raises(MisconfigurationException, match="taken is a file"):
+        fit(tmp_path, callback)
