@@ -36,6 +36,8 @@ def main():
     commands = {"demo": demo, "test": test, "check": check, "docs": docs, "setup": setup}
     if command in commands:
         return commands[command](arguments)
+    if command not in ("help", "-h", "--help"):
+        print(f"unknown command: {command}\n")
     print(USAGE)
     return 0 if command in ("help", "-h", "--help") else 2
 

@@ -222,7 +222,11 @@ class Trainer(TrainerViews):
             return INFINITE if plan.max_steps == -1 else plan.max_steps
         feed = self._session.feeds.get("train") if self._session is not None else None
         if feed is None:
-            assert self._session is not None, "estimated_stepping_batches needs a model: read it during fit."
+            if self._session is None:
+                raise MisconfigurationException(
+                    "estimated_stepping_batches is counted on the train data of a model, and there is none yet. Read "
+                    "it in `configure_optimizers` or later."
+                )
             feed = open_train_feed(self._session)
         if feed.size == INFINITE:
             return INFINITE if plan.max_steps == -1 else plan.max_steps

@@ -80,4 +80,4 @@ def test_an_unknown_command_shows_the_known_ones():
     asked = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True)
 
     assert (wrong.returncode, asked.returncode) == (2, 0)
-    assert "demo" in wrong.stdout and wrong.stdout == asked.stdout
+    assert "demo" in asked.stdout and wrong.stdout == f"unknown command: tset\n\n{asked.stdout}"

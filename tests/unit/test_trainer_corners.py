@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fulgurite import Callback, Trainer
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import EarlyStopping, ModelCheckpoint
 from fulgurite.loggers import CSVLogger
 from fulgurite.testing import QUIET, TinyModule, batches
@@ -168,3 +169,9 @@ def test_a_batch_hook_that_needs_a_loader_index_is_told_before_the_first_batch()
 
     with pytest.raises(RuntimeError, match="on_validation_batch_end"):
         quiet().validate(Needing(), batches(1), verbose=False)
+
+
+def test_steps_cannot_be_estimated_without_a_model():
+    """The error says when they can."""
+    with pytest.raises(MisconfigurationException, match="configure_optimizers"):
+        _ = quiet(max_epochs=1).estimated_stepping_batches

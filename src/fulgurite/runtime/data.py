@@ -94,7 +94,7 @@ def open_train_feed(session: "Session") -> Feed:
     plan = session.plan
     validates = plan.limit_val_batches != 0 and "validation_step" in session.steps and has_loader(session, "val")
     session.val_check_batch = _val_check_batch(plan, feed.size) if validates else INFINITE
-    if session.loggers and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
+    if session.loggers and not plan.fast_dev_run and plan.log_every_n_steps > feed.size / plan.accumulate_grad_batches:
         warn_once(
             f"An epoch has {feed.size} training batches, and log_every_n_steps={plan.log_every_n_steps}: some epochs "
             "write no row of their steps. Set a lower log_every_n_steps in the Trainer to see more."
