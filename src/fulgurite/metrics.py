@@ -373,7 +373,9 @@ def is_metric_object(value: Any) -> bool:
 
 
 def _fetched(tensors: list[Tensor]) -> list[float]:
-    return torch.stack([tensor.detach().reshape(()).double() for tensor in tensors]).tolist()
+    # No wider than what was logged: Apple's GPUs have no float64.
+    wide = torch.float64 if any(tensor.dtype is torch.float64 for tensor in tensors) else torch.float32
+    return torch.stack([tensor.detach().reshape(()).to(wide) for tensor in tensors]).tolist()
 
 
 def _scalar(value: Any) -> float:

@@ -10,7 +10,7 @@ import torch
 
 from fulgurite import Callback, Trainer
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.metrics import Metrics, Moment, scalars
+from fulgurite.metrics import Metrics, Moment, _fetched, scalars
 from fulgurite.testing import QUIET, TinyModule, batches
 from support.observed import Noted
 
@@ -572,3 +572,15 @@ def test_readings_are_of_one_loader_or_of_all():
     assert set(metrics.row(on_step=False, loader=1, every_loader=False)) == {"x/dataloader_idx_1"}
     metrics.reset()
     assert metrics.row(on_step=False) == {}
+
+
+@pytest.mark.parametrize("widest", [torch.float32, torch.float64])
+def test_a_row_leaves_its_device_in_one_copy_no_wider_than_logged(monkeypatch, widest):
+    """float64 is used only where it was logged: some devices do not have it."""
+    stacked = []
+    own = torch.stack
+    monkeypatch.setattr(torch, "stack", lambda tensors: stacked.append(own(tensors)) or stacked[-1])
+
+    fetched = _fetched([torch.tensor(0.5), torch.tensor(0.25, dtype=widest)])
+
+    assert (fetched, [one.dtype for one in stacked]) == ([0.5, 0.25], [widest])
