@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 class Strategy:
     """One process on one device; strategies of several processes override what differs for them."""
 
-    handles_gradient_accumulation = False
-    restore_checkpoint_after_setup = False
-
     def __init__(self, root_device: torch.device | str = "cpu") -> None:
         self._root_device = torch.device(root_device)
         self.model: nn.Module | None = None
