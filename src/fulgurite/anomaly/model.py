@@ -1,0 +1,48 @@
+"""What a model owes the detector."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from fulgurite.anomaly.series import Series
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of each row of a series.
+
+    ``parts`` (n, p) float64: its parts sum to the row's raw score, higher is stranger; NaN where a row has no number to
+    judge or too few rows before it. ``expected``, ``low`` and ``high`` (n,) are the watched value that the model
+    expected and the band around it, in the value's own unit.
+    """
+
+    parts: np.ndarray
+    expected: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def raw(self) -> np.ndarray:
+        return self.parts.sum(axis=1)
+
+
+class Model(Protocol):
+    """A model learns from one series and scores another; its state is plain numbers, words and tensors."""
+
+    part_names: tuple[str, ...]
+
+    def fit(self, series: Series, trainer: Mapping[str, Any]) -> None:
+        """Learn from the series; ``trainer`` goes to `fulgurite.Trainer` as it stands (loggers, bars, ...)."""
+
+    def score(self, series: Series, memory: dict[str, Any]) -> Scored:
+        """Score rows that follow those that ``memory`` has seen, and bring it up to date.
+
+        An empty ``memory`` starts anew. Scoring a series in pieces gives the same numbers as in one go.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` of a new instance needs to score as this one does."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
