@@ -22,3 +22,7 @@ class CheckpointError(RuntimeError):
 
 class UntrustedCheckpoint(CheckpointError):
     """A checkpoint holds classes that are not loaded without an explicit word of trust."""
+
+
+class DataError(ValueError):
+    """The rows given can't be used as they are; the message says where, and what would be accepted."""
