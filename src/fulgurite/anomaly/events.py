@@ -1,0 +1,148 @@
+"""Flagged rows that lie close together are one event, with a sentence that says what happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fulgurite.anomaly.model import Scored
+from fulgurite.anomaly.series import Series
+from fulgurite.base.errors import MisconfigurationException
+
+WORDS = {"level": "its level", "amplitude": "its amplitude", "shift": "a shift of its mean", "shape": "its shape",
+         "neighbours": "an unseen shape", "kld": "the distance of the latent code"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Event:
+    """Flagged rows that belong together.
+
+    ``start``, ``end`` and ``peak`` are the times (datetime64[us]) of the first, the last and the highest flagged row,
+    ``rows`` how many are flagged, ``score`` the highest score. ``part`` is the part that brought most of the flagged
+    rows' scores, ``share`` (0 to 1) how much of them; ``reason`` tells of the peak in the value's own unit.
+    """
+
+    start: np.datetime64
+    end: np.datetime64
+    peak: np.datetime64
+    rows: int
+    score: float
+    share: float
+    part: str
+    reason: str
+
+
+def events(
+    series: Series,
+    scored: Scored,
+    part_names: Sequence[str],
+    score: np.ndarray,
+    flags: np.ndarray,
+    refractory: int,
+) -> list[Event]:
+    """The events of a whole series; flagged rows at most ``refractory`` rows apart are one."""
+    alarms = Alarms(refractory, part_names)
+    return alarms.update(series, scored, score, flags) + alarms.close()
+
+
+class Alarms:
+    """Events of rows that come in pieces: the same ones as of all rows at once.
+
+    ``open`` is the event that may still go on (None in quiet times); `update` gives the events that have ended.
+    """
+
+    def __init__(self, refractory: int, part_names: Sequence[str]) -> None:
+        if refractory < 1:
+            raise MisconfigurationException(
+                f"refractory={refractory} can't be used: give the number of rows (1 or more) within which flagged "
+                "rows are one event."
+            )
+        self.refractory, self.part_names = refractory, tuple(part_names)
+        self._seen = 0
+        self._last = 0
+        self._open: dict[str, Any] | None = None
+
+    @property
+    def open(self) -> Event | None:
+        return self._event(self._open) if self._open else None
+
+    def update(self, series: Series, scored: Scored, score: np.ndarray, flags: np.ndarray) -> list[Event]:
+        """Take the next rows; returns the events that ended with them, in order.
+
+        ``scored`` holds the parts that sum to ``score``, and the expected values for the reason.
+        """
+        ended = []
+        flagged = np.flatnonzero(flags)
+        groups = np.split(flagged, np.flatnonzero(np.diff(flagged) > self.refractory) + 1) if len(flagged) else []
+        for group in groups:
+            if self._seen + group[0] - self._last > self.refractory:
+                ended += self.close()
+            self._extend(group, series, scored, score)
+            self._last = self._seen + int(group[-1])
+        self._seen += len(series)
+        if self._seen - self._last > self.refractory:
+            ended += self.close()
+        return ended
+
+    def close(self) -> list[Event]:
+        """End the open event, if there is one: no more rows will come, or none that belong to it."""
+        ended = [self._event(self._open)] if self._open else []
+        self._open = None
+        return ended
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, fit for JSON and for a checkpoint."""
+        return {"seen": self._seen, "last": self._last, "open": dict(self._open) if self._open else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._seen, self._last = state["seen"], state["last"]
+        self._open = dict(state["open"]) if state["open"] else None
+
+    def _extend(self, rows: np.ndarray, series: Series, scored: Scored, score: np.ndarray) -> None:
+        peak = rows[np.argmax(score[rows])]
+        found = self._open or {"start": _moment(series.time[rows[0]]), "rows": 0, "score": -np.inf,
+                               "parts": [0.0] * len(self.part_names)}  # fmt: skip
+        if found["rows"] == 0 or score[peak] > found["score"]:
+            found |= {"peak": _moment(series.time[peak]), "score": float(score[peak]),
+                      "reason": sentence(series.value[peak], scored.expected[peak], scored.low[peak],
+                                         scored.high[peak])}  # fmt: skip
+        # Summed row by row, so that the same rows in other pieces give the same last digit.
+        parts = np.cumsum(np.vstack([found["parts"], np.maximum(np.nan_to_num(scored.parts[rows]), 0)]), axis=0)[-1]
+        found |= {"end": _moment(series.time[rows[-1]]), "rows": found["rows"] + len(rows), "parts": parts.tolist()}
+        self._open = found
+
+    def _event(self, found: dict[str, Any]) -> Event:
+        parts = np.array(found["parts"])
+        leading, total = int(np.argmax(parts)), parts.sum()
+        share = float(parts[leading] / total) if 0 < total < np.inf else 0.0
+        part = self.part_names[leading]
+        moments = {name: np.datetime64(found[name], "us") for name in ("start", "end", "peak")}
+        cause = f"; {'mostly' if share > 0.5 else 'above all'} {words_for(part)}" if share and len(parts) > 1 else ""
+        return Event(**moments, rows=found["rows"], score=found["score"], share=share, part=part,
+                     reason=found["reason"] + cause)  # fmt: skip
+
+
+def sentence(value: float, expected: float, low: float, high: float) -> str:
+    """What was there and what was expected, in the value's unit."""
+    there = f"value {number(value)}" if np.isfinite(value) else "no value"
+    if not np.isfinite(expected):
+        return there
+    band = f" ({number(low)} to {number(high)})" if np.isfinite(low) and np.isfinite(high) else ""
+    return f"{there}, expected {number(expected)}{band}"
+
+
+def words_for(part: str) -> str:
+    """A part's name as one would say it."""
+    return WORDS.get(part, part.replace("_", " "))
+
+
+def number(value: float) -> str:
+    """A number as people write it: four digits that count, thousands apart."""
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else str(value)
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
+def _moment(time: np.datetime64) -> int:
+    return int(time.astype("datetime64[us]").astype(np.int64))
