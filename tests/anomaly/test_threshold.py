@@ -43,6 +43,12 @@ def test_a_number_as_it_stands_needs_no_scores(text):
     assert threshold.flags(np.array([threshold.level, threshold.level + 0.1, np.nan])).tolist() == [False, True, False]
 
 
+def test_a_rule_says_what_it_needs():
+    """Two take their level from calibration rows, one from the scored rows, two from the number alone."""
+    assert [rule for rule in RULES if Threshold.parse(rule).needs_calibration] == ["quantile:0.99", "pot:1e-3"]
+    assert [rule for rule in RULES if Threshold.parse(rule).needs_all_rows] == ["scored:0.99"]
+
+
 @given(SCORES, st.floats(0.01, 0.99))
 def test_a_quantile_leaves_that_share_below(scores, share):
     """At most the rest of the calibration rows lie above the level, to one row."""

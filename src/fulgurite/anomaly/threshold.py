@@ -43,6 +43,11 @@ class Threshold:
         """Whether the level comes from the scored rows themselves, so that rows cannot be judged as they arrive."""
         return self.rule == "scored"
 
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the level comes from scores of rows that the model did not learn from."""
+        return self.rule in ("quantile", "pot")
+
     def fit(self, scores: np.ndarray) -> "Threshold":
         """Set the level from calibration scores; NaNs are left out. Raises `DataError` for fewer than ten."""
         if self.rule == "quantile":
