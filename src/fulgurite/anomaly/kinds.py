@@ -1,0 +1,54 @@
+"""The models that go by a name, and what suits each."""
+
+import copy
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from fulgurite.anomaly.model import Model
+from fulgurite.base.errors import MisconfigurationException
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where a model's class lives, the rule for its threshold, and whether its score is measured by its own past."""
+
+    home: str
+    threshold: str
+    normalise: bool
+
+
+WINDOW = Kind("fulgurite.anomaly.window:WindowModel", "normalised:3", normalise=True)
+SEED = Kind("fulgurite.anomaly.seed:SeedModel", "scored:0.999", normalise=False)
+KINDS = {"window": WINDOW, "seed": SEED}
+FEWEST_APART = 12  # rows; for a model that looks at each row for itself
+
+
+def kind_of(model: str | Model) -> Kind:
+    """What suits a model; one of the user's own is treated as ours is."""
+    if not isinstance(model, str):
+        return WINDOW
+    if model not in KINDS:
+        near = difflib.get_close_matches(model, KINDS, n=1) or list(KINDS)
+        raise MisconfigurationException(f"model={model!r} is not known. Did you mean {' or '.join(map(repr, near))}?")
+    return KINDS[model]
+
+
+def new_model(model: str | Model, settings: Mapping[str, Any]) -> Model:
+    """An untrained model: the one of that name, made with ``settings``, or a copy of the one given."""
+    if not isinstance(model, str):
+        return copy.deepcopy(model)
+    module, _, name = kind_of(model).home.partition(":")
+    return getattr(import_module(module), name)(**settings)
+
+
+def reach(model: Model) -> int:
+    """How many rows, its own included, the score of a row looks at."""
+    return int(getattr(model, "window", None) or 1)
+
+
+def rows_apart(model: Model) -> int:
+    """How far apart flagged rows may be to be one event: two windows, since what is in one window is seen twice."""
+    return max(FEWEST_APART, 2 * reach(model) if reach(model) > 1 else 0)

@@ -1,0 +1,74 @@
+"""What is said of each row in the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fulgurite.anomaly.events import Event
+from fulgurite.anomaly.model import Scored
+from fulgurite.anomaly.series import Series
+
+MANY = 0.2  # a share of flagged rows that says more of the rows than of anomalies in them
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A series with the final ``score`` (n,), ``scored``, whose parts sum to it, ``flags`` (n,) bool and the events.
+
+    A row without a number to judge, or with too few rows before it, has NaNs and no flag.
+    """
+
+    series: Series
+    score: np.ndarray
+    scored: Scored
+    flags: np.ndarray
+    part_names: tuple[str, ...]
+    events: tuple[Event, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns that come out behind the input's own, in their order."""
+        scored = self.scored
+        columns = {
+            "score": self.score,
+            "is_anomaly": self.flags.astype(np.int8),
+            "expected": scored.expected,
+            "expected_low": scored.low,
+            "expected_high": scored.high,
+        }
+        return columns | {f"score_{name}": scored.parts[:, i] for i, name in enumerate(self.part_names)}
+
+    def at_source(self, rows: int) -> dict[str, np.ndarray]:
+        """The columns in the order of the source, which has ``rows`` rows; those that are not in the series are NaN."""
+        order = self.series.order
+        columns = self.columns()
+        return columns if order is None else {name: _placed(column, order, rows) for name, column in columns.items()}
+
+
+def joined(pieces: Sequence[Scored], parts: int) -> Scored:
+    """What was said of rows that follow each other, ``parts`` numbers a row, as one."""
+    if not pieces:
+        return Scored(np.empty((0, parts)), *(np.empty(0) for _ in range(3)))
+    return Scored(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(pieces[0])})
+
+
+def remarks(verdict: Verdict) -> list[str]:
+    """What there is to say of rows without a score, and of too many flags."""
+    series, rows, flagged = verdict.series, len(verdict.series), int(verdict.flags.sum())
+    empty = np.isnan(series.value)
+    early = np.isnan(verdict.score) & ~empty
+    told = []
+    if empty.any():
+        told.append(f"{empty.sum():,} rows have no number in {series.names[0]!r}: they get no score and no flag.")
+    if early.any():
+        told.append(f"{early.sum():,} rows have too few rows before them, at the start or after a gap: no score.")
+    if flagged > MANY * rows:
+        told.append(f"{flagged / rows:.0%} of the rows are flagged: more likely, they differ from training as a whole.")
+    return told
+
+
+def _placed(column: np.ndarray, order: np.ndarray, rows: int) -> np.ndarray:
+    placed = np.full(rows, 0 if column.dtype.kind == "i" else np.nan, column.dtype)
+    placed[order] = column
+    return placed
