@@ -36,25 +36,26 @@ def calendar_features(clock: np.ndarray, holidays: str | None = None) -> dict[st
     return found
 
 
-def document_features(clock: np.ndarray, time: np.ndarray, holidays: str = "US") -> dict[str, np.ndarray]:
+def document_features(clock: np.ndarray, time: np.ndarray, holidays: str | None = "US") -> dict[str, np.ndarray]:
     """The columns that the document's model is fed beside the value, as the analysis it follows made them.
 
     ``hour_min`` is hours with minutes as their fraction (seconds are dropped), ``gap_holiday`` positive after a
-    holiday, ``t`` the time since 1970 in whole units of 100 s.
+    holiday, ``t`` the time since 1970 in whole units of 100 s. With ``holidays=None`` the two that need them are missing.
     """
     days = clock.astype("datetime64[D]")
     months = clock.astype("datetime64[M]")
-    holiday, gap = nearness(days, holidays)
-    return {
+    found = {
         "day": (days - months.astype("datetime64[D]")).astype(np.int64) + 1,
         "month": months.astype(np.int64) % 12 + 1,
         "year": clock.astype("datetime64[Y]").astype(np.int64) + 1970,
         "hour_min": (clock - days).astype("timedelta64[m]").astype(np.int64) / 60,
         "day_of_week": day_of_week(days).astype(np.int64),
-        "holiday": holiday.astype(np.int64),
-        "gap_holiday": gap.astype(np.int64),
         "t": time.astype("datetime64[us]").astype(np.int64) // 100_000_000,
     }
+    if holidays is not None:
+        holiday, gap = nearness(days, holidays)
+        found |= {"holiday": holiday.astype(np.int64), "gap_holiday": gap.astype(np.int64)}
+    return found
 
 
 def day_of_week(days: np.ndarray) -> np.ndarray:
