@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulgurite.anomaly.events import Alarms, events, number
+from fulgurite.anomaly.events import Alarms, events
 from fulgurite.anomaly.model import Scored
 from fulgurite.anomaly.series import Series
 from fulgurite.base.errors import MisconfigurationException
@@ -131,10 +131,3 @@ def test_a_distance_below_one_row_is_refused():
     """Neighbouring rows are always one event."""
     with pytest.raises(MisconfigurationException, match="refractory=0"):
         Alarms(0, NAMES)
-
-
-@pytest.mark.parametrize("value, text", [(76.2134, "76.21"), (10817.3, "10,817"), (-2500, "-2,500"), (3.0, "3"),
-                                         (0.00123456, "0.001235"), (np.nan, ""), (1.5e13, "1.5e+13")])  # fmt: skip
-def test_numbers_are_written_for_people(value, text):
-    """Four digits that count; thousands are set apart."""
-    assert number(value) == text

@@ -8,6 +8,7 @@ import numpy as np
 
 from fulgurite.anomaly.model import Scored
 from fulgurite.anomaly.series import Series
+from fulgurite.anomaly.words import number
 from fulgurite.base.errors import MisconfigurationException
 
 WORDS = {"level": "its level", "amplitude": "its amplitude", "shift": "a shift of its mean", "shape": "its shape",
@@ -135,13 +136,6 @@ def sentence(value: float, expected: float, low: float, high: float) -> str:
 def words_for(part: str) -> str:
     """A part's name as one would say it."""
     return WORDS.get(part, part.replace("_", " "))
-
-
-def number(value: float) -> str:
-    """A number as people write it: four digits that count, thousands apart."""
-    if not np.isfinite(value):
-        return "" if np.isnan(value) else str(value)
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _moment(time: np.datetime64) -> int:
