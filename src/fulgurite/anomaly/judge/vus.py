@@ -22,7 +22,7 @@ def vus(labels: np.ndarray, scores: np.ndarray, window: int) -> tuple[float, flo
     _check(labels, scores, window)
     reached = _first_threshold_reached(scores)
     flagged = np.cumsum(np.bincount(reached, minlength=THRESHOLDS))
-    anomalies = _runs(labels)
+    anomalies = runs(labels)
     areas = [_areas(labels, anomalies, reached, flagged, tolerance) for tolerance in range(window + 1)]
     precision_recall, roc = np.mean(areas, axis=0)
     return float(precision_recall), float(roc)
@@ -41,6 +41,12 @@ def window_length(values: np.ndarray) -> int:
         return 125
     highest = peaks[np.argmax(correlation[peaks])]
     return int(highest) + 3 if 3 <= highest <= 300 else 125
+
+
+def runs(labels: np.ndarray) -> np.ndarray:
+    """The first and the last row of each run of True, (runs, 2)."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], labels, [False])).astype(np.int8)))
+    return np.stack((edges[::2], edges[1::2] - 1), axis=1)
 
 
 def _autocorrelation(values: np.ndarray, lags: int) -> np.ndarray:
@@ -69,12 +75,6 @@ def _first_threshold_reached(scores: np.ndarray) -> np.ndarray:
     falling = np.sort(scores)[::-1]
     thresholds = falling[np.linspace(0, len(scores) - 1, THRESHOLDS).astype(int)]
     return np.searchsorted(-thresholds, -scores, side="left")
-
-
-def _runs(labels: np.ndarray) -> np.ndarray:
-    """The first and the last row of each run of True, (runs, 2)."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], labels, [False])).astype(np.int8)))
-    return np.stack((edges[::2], edges[1::2] - 1), axis=1)
 
 
 def _faded(labels: np.ndarray, anomalies: np.ndarray, tolerance: int) -> np.ndarray:
