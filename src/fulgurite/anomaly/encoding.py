@@ -30,7 +30,9 @@ class Scaling:
         empty = np.isnan(columns).all(axis=0)
         if empty.any():
             words = ", ".join(repr(name) for name, none in zip(names, empty, strict=True) if none)
-            raise DataError(f"Not one training row has a number in {words}. Leave the column out, or train on other rows.")
+            raise DataError(
+                f"Not one training row has a number in {words}. Leave the column out, or train on other rows."
+            )
         median = np.nanmedian(columns, axis=0)
         filled = np.where(np.isnan(columns), median, columns)
         mean, spread = filled.mean(axis=0), filled.std(axis=0)

@@ -122,6 +122,10 @@ class SeedModel:
             self.module = self._build()
         self.module.load_state_dict(state["weights"])
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A Trainer holds files and the training rows; the model travels without it.
+        return {**self.__dict__, "trainer": None}
+
     def _build(self) -> VAE:
         assert self.scaling is not None
         names = (*self.scaling.names, *(words.name for words in self.vocabularies))
