@@ -418,13 +418,12 @@ def _validation_interval(given: Arguments) -> tuple[int | float, float | None]:
 def _max_epochs(given: Arguments) -> int:
     if given["max_epochs"] is not None:
         return given["max_epochs"]
-    if given["max_steps"] != -1 or given["max_time"] is not None:
-        return -1
-    rank_zero_warn(
-        "Neither max_epochs nor max_steps nor max_time was given: training ends after 1000 epochs. Pass one of them; "
-        "max_epochs=-1 has no end."
-    )
-    return 1000
+    return 1000 if unsaid_end(given) else -1
+
+
+def unsaid_end(given: Arguments) -> bool:
+    """Whether nothing was said of how long to train."""
+    return given["max_epochs"] is None and given["max_steps"] == -1 and given["max_time"] is None
 
 
 def _fast_dev(given: Arguments) -> Arguments:

@@ -10,7 +10,7 @@ import torch
 from fulgurite import assemble
 from fulgurite.base.compiled import unwrap
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.base.rank import warn_once
+from fulgurite.base.rank import rank_zero_warn, warn_once
 from fulgurite.base.state import RunningStage, TrainerFn, TrainerState, TrainerStatus
 from fulgurite.core.datamodule import LightningDataModule
 from fulgurite.core.module import LightningModule
@@ -100,6 +100,7 @@ class Trainer(TrainerViews):
         self.enable_autolog_hparams = enable_autolog_hparams
         self.default_root_dir = os.path.expanduser(default_root_dir if default_root_dir is not None else os.getcwd())
         self.plan = assemble.plan(given)
+        self._unsaid_end = assemble.unsaid_end(given)
         self.accelerator, self.strategy, self.precision_plugin = assemble.hardware(given)
         self.loggers = assemble.loggers(given, self.default_root_dir)
         self.callbacks = assemble.callbacks(given)
@@ -127,6 +128,7 @@ class Trainer(TrainerViews):
         ``ckpt_path`` is a path, "last" or "best". ``weights_only=False`` trusts that file to unpickle anything.
         """
         self.should_stop = False
+        self._warn_of_unsaid_end()
         given = {"train": train_dataloaders, "val": val_dataloaders}
         with self._calling(TrainerFn.FITTING, RunningStage.TRAINING):
             self.progress.begin_fit()
@@ -237,6 +239,14 @@ class Trainer(TrainerViews):
     def validation_follows(self) -> bool:
         """Whether validation comes right after this training batch; a question for ``on_train_batch_end``."""
         return self._session is not None and validation_due(self._session, self.progress.is_last_batch)
+
+    def _warn_of_unsaid_end(self) -> None:
+        # Not when it is made: a Trainer that only tests or predicts needs no end.
+        if self._unsaid_end and self.plan.max_epochs == 1000:
+            rank_zero_warn(
+                "Neither max_epochs nor max_steps nor max_time was given: training ends after 1000 epochs. Pass one "
+                "of them; max_epochs=-1 has no end."
+            )
 
     def _evaluate(
         self,

@@ -196,8 +196,18 @@ def test_defaults_are_lightnings():
     [({}, 1000), ({"max_steps": 5}, -1), ({"max_time": "00:00:00:10"}, -1), ({"max_epochs": -1}, -1)],
 )
 def test_the_epoch_limit_left_out(arguments, epochs):
-    """1000 with a warning, unless something else bounds the run."""
+    """1000, unless something else bounds the run."""
     assert Trainer(**QUIET, **arguments).max_epochs == epochs
+
+
+def test_only_training_warns_that_no_end_was_given(recwarn):
+    """A Trainer that tests needs none, and says nothing of epochs."""
+    trainer, model = Trainer(**QUIET, limit_train_batches=0), TinyModule()
+    trainer.test(model, batches(2), verbose=False)
+    assert not [each for each in recwarn if "epochs" in str(each.message)]
+
+    with pytest.warns(UserWarning, match="training ends after 1000 epochs"):
+        trainer.fit(model, batches(2))
 
 
 @pytest.mark.parametrize(
