@@ -53,6 +53,16 @@ class Entry:
     causal: bool = True
 
 
+def ours(name: str = "ours", **settings: Any) -> tuple[Entry, Entry]:
+    """`AnomalyDetector` with these settings, causal and offline."""
+    from fulgurite.anomaly.detector import AnomalyDetector  # late: the measures alone need no torch
+
+    def maker(offline: bool) -> Callable[[int], Detector]:
+        return lambda seed: AnomalyDetector(**{**settings, "seed": seed, "offline": offline})
+
+    return Entry(name, maker(False)), Entry(f"{name}, offline", maker(True), causal=False)
+
+
 @dataclass(frozen=True)
 class _Case:
     """One file with its parts: rows up to ``learned`` are learned from, those up to ``split`` calibrate."""

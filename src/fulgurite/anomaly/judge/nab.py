@@ -56,7 +56,8 @@ def worth_of_rows(labels: np.ndarray) -> np.ndarray:
     """What a flag in each row earns (in a window, if it is the first there) or costs (elsewhere)."""
     worth = np.full(len(labels), -FALSE_POSITIVE)
     windows = runs(labels)
-    for (first, last), until in zip(windows, np.append(windows[1:, 0], len(labels)), strict=True):
+    until_next = np.append(windows[:, 0], len(labels))[1:]
+    for (first, last), until in zip(windows, until_next, strict=True):
         width = last - first + 1
         worth[first : last + 1] = _sigmoid(np.arange(-width, 0) / width) / _sigmoid(np.array(-1.0))
         worth[last + 1 : until] = FALSE_POSITIVE * _sigmoid(np.arange(1, until - last) / max(width - 1, 1))
