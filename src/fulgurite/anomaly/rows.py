@@ -57,10 +57,11 @@ class Rows:
         return replace(self, parts={name: change(name, part) for name, part in self.parts.items()}, **columns)
 
 
-def drawable(rows: Rows, columns: int) -> tuple[Rows, str]:
+def drawable(rows: Rows, columns: int, also: Sequence[int] | np.ndarray = ()) -> tuple[Rows, str]:
     """Rows for a picture of so many pixel columns, and a sentence that says what was left out ("" if nothing was).
 
-    They are thinned to what the eye would see of all of them, and have a row of NaNs in each gap, so that lines break.
+    They are thinned to what the eye would see of all of them and the places ``also``, and have a row of NaNs in each
+    gap, so that lines break.
     """
     if len(rows) < 3:
         return rows, ""
@@ -69,7 +70,7 @@ def drawable(rows: Rows, columns: int) -> tuple[Rows, str]:
     limit = 3 * max(np.quantile(steps, 0.9), np.median(steps))
     if len(rows) <= 4 * columns:
         return _broken(rows, limit), ""
-    few = _telling(rows, ticks, columns)
+    few = np.union1d(_telling(rows, ticks, columns), np.asarray(also, dtype=np.int64))
     note = f"Drawn are {len(few):,} of {len(rows):,} rows: the lowest, highest and strangest of each pixel column."
     pixel = (ticks[-1] - ticks[0]) / columns
     return _broken(rows.changed(lambda _, column: column[few]), max(limit, 3 * pixel)), note
