@@ -24,7 +24,7 @@ import torch
 
 from fulgurite.anomaly.generator import generate
 from fulgurite.anomaly.judge.evaluate import Entry, evaluate, ours
-from fulgurite.anomaly.judge.windows import labelled, read_windows, windows_of
+from fulgurite.anomaly.labels import labels_of, read_windows
 from fulgurite.anomaly.reading import read
 from fulgurite.anomaly.series import Series
 
@@ -37,11 +37,15 @@ UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 def files(folder: Path, names: list[str]) -> dict[str, Series]:
     """The labelled series of a folder, those that are named or all."""
-    windows = read_windows(folder / "windows.json")
     paths = [path for path in sorted(folder.glob("*.csv")) if not names or path.stem in names]
     if missing := set(names) - {path.stem for path in paths}:
         sys.exit(f"{folder} has no {', '.join(sorted(missing))}.csv.")
-    return {path.stem: labelled(read(path), windows_of(windows, path)) for path in paths}
+    return {path.stem: labelled(path, folder / "windows.json") for path in paths}
+
+
+def labelled(path: Path, windows: Path) -> Series:
+    series = read(path)
+    return replace(series, label=labels_of(series, read_windows(windows, path.name)))
 
 
 def entries(models: list[str], **settings: Any) -> list[Entry]:
@@ -116,7 +120,7 @@ def main() -> None:
     parser.add_argument(
         "--models", nargs="*", default=["window"], choices=("window", "seed"), help="none: baselines alone"
     )
-    parser.add_argument("--split", type=float, default=0.5, help="the share of rows that are learned from")
+    parser.add_argument("--split", default="50%", help="where the rows to learn from end: a share or a time")
     parser.add_argument("--rows", type=int, default=4_000, help="of each made-up series; 0 for none")
     parser.add_argument("--shift-time", type=duration, help="such as 52w: judge the rows that much later as well")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "anomaly_quality.json")

@@ -20,6 +20,7 @@ from fulgurite.anomaly.judge.nab import nab, normalised
 from fulgurite.anomaly.judge.vus import vus, window_length
 from fulgurite.anomaly.past import Past
 from fulgurite.anomaly.series import Series
+from fulgurite.anomaly.split import place_of
 from fulgurite.anomaly.threshold import Threshold
 from fulgurite.base.errors import DataError
 
@@ -82,14 +83,14 @@ class _Case:
 def evaluate(
     files: Mapping[str, Series],
     entries: Sequence[Entry],
-    split: float | np.datetime64 = 0.5,
+    split: str = "50%",
     seeds: Sequence[int] = (0,),
     others: Sequence[Baseline] | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Judge the entries and all baselines, raw and normalised, on labelled files.
 
-    ``split`` is the share of the rows that are training rows, or the time at which they end. Files weigh equally;
+    ``split`` is where the rows to learn from end: a share of them (``50%``), or a time (``2014-02-01``). Files weigh equally;
     seeds are averaged before that. What needs an anomaly or a normal row that the rest of a file hasn't got is None
     there, and ``Evaluation.notes`` says so. Raises `DataError` for a file without labels or with too few rows.
     """
@@ -97,17 +98,17 @@ def evaluate(
     others = baselines() if others is None else others
     steps = list(_steps(cases, entries, others, seeds))
     results = [result for step in _counted(steps, progress) for result in step()]
-    settings = {"split": str(split), "seeds": list(seeds), "learned": LEARNED, "raw": RAW, "normalised": NORMALISED}
+    settings = {"split": split, "seeds": list(seeds), "learned": LEARNED, "raw": RAW, "normalised": NORMALISED}
     return Evaluation(tuple(results), tuple(note for case in cases for note in _notes(case)), settings)
 
 
-def _case(name: str, series: Series, split: float | np.datetime64) -> _Case:
+def _case(name: str, series: Series, split: str) -> _Case:
     if series.label is None:
         raise DataError(f"{name}: there are no labels to judge by. Name a label column, or give windows.")
-    at = int(np.searchsorted(series.time, split)) if isinstance(split, np.datetime64) else int(len(series) * split)
+    at = place_of(split, series)
     if min(at, len(series) - at) < FEWEST:
         raise DataError(
-            f"{name}: split={split} leaves {at} rows to learn from and {len(series) - at} to judge; {FEWEST} of each "
+            f"{name}: split={split!r} leaves {at} rows to learn from and {len(series) - at} to judge; {FEWEST} of each "
             "are needed."
         )
     window = window_length(series.value)
