@@ -25,10 +25,16 @@ class Schema:
     time: str | None = None
 
     @classmethod
-    def of(cls, series: Series, time: str | None = None) -> "Schema":
+    def of(cls, series: Series) -> "Schema":
         value, *continuous = series.names
         categorical = tuple(column.name for column in series.categories)
+        time = getattr(series, "time_name", None)
         return cls(value, tuple(continuous), categorical, series.step, series.clock is not None, time)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Which columns are what, as the readers of files and tables take it."""
+        return {name: getattr(self, name) for name in ("time", "value", "continuous", "categorical")}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Schema":

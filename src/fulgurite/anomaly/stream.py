@@ -28,7 +28,7 @@ class Stream:
         score, scored = self._scorer.score(series, done)
         flags = self._flags(score)
         ended = self._alarms.update(series, scored, score, flags)
-        return Verdict(series, score, scored, flags, self.part_names, tuple(ended))
+        return Verdict(series, score, scored, flags, self.part_names, self.threshold, tuple(ended))
 
     def close(self) -> tuple[Event, ...]:
         """The event that no row has ended yet, if there is one."""

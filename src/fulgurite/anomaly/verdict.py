@@ -8,6 +8,7 @@ import numpy as np
 from fulgurite.anomaly.events import Event
 from fulgurite.anomaly.model import Scored
 from fulgurite.anomaly.series import Series
+from fulgurite.anomaly.threshold import Threshold
 
 MANY = 0.2  # a share of flagged rows that says more of the rows than of anomalies in them
 
@@ -16,7 +17,8 @@ MANY = 0.2  # a share of flagged rows that says more of the rows than of anomali
 class Verdict:
     """A series with the final ``score`` (n,), ``scored``, whose parts sum to it, ``flags`` (n,) bool and the events.
 
-    A row without a number to judge, or with too few rows before it, has NaNs and no flag.
+    Flagged are the scores above the level of the ``threshold``. A row without a number to judge, or with too few rows
+    before it, has NaNs and no flag.
     """
 
     series: Series
@@ -24,6 +26,7 @@ class Verdict:
     scored: Scored
     flags: np.ndarray
     part_names: tuple[str, ...]
+    threshold: Threshold
     events: tuple[Event, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -56,11 +59,8 @@ def joined(pieces: Sequence[Scored], parts: int) -> Scored:
 def remarks(verdict: Verdict) -> list[str]:
     """What there is to say of rows without a score, and of too many flags."""
     series, rows, flagged = verdict.series, len(verdict.series), int(verdict.flags.sum())
-    empty = np.isnan(series.value)
-    early = np.isnan(verdict.score) & ~empty
+    early = np.isnan(verdict.score) & ~np.isnan(series.value)
     told = []
-    if empty.any():
-        told.append(f"{empty.sum():,} rows have no number in {series.names[0]!r}: they get no score and no flag.")
     if early.any():
         told.append(f"{early.sum():,} rows have too few rows before them, at the start or after a gap: no score.")
     if flagged > MANY * rows:

@@ -1,0 +1,274 @@
+"""Rows in, anomalies out: the whole way, with scikit-learn's verbs."""
+
+import copy
+import inspect
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fulgurite.anomaly import frames
+from fulgurite.anomaly.kinds import kind_of, new_model, reach, rows_apart
+from fulgurite.anomaly.model import Model
+from fulgurite.anomaly.past import Past
+from fulgurite.anomaly.saved import read_marked, write_marked
+from fulgurite.anomaly.schema import Schema
+from fulgurite.anomaly.scorer import CHUNK, Scorer
+from fulgurite.anomaly.series import Series, chunks
+from fulgurite.anomaly.stream import Stream
+from fulgurite.anomaly.threshold import Threshold
+from fulgurite.anomaly.verdict import Verdict, remarks
+from fulgurite.base.errors import CheckpointError, MisconfigurationException
+from fulgurite.base.rank import log
+
+#: What a Trainer writes and shows is for whoever trains, and asks for it by ``trainer``.
+QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+CALIBRATION = 0.2  # the last part of the training rows, which the model does not learn from
+
+
+class AnomalyDetector:
+    """Learns from rows with a time what is usual, and scores others: higher is stranger.
+
+    ``model`` is "window" (the default) or "seed" (the document's), or an object like `fulgurite.anomaly.model.Model`.
+    ``threshold`` is a rule such as "normalised:3", "quantile:0.999", "pot:1e-4", "fixed:2.5" or "scored:0.999", and
+    ``normalise`` says whether scores are measured by their own past; None takes what suits the model. ``offline`` may
+    look at later rows. ``holidays`` is a country such as "US" or "DE-BY", ``epochs`` how often to go over the rows.
+    Flagged rows at most ``refractory`` rows apart are one event. ``options`` go to the model, ``trainer`` to the
+    `Trainer`.
+
+    No label is ever looked at. The model learns from the first 80 % of the training rows; scores and threshold are
+    calibrated on the rest, which it has not seen. Where there is nothing to calibrate, it learns from all.
+    """
+
+    def __init__(
+        self,
+        model: str | Model = "window",
+        *,
+        threshold: str | None = None,
+        normalise: bool | None = None,
+        offline: bool = False,
+        holidays: str | None = None,
+        epochs: int | None = None,
+        seed: int = 0,
+        refractory: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        trainer: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.threshold = threshold
+        self.normalise = normalise
+        self.offline = offline
+        self.holidays = holidays
+        self.epochs = epochs
+        self.seed = seed
+        self.refractory = refractory
+        self.options = options
+        self.trainer = trainer
+
+    # -- scikit-learn's conventions --
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _parameters()}
+
+    def set_params(self, **params: Any) -> "AnomalyDetector":
+        unknown = sorted(params.keys() - _parameters().keys())
+        if unknown:
+            raise ValueError(f"AnomalyDetector has no {unknown[0]!r}. It has {', '.join(_parameters())}.")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        usual = {name: entry.default for name, entry in _parameters().items()}
+        told = [f"{name}={value!r}" for name, value in self.get_params().items() if value != usual[name]]
+        return f"AnomalyDetector({', '.join(told)})"
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The names of the columns learned from, the value first."""
+        schema = self._fitted().schema_
+        return np.array([schema.value, *schema.continuous, *schema.categorical], dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        return len(self.feature_names_in_)
+
+    # -- the way --
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        time: str | None = None,
+        value: str | None = None,
+        continuous: Sequence[str] | None = None,
+        categorical: Sequence[str] | None = None,
+    ) -> "AnomalyDetector":
+        """Learn from a pandas or polars frame, an array or a `Series`; ``y`` is not looked at.
+
+        The columns of the time and of the watched value are guessed where they are not named. ``notes_`` tells what was
+        guessed, repaired and learned. Raises ``DataError`` for rows that can't be used.
+        """
+        series = _series(X, time=time, value=value, continuous=continuous, categorical=categorical)
+        kind = kind_of(self.model)
+        threshold = Threshold.parse(self.threshold or kind.threshold)
+        normalise = kind.normalise if self.normalise is None else self.normalise
+        learned, rest = _parts(series, calibrates=normalise or threshold.needs_calibration)
+        model = new_model(self.model, self._settings())
+        with _hushed():
+            model.fit(learned, {**QUIET, **(self.trainer or {})})
+        self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
+        self.refractory_ = self.refractory or rows_apart(model)
+        self._scorer = Scorer(model, self._past() if normalise else None)
+        _calibrate(self._scorer, threshold, learned, rest)
+        self._last = None if series.clock is None else series.time[-1]
+        self.notes_ = [*series.notes, _told(len(learned), len(rest)), threshold.explain()]
+        return self
+
+    def score(self, X: Any, *, follows: bool | None = None) -> Any:
+        """Score rows: a frame of the kind that was given (pandas for an array), its own columns and ours behind them.
+
+        Rows that follow the training rows go on from them; others start anew, and the first ones, too few to fill the
+        model's window, get no score. ``follows`` says which it is, None leaves that to the times. ``events_`` and
+        ``notes_`` then tell of these rows. Raises ``DataError`` for rows with other columns than those of training.
+        """
+        series = _series(X, **self._fitted().schema_.columns)
+        verdict = self.judge(series, follows)
+        self.events_, self.notes_ = list(verdict.events), [*series.notes, *verdict.notes]
+        return verdict if isinstance(X, Series) else frames.beside(X, verdict)
+
+    def judge(
+        self, series: Series, follows: bool | None = None, done: Callable[[int], object] | None = None
+    ) -> Verdict:
+        """The verdict on a whole series; nothing here is changed. ``done`` is told of rows as they pass."""
+        stream, notes = self.stream(series, follows)
+        verdict = stream.update(series, done)
+        events = (*verdict.events, *stream.close())
+        return replace(verdict, events=events, notes=(*notes, *remarks(verdict), stream.threshold.explain()))
+
+    def stream(self, first: Series, follows: bool | None = None) -> tuple[Stream, list[str]]:
+        """What judges rows as they come, beginning with ``first``, and what there is to say of these rows."""
+        notes = self._fitted().schema_.check(first)
+        goes_on = self._follows(first) if follows is None else follows
+        if not goes_on and reach(self.model_) > 1:
+            notes.append(
+                f"The rows do not follow those of training: the first {reach(self.model_) - 1} only fill the window."
+            )
+        return Stream(self._scorer.copy(anew=not goes_on), copy.deepcopy(self.threshold_), self.refractory_), notes
+
+    def _follows(self, series: Series) -> bool:
+        """Whether the first row comes after the last one of training, and within a window of it."""
+        if self._last is None or series.clock is None or not len(series):
+            return False
+        gap = (series.time[0] - self._last) / np.timedelta64(1, "s")
+        return 0 < gap <= reach(self.model_) * self.schema_.step
+
+    # -- the file --
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all that scoring needs, as plain data: columns, words, scalers, weights, threshold and the past."""
+        self._fitted()
+        named = isinstance(self.model, str)
+        state = {
+            "params": {**self.get_params(), "model": self.model if named else None, "trainer": None},
+            "class": f"{type(self.model_).__module__}.{type(self.model_).__qualname__}",
+            "model": self.model_.state_dict(),
+            "scorer": self._scorer.state_dict(),
+            "threshold": self.threshold_.state_dict(),
+            "schema": self.schema_.state_dict(),
+            "normalise": self._scorer.past is not None,
+            "refractory": self.refractory_,
+            "last": self._last,
+            "notes": self.notes_,
+        }
+        write_marked(state, path, "model")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], model: Model | None = None) -> "AnomalyDetector":
+        """The detector in a file, ready to score. A ``model`` of the user's own is given as it was made for `fit`.
+
+        Nothing in the file is run. Raises ``FileNotFoundError`` and ``CheckpointError``.
+        """
+        state = read_marked(path, "model")
+        params = state["params"]
+        if params["model"] is None and model is None:
+            raise CheckpointError(f"{os.fspath(path)!r} holds a {state['class']}: give one, load(path, model=...).")
+        detector = cls(**{**params, "model": params["model"] or model})
+        detector._take(state)
+        return detector
+
+    def _take(self, state: Mapping[str, Any]) -> None:
+        self.model_ = new_model(self.model, {})
+        self.model_.load_state_dict(state["model"])
+        self.threshold_ = Threshold("fixed", 0.0)
+        self.threshold_.load_state_dict(state["threshold"])
+        self.schema_ = Schema.from_state(state["schema"])
+        self.refractory_, self._last, self.notes_ = state["refractory"], state["last"], list(state["notes"])
+        self._scorer = Scorer(self.model_, self._past() if state["normalise"] else None)
+        self._scorer.load_state_dict(state["scorer"])
+
+    def _past(self) -> Past:
+        return Past(offline=self.offline)
+
+    def _settings(self) -> dict[str, Any]:
+        """What the model is made with; what is not said here is left to it."""
+        said = {"holidays": self.holidays, "epochs": self.epochs, "seed": self.seed}
+        return {**{name: value for name, value in said.items() if value is not None}, **(self.options or {})}
+
+    def _fitted(self) -> "AnomalyDetector":
+        if not hasattr(self, "model_"):
+            raise MisconfigurationException(
+                "This AnomalyDetector has learned nothing yet: call fit(...), or load(path)."
+            )
+        return self
+
+
+def _parameters() -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(AnomalyDetector).parameters
+
+
+def _series(X: Any, **columns: Any) -> Series:
+    return X if isinstance(X, Series) else frames.series_of(X, **columns)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without the Trainer's advice on its own arguments: who fits a detector did not choose them."""
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="An epoch has .* training batches")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _parts(series: Series, calibrates: bool) -> tuple[Series, Series]:
+    """The rows to learn from and those to calibrate on."""
+    cut = len(series) - (int(len(series) * CALIBRATION) if calibrates else 0)
+    return series.rows(None, cut), series.rows(cut)
+
+
+def _calibrate(scorer: Scorer, threshold: Threshold, learned: Series, rest: Series) -> None:
+    """Let the scorer come to the end of training, with a past of rows the model has not seen, and set the level.
+
+    Scores of rows that it did learn from are too low to measure others by.
+    """
+    for part in chunks(learned, CHUNK):
+        scorer.model.score(part, scorer.memory)
+    if len(rest):
+        score, _ = scorer.score(rest)
+        threshold.fit(score)
+
+
+def _told(learned: int, rest: int) -> str:
+    if not rest:
+        return f"Learned from {learned:,} rows; nothing had to be calibrated."
+    return f"Learned from the first {learned:,} training rows, calibrated on the last {rest:,}, which were not learned."

@@ -1,0 +1,209 @@
+"""Rows that are scored as they arrive, with all that is remembered kept in a file, so that one can stop and go on."""
+
+import copy
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fulgurite.anomaly.detector import AnomalyDetector
+from fulgurite.anomaly.events import Event
+from fulgurite.anomaly.lines import RowReader
+from fulgurite.anomaly.saved import read_marked, write_marked
+from fulgurite.anomaly.series import Series
+from fulgurite.anomaly.stream import Stream
+from fulgurite.anomaly.tail import GrowingFile, Pipe
+from fulgurite.anomaly.verdict import Verdict
+from fulgurite.anomaly.words import counted, moment
+from fulgurite.base.errors import DataError
+
+#: Takes a piece's header, rows as they stood, separator and verdict.
+Write = Callable[[Sequence[str], Sequence[Sequence[str]], str, Verdict], object]
+Say = Callable[[str], object]
+
+
+class Follower:
+    """Scores the lines of a source, which may come in any pieces: the scores are those of all rows at once.
+
+    ``write`` is given each piece, ``say`` each sentence. What is remembered goes to the file ``state`` behind every
+    piece; when that is there already, scoring goes on from it. ``rows`` and ``flagged`` count since the beginning.
+    """
+
+    def __init__(self, model: str | os.PathLike[str], state: str | os.PathLike[str], write: Write, say: Say) -> None:
+        self.detector = AnomalyDetector.load(model)
+        _check(self.detector)
+        self.rows = self.flagged = 0
+        self._state, self._write, self._say = Path(state), write, say
+        self._model = hashlib.sha256(Path(model).read_bytes()).hexdigest()
+        self._reader = RowReader(self.detector.schema_)
+        self._stream: Stream | None = None
+        self._remembered: dict[str, Any] | None = None
+        self._header: bytes | None = None
+        self._begins = True  # the next line may be a header
+        self._last: np.datetime64 | None = None
+        self._known_until: np.datetime64 | None = None  # rows up to here were scored before
+        self._event: Event | None = None
+        self.place: tuple[int, int, int] | None = None
+        self._resume()
+
+    def run(self, source: Pipe | GrowingFile) -> None:
+        """Score what comes until the source ends. Ctrl-C waits for the piece at hand, so that no row comes twice."""
+        for lines in source.pieces():
+            with _undisturbed():
+                self.take(lines)
+                self.place = source.place
+                self._save()
+        if self._stream is not None:
+            self._tell(self._stream.open, ())
+
+    def take(self, lines: list[bytes]) -> None:
+        """Score some lines, and write and tell what comes of it."""
+        lines = self._without_header(lines)
+        for series, cells in self._read(lines):
+            self._score(*self._new(series, cells))
+
+    def restarted(self, told: str) -> None:
+        """The source begins anew: perhaps with a header, and with rows that were scored before."""
+        self._say(told)
+        self._begins, self._known_until = True, self._last
+
+    # -- lines --
+
+    def _without_header(self, lines: list[bytes]) -> list[bytes]:
+        """The lines behind the header, which is read once and known again where a source brings it once more."""
+        if not self._begins or not lines:
+            return lines
+        self._begins = False
+        first = lines[0].rstrip(b"\r")
+        if self._header is None:
+            self._header = first
+            self._reader.feed([first])
+        return lines[1:] if first == self._header else lines
+
+    def _read(self, lines: list[bytes]) -> Iterator[tuple[Series, list[list[str]]]]:
+        """The rows of the lines; where one can't be read, all but that one."""
+        reader = copy.deepcopy(self._reader)
+        try:
+            series = self._reader.feed(lines)
+        except DataError as error:
+            self._reader = reader
+            if len(lines) == 1:
+                self._reader.line += 1
+                self._say(f"{error} The line is left out.")
+                return
+            for line in lines:
+                yield from self._read([line])
+            return
+        if series is not None:
+            yield series, self._reader.cells
+
+    def _new(self, series: Series, cells: list[list[str]]) -> tuple[Series, list[list[str]]]:
+        """The rows that were not scored before."""
+        if self._known_until is None or series.clock is None:
+            return series, cells
+        known = int(np.searchsorted(series.time, self._known_until, side="right"))
+        if known:
+            self._say(f"{counted(known, 'row')} up to {moment(self._known_until)} were scored before: left out.")
+        return series.rows(known), cells[known:]
+
+    # -- rows --
+
+    def _score(self, series: Series, cells: list[list[str]]) -> None:
+        if not len(series):
+            return
+        verdict = self._stream_for(series).update(series)
+        self._write(self._reader.header, cells, self._reader.separator, verdict)
+        self.rows += len(series)
+        self.flagged += int(verdict.flags.sum())
+        self._last = series.time[-1]
+        for note in series.notes:
+            self._say(note)
+        self._tell(self._stream_for(series).open, verdict.events)
+
+    def _stream_for(self, first: Series) -> Stream:
+        if self._stream is None:
+            self._stream, notes = self.detector.stream(first, follows=True if self._remembered else None)
+            if self._remembered is not None:
+                self._stream.load_state_dict(self._remembered)
+            for note in notes:
+                self._say(note)
+        return self._stream
+
+    def _tell(self, now: Event | None, ended: Sequence[Event]) -> None:
+        for event in ended:
+            self._say(
+                f"Event from {moment(event.start)} to {moment(event.end)}, score {event.score:.3g}: {event.reason}."
+            )
+        if now is not None and (self._event is None or now.start != self._event.start):
+            self._say(f"An event begins at {moment(now.start)}, score {now.score:.3g}: {now.reason}.")
+        self._event = now
+
+    # -- the file --
+
+    def _resume(self) -> None:
+        if not self._state.exists():
+            return
+        state = read_marked(self._state, "state")
+        if state["model"] != self._model:
+            self._say(f"{self._state} belongs to another model: scoring begins anew.")
+            return
+        self.rows, self.flagged, self._last = state["rows"], state["flagged"], state["last"]
+        self._remembered, self.place = state["stream"], state["place"]
+        self._header, self._begins = state["header"], self.place is None
+        self._reader.feed([self._header])
+        # A file goes on where it was left; a stream may bring what it has brought before.
+        self._known_until = self._last if self.place is None else None
+        self._say(f"Scoring goes on behind {counted(self.rows, 'row')}, as {self._state} remembers them.")
+
+    def _save(self) -> None:
+        remembered = self._remembered if self._stream is None else self._stream.state_dict()
+        if self._header is None or remembered is None:
+            return
+        state = {
+            "model": self._model,
+            "header": self._header,
+            "place": self.place,
+            "last": self._last,
+            "rows": self.rows,
+            "flagged": self.flagged,
+            "stream": remembered,
+        }
+        write_marked(state, self._state, "state")
+
+
+def _check(detector: AnomalyDetector) -> None:
+    if detector.threshold_.needs_all_rows:
+        raise DataError(
+            f"The threshold {detector.threshold_} comes from the very rows that are scored, all of them at once. To "
+            "follow, fit with another: --threshold normalised:3, quantile:0.999, pot:1e-4 or fixed:NUMBER."
+        )
+    if detector.offline:
+        raise DataError("The model looks at later rows, which are not there yet. To follow, fit without --offline.")
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until what is inside is done; the second one does not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
