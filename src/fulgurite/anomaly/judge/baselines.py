@@ -84,6 +84,8 @@ def sub_pca(series: Series, learned: int, seed: int) -> np.ndarray:
     decomposition = require("sklearn.decomposition", "anomaly")
     windows, references = _windows(series, learned)
     mean, spread = references.mean(axis=0), references.std(axis=0) + 1e-9
+    if np.ptp(references) == 0:  # no axes in a constant
+        return np.abs(windows[:, -1] - references[0, 0])
     axes = decomposition.PCA().fit((references - mean) / spread)
     weight = 1 / (axes.explained_variance_ratio_ + 1e-9)
     return np.concatenate([_from_axes((part - mean) / spread, axes.components_) @ weight for part in _parts(windows)])

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,7 +91,7 @@ def evaluate(
 ) -> Evaluation:
     """Judge the entries and all baselines, raw and normalised, on labelled files.
 
-    ``split`` is where the rows to learn from end: a share of them (``50%``), or a time (``2014-02-01``). Files weigh equally;
+    ``split`` is where the rows to learn from end: a share (``50%``) or a time (``2014-02-01``). Files weigh equally;
     seeds are averaged before that. What needs an anomaly or a normal row that the rest of a file hasn't got is None
     there, and ``Evaluation.notes`` says so. Raises `DataError` for a file without labels or with too few rows.
     """
@@ -116,7 +117,7 @@ def _case(name: str, series: Series, split: str) -> _Case:
 
 
 def _notes(case: _Case) -> list[str]:
-    label = case.test.label
+    label = _label(case.test)
     if label.all() or not label.any():
         kind = "no anomaly" if not label.any() else "nothing but anomalies"
         return [f"{case.name}: the part that is judged holds {kind}, so that its scores can't be ranked."]
@@ -132,10 +133,10 @@ def _steps(
     for case in cases:
         for entry in entries:
             for seed in seeds:
-                yield lambda case=case, entry=entry, seed=seed: [_entered(case, entry, seed)]
+                yield partial(_entered, case, entry, seed)
         for baseline in others:
             for seed in seeds if baseline.seeded else seeds[:1]:
-                yield lambda case=case, baseline=baseline, seed=seed: _compared(case, baseline, seed)
+                yield partial(_compared, case, baseline, seed)
 
 
 def _counted(steps: list[Step], progress: bool) -> Iterator[Step]:
@@ -144,12 +145,12 @@ def _counted(steps: list[Step], progress: bool) -> Iterator[Step]:
     yield from tqdm(steps, desc="Evaluating", file=sys.stderr, disable=not progress, leave=False)
 
 
-def _entered(case: _Case, entry: Entry, seed: int) -> Result:
+def _entered(case: _Case, entry: Entry, seed: int) -> list[Result]:
     began = time.perf_counter()
     detector = entry.make(seed)
     detector.fit(case.series.rows(0, case.split))
     judged = detector.judge(case.test, follows=True)
-    return _result(case, entry.name, "ours", entry.causal, seed, judged.score, judged.flags, began)
+    return [_result(case, entry.name, "ours", entry.causal, seed, judged.score, judged.flags, began)]
 
 
 def _compared(case: _Case, baseline: Baseline, seed: int) -> list[Result]:
@@ -185,7 +186,7 @@ def measure(
     ``window`` is the widest tolerance of the volumes in rows, ``refractory`` how far apart flagged rows are one alarm.
     """
     there = np.isfinite(series.value)
-    label, scores, flags = series.label[there], ranked(scores[there]), np.asarray(flags, bool)[there]
+    label, scores, flags = _label(series)[there], ranked(scores[there]), np.asarray(flags, bool)[there]
     ranks = label.any() and not label.all()
     volume = vus(label, scores, window) if ranks else (None, None)
     found = alarms(label, flags, refractory)
@@ -212,6 +213,11 @@ def ranked(scores: np.ndarray) -> np.ndarray:
     finite = scores[np.isfinite(scores)]
     lowest, highest = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     return np.nan_to_num(scores, nan=lowest, neginf=lowest, posinf=highest)
+
+
+def _label(series: Series) -> np.ndarray:
+    assert series.label is not None
+    return series.label
 
 
 def _in_time(series: Series, there: np.ndarray, found: Alarms) -> dict[str, float | None]:
