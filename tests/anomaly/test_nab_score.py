@@ -6,7 +6,7 @@ import pytest
 from fulgurite.anomaly.judge.nab import Nab, nab, normalised, probation, worth_of_rows
 
 # The benchmark's published results for realKnownCause/rogue_agent_key_hold.csv (1,882 rows, windows at rows 669 to 763
-# and 1240 to 1335) have a column with what a flag in each row is worth under the standard profile; here are some of it.
+# and 1240 to 1334) have a column with what a flag in each row is worth under the standard profile; here are some of it.
 WINDOWS = [(669, 763), (1240, 1334)]
 PUBLISHED = {
     0: -0.11,
