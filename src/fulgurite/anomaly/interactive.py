@@ -119,7 +119,7 @@ def _band(rows: Rows) -> dict[str, Any]:
         part = slice(start, stop + 1)
         places += [*x[part], *x[part][::-1], None]
         edges += [rows.high[part], rows.low[part][::-1], hole]
-    y = _few(np.concatenate(edges)) if edges else []
+    y = _few(np.concatenate([np.zeros(0), *edges]))
     return {"type": "scatter", "mode": "lines", "x": places, "y": y, "line": {"width": 0}, "fill": "toself",
             "fillcolor": _faint(BAND, 0.55), "hoverinfo": "skip", "name": "expected band"}  # fmt: skip
 
@@ -132,7 +132,8 @@ def _score_traces(rows: Rows, level: float) -> list[dict[str, Any]]:
         {**line, "x": x, "y": _few(rows.score), "line": {"width": 1, "color": SCORE}, "showlegend": False,
          **_hover(rows)},
         {**line, "x": x[[0, -1]], "y": [level, level], "line": {"width": 1.2, "color": FLAG, "dash": "dash"},
-         "name": f"threshold {level:.4g}", "hoverinfo": "name"},
+         "name": f"threshold {level:.4g}", "hoverinfo": "name",
+         "visible": bool(np.isfinite(level))},
         {**line, "mode": "markers", "x": _places(flagged), "y": _few(flagged.score), "hoverinfo": "skip",
          "marker": {"size": 4, "color": FLAG}, "showlegend": False},
     ]  # fmt: skip

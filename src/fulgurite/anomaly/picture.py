@@ -1,6 +1,7 @@
 """The scored rows as a picture: the series in its expected band, the events, and below them the score."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,8 @@ def draw_png(
 ) -> None:
     """Draw the rows into a PNG: value, band and flags above, score and threshold below; events are shaded.
 
-    ``known`` (first and last time each) are the anomalies that are known, in a strip of their own.
+    A ``level`` of NaN is no threshold. ``known`` (first and last time each) are the anomalies that are known, in a
+    strip of their own.
     """
     check_rows(rows)
     require("matplotlib", "anomaly")
@@ -43,7 +45,7 @@ def draw_png(
     figure = Figure(figsize=(12, 6.4 if known else 6.0), dpi=150, facecolor="white")
     heights = [3.2, 1.5, 0.28][: 3 if known else 2]
     axes = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights, "hspace": 0.09})
-    figure.subplots_adjust(left=0.065, right=0.985, top=0.85, bottom=0.105)
+    figure.subplots_adjust(left=0.065, right=0.985, top=0.85, bottom=0.115)
     _draw_value(axes[0], shown, rows.name)
     _draw_score(axes[1], shown, level)
     _shade(axes[:2], rows, events)
@@ -56,7 +58,8 @@ def draw_png(
         0.065, 0.958, _plain(short(title or rows.name, 70)), fontsize=13, fontweight="bold", color=INK, va="center"
     )
     figure.text(0.065, 0.912, outline(rows, events), fontsize=9, color=FAINT, va="center")
-    figure.text(0.065, 0.022, _plain(" ".join(filter(None, [caption, note]))), fontsize=8, color=FAINT)
+    below = textwrap.fill(" ".join(filter(None, [caption, note])), 185)
+    figure.text(0.065, 0.012, _plain(below), fontsize=8, color=FAINT, va="bottom")
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
 
@@ -82,6 +85,9 @@ def _draw_score(axis: Any, rows: Rows, level: float) -> None:
     axis.plot(x, rows.score, color=SCORE, linewidth=0.8)
     single = alone(rows.score)
     axis.plot(x[single], rows.score[single], ".", color=SCORE, markersize=2)
+    axis.set_ylabel("score", color=INK)
+    if not np.isfinite(level):
+        return
     axis.axhline(level, color=FLAG, linewidth=1, linestyle=(0, (5, 3)))
     (above,) = axis.plot(x, rows.score, color=FLAG, linewidth=1.1)
     top = 10 * np.abs(np.append(rows.score[np.isfinite(rows.score)], level)).max()
@@ -90,7 +96,6 @@ def _draw_score(axis: Any, rows: Rows, level: float) -> None:
                   textcoords="offset points", color=FLAG, fontsize=8)  # fmt: skip
     if level > 0 and top > 300 * level:
         axis.set_yscale("symlog", linthresh=level)
-    axis.set_ylabel("score", color=INK)
 
 
 def _shade(axes: Sequence[Any], rows: Rows, events: Sequence[Event]) -> None:
