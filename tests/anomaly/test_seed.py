@@ -14,7 +14,7 @@ import torch
 from fulgurite.anomaly.seed import SeedModel
 from fulgurite.anomaly.series import Category, Series, chunks
 from fulgurite.base import format as disk
-from fulgurite.base.errors import DataError
+from fulgurite.base.errors import DataError, MisconfigurationException
 from fulgurite.callbacks import Callback
 from fulgurite.loggers import CSVLogger
 
@@ -23,7 +23,6 @@ pytest.importorskip("holidays")
 NAB = Path(__file__).resolve().parents[3] / "shared" / "data" / "nab"
 MACHINE = NAB / "machine_temperature_system_failure.csv"
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-CALENDAR = ("hour_min", "gap_holiday", "t", "day_of_week", "holiday")
 
 
 def series(rows=600, seed=0, state=None):
@@ -168,6 +167,16 @@ def test_without_holidays_or_a_clock_the_columns_that_need_them_are_left_out():
     assert np.isfinite(model.score(replace(rows, clock=None), {}).parts).all()
 
 
+def test_the_calendars_columns_can_be_chosen():
+    """The document's text uses only the time beside the value; a misspelt column is named with those there are."""
+    model = SeedModel(epochs=1, calendar=["t", "month"])
+    model.fit(series(200), QUIET)
+
+    assert model.part_names == ("value", "t", "month", "day_of_week", "holiday", "kld")
+    with pytest.raises(MisconfigurationException, match="'hours'.*choose among 'day', 'month'"):
+        SeedModel(calendar=["hours"])
+
+
 def test_a_model_from_a_file_scores_the_same(trained, tmp_path):
     """The state is plain data: it loads under `weights_only=True` into a model made with other arguments."""
     model, rows = trained
@@ -179,6 +188,7 @@ def test_a_model_from_a_file_scores_the_same(trained, tmp_path):
     assert loaded.part_names == model.part_names and loaded.epochs == 2
     ours, theirs = loaded.score(rows, {}), model.score(rows, {})
     assert np.array_equal(ours.parts, theirs.parts) and np.array_equal(ours.low, theirs.low)
+    assert np.array_equal(ours.expected, theirs.expected)
     assert loaded.test(rows) == pytest.approx(model.test(rows))
 
 

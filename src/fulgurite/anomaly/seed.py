@@ -3,7 +3,7 @@
 It is kept as it was published. `docs/explanation/the-documents-model.md` says what it finds and what it does not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,11 +15,12 @@ from fulgurite.anomaly.model import Scored
 from fulgurite.anomaly.series import Category, Series
 from fulgurite.anomaly.table import Slices, Table
 from fulgurite.anomaly.vae import VAE
-from fulgurite.base.errors import DataError
+from fulgurite.base.errors import DataError, MisconfigurationException
 from fulgurite.base.seed import isolate_rng
 from fulgurite.trainer import Trainer
 
 CALENDAR = ("hour_min", "gap_holiday", "t")
+COLUMNS = ("day", "month", "year", *CALENDAR)
 CATEGORIES = {"day_of_week": 7, "holiday": 2}
 EMBEDDING = 16
 SCORING_BATCH = 4096
@@ -34,7 +35,8 @@ class SeedModel:
     a holiday, and all further columns of the series. ``holidays`` is a country's code; None leaves holidays out. Empty
     cells of further columns count as the median, and words that training never saw as unknown; rows without a number
     in the watched column are neither learned from nor scored. ``expected`` is the value as it was rebuilt, and the
-    band around it holds the share ``band`` of the training rows. ``network`` goes to `VAE`.
+    band around it holds the share ``band`` of the training rows. ``calendar`` names the calendar's columns of numbers.
+    ``network`` goes to `VAE`.
     """
 
     def __init__(
@@ -44,8 +46,15 @@ class SeedModel:
         batch_size: int = 128,
         seed: int = 0,
         band: float = 0.99,
+        calendar: Sequence[str] = CALENDAR,
         **network: Any,
     ) -> None:
+        unknown = [name for name in calendar if name not in COLUMNS]
+        if unknown:
+            raise MisconfigurationException(
+                f"calendar={list(calendar)!r}: choose among {', '.join(map(repr, COLUMNS))}."
+            )
+        self.calendar = tuple(calendar)
         self.holidays, self.epochs, self.batch_size, self.seed, self.band = holidays, epochs, batch_size, seed, band
         self.network = network
         self.part_names: tuple[str, ...] = ()
@@ -57,7 +66,7 @@ class SeedModel:
 
     def fit(self, series: Series, trainer: Mapping[str, Any]) -> None:
         """Train on the rows that have a number; ``trainer`` are arguments of `fulgurite.Trainer`."""
-        numbers, categories = columns_of(series, self.holidays)
+        numbers, categories = columns_of(series, self.holidays, self.calendar)
         whole = np.isfinite(series.value)
         if whole.sum() < 2:
             raise DataError(f"{whole.sum()} of {len(series):,} rows have a number to train on; at least 2 are needed.")
@@ -92,7 +101,7 @@ class SeedModel:
     def table(self, series: Series, chosen: np.ndarray | slice = slice(None)) -> Table:
         """The chosen rows as the network reads them; the target is the watched value in its own unit."""
         assert self.scaling is not None
-        numbers, categories = columns_of(series, self.holidays)
+        numbers, categories = columns_of(series, self.holidays, self.calendar)
         by_name = {column.name: column for column in categories}
         columns = [_named(numbers, name, "numbers") for name in self.scaling.names]
         codes = [words(_named(by_name, words.name, "categories")) for words in self.vocabularies]
@@ -106,7 +115,7 @@ class SeedModel:
         module, scaling = self._trained()
         config = {name: getattr(self, name) for name in ("holidays", "epochs", "batch_size", "seed", "band")}
         return {
-            "config": {**config, **self.network},
+            "config": {**config, "calendar": list(self.calendar), **self.network},
             "scaling": scaling.state_dict(),
             "vocabularies": [words.state_dict() for words in self.vocabularies],
             "reach": self.reach,
@@ -152,22 +161,24 @@ class SeedModel:
         return parts, rebuilt
 
 
-def columns_of(series: Series, holidays: str | None) -> tuple[dict[str, np.ndarray], list[Category]]:
+def columns_of(
+    series: Series, holidays: str | None, calendar: Sequence[str]
+) -> tuple[dict[str, np.ndarray], list[Category]]:
     """What the network is given: numbers by name, the watched value first, and categories.
 
-    A calendar's column gives way to one of the series that has its name.
+    A column of the calendar gives way to one of the series that has its name.
     """
     own = (*series.names, *(column.name for column in series.categories))
     if series.clock is None:
-        calendar = {"t": series.time.astype(np.int64) / 1e8}
+        found = {"t": series.time.astype(np.int64) / 1e8}
     else:
-        calendar = document_features(series.clock, series.time, holidays)
+        found = document_features(series.clock, series.time, holidays)
     numbers = {name: series.values[:, index] for index, name in enumerate(series.names)}
-    numbers |= {_free(name, own): np.asarray(calendar[name], np.float64) for name in CALENDAR if name in calendar}
+    numbers |= {_free(name, own): np.asarray(found[name], np.float64) for name in calendar if name in found}
     categories = [
-        Category(_free(name, own), calendar[name], tuple(map(str, range(size))))
+        Category(_free(name, own), found[name], tuple(map(str, range(size))))
         for name, size in CATEGORIES.items()
-        if name in calendar
+        if name in found
     ]
     return numbers, [*categories, *series.categories]
 
