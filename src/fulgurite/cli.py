@@ -15,16 +15,21 @@ from types import ModuleType, TracebackType
 
 from fulgurite import compat
 
-COMMANDS = ("run",)
+COMMANDS = ("run", "anomaly")
 EXAMPLES = """examples:
   fulgurite run train.py --epochs 5      run a Lightning script, unmodified, on Fulgurite
   fulgurite run -m project.train         the same for a module
+  fulgurite anomaly detect sensor.csv    find anomalies in a CSV file
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says and return the exit code; what a script raises passes through."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["anomaly"]:
+        from fulgurite.anomaly import command  # late: nobody else shall wait for numpy and all that
+
+        return command.main(words[1:])
     parser = _parser()
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         parser.error(_unknown(words[0]))
@@ -115,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     script.add_argument("-m", dest="module", action="store_true", help="the target is a module, as for `python -m`")
     script.add_argument("target", help="the script; everything after it is handed to it")
+    # Its own words are read where they are meant for it.
+    commands.add_parser("anomaly", help="find anomalies in rows with a time: CSV in, scores, events and a picture out")
     return parser
 
 

@@ -11,13 +11,17 @@ from fulgurite.base.errors import MisconfigurationException
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The options of a command line. Those of its ``--config`` file are put before the others, which so win."""
+    """The options of a command line. Those of its ``--config`` file are put before the others, which so win.
+
+    ``words`` are the line itself.
+    """
     chosen = parser().parse_args(words)
     file = getattr(chosen, "config", None)
-    if file is None:
-        return chosen
-    place = words.index(chosen.verb) + 1
-    return parser().parse_args([*words[:place], *_typed(Path(file), chosen.verb), *words[place:]])
+    if file is not None:
+        place = words.index(chosen.verb) + 1
+        chosen = parser().parse_args([*words[:place], *_typed(Path(file), chosen.verb), *words[place:]])
+    chosen.words = list(words)
+    return chosen
 
 
 def as_config(chosen: argparse.Namespace) -> dict[str, Any]:

@@ -140,7 +140,8 @@ class AnomalyDetector:
         """
         series = _series(X, **self._fitted().schema_.columns)
         verdict = self.judge(series, follows)
-        self.events_, self.notes_ = list(verdict.events), [*series.notes, *verdict.notes]
+        self.events_ = list(verdict.events)
+        self.notes_ = [*series.notes, *verdict.notes, verdict.threshold.explain()]
         return verdict if isinstance(X, Series) else frames.beside(X, verdict)
 
     def judge(
@@ -150,7 +151,7 @@ class AnomalyDetector:
         stream, notes = self.stream(series, follows)
         verdict = stream.update(series, done)
         events = (*verdict.events, *stream.close())
-        return replace(verdict, events=events, notes=(*notes, *remarks(verdict), stream.threshold.explain()))
+        return replace(verdict, events=events, notes=(*notes, *remarks(verdict)))
 
     def stream(self, first: Series, follows: bool | None = None) -> tuple[Stream, list[str]]:
         """What judges rows as they come, beginning with ``first``, and what there is to say of these rows."""

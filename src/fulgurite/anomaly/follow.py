@@ -1,17 +1,21 @@
 """Rows that are scored as they arrive, with all that is remembered kept in a file, so that one can stop and go on."""
 
 import copy
+import csv
 import hashlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
+from fulgurite.anomaly.columns import free_names
 from fulgurite.anomaly.detector import AnomalyDetector
 from fulgurite.anomaly.events import Event
 from fulgurite.anomaly.lines import RowReader
@@ -19,20 +23,60 @@ from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.stream import Stream
 from fulgurite.anomaly.tail import GrowingFile, Pipe
+from fulgurite.anomaly.telling import note
 from fulgurite.anomaly.verdict import Verdict
 from fulgurite.anomaly.words import counted, moment
+from fulgurite.anomaly.writing import as_text
 from fulgurite.base.errors import DataError
 
-#: Takes a piece's header, rows as they stood, separator and verdict.
-Write = Callable[[Sequence[str], Sequence[Sequence[str]], str, Verdict], object]
+#: Takes the reader, which knows header and separator, the cells of some rows, and the verdict on them.
+Write = Callable[[RowReader, Sequence[Sequence[str]], Verdict], object]
 Say = Callable[[str], object]
+
+
+def follow(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    state: str | os.PathLike[str],
+    once: bool = False,
+    say: Say = note,
+) -> int:
+    """Print the rows of a growing file, or of standard input (``-``), with their scores, as CSV on standard output.
+
+    ``once`` ends where the file ends now. Returns how many rows were flagged. Raises ``DataError`` where the model
+    can't judge rows as they come.
+    """
+    follower = Follower(model, state, Printer(sys.stdout), say)
+    if data == "-":
+        follower.run(Pipe(sys.stdin.buffer))
+    else:
+        follower.run(GrowingFile(data, not once, follower.place, follower.restarted))
+    return follower.flagged
+
+
+class Printer:
+    """Writes rows as CSV to an open file, a header first, and lets none of them wait there."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._headed = file, False
+
+    def __call__(self, reader: RowReader, cells: Sequence[Sequence[str]], verdict: Verdict) -> None:
+        columns = verdict.columns()
+        writer = csv.writer(self._file, delimiter=reader.separator, lineterminator="\n")
+        if not self._headed:
+            self._headed = True
+            writer.writerow([*reader.header, *free_names((cell.strip() for cell in reader.header), columns).values()])
+        new = [as_text(column, reader.decimal) for column in columns.values()]
+        writer.writerows(map(chain, cells, zip(*new, strict=True)))
+        self._file.flush()
 
 
 class Follower:
     """Scores the lines of a source, which may come in any pieces: the scores are those of all rows at once.
 
     ``write`` is given each piece, ``say`` each sentence. What is remembered goes to the file ``state`` behind every
-    piece; when that is there already, scoring goes on from it. ``rows`` and ``flagged`` count since the beginning.
+    piece; when that is there already, scoring goes on from it. ``rows`` counts since the beginning,
+    ``flagged`` from now.
     """
 
     def __init__(self, model: str | os.PathLike[str], state: str | os.PathLike[str], write: Write, say: Say) -> None:
@@ -54,6 +98,8 @@ class Follower:
 
     def run(self, source: Pipe | GrowingFile) -> None:
         """Score what comes until the source ends. Ctrl-C waits for the piece at hand, so that no row comes twice."""
+        if self.place is not None and source.place == self.place:
+            self._goes_on()
         for lines in source.pieces():
             with _undisturbed():
                 self.take(lines)
@@ -118,12 +164,12 @@ class Follower:
         if not len(series):
             return
         verdict = self._stream_for(series).update(series)
-        self._write(self._reader.header, cells, self._reader.separator, verdict)
+        self._write(self._reader, cells, verdict)
         self.rows += len(series)
         self.flagged += int(verdict.flags.sum())
         self._last = series.time[-1]
-        for note in series.notes:
-            self._say(note)
+        for told in series.notes:
+            self._say(told)
         self._tell(self._stream_for(series).open, verdict.events)
 
     def _stream_for(self, first: Series) -> Stream:
@@ -131,8 +177,8 @@ class Follower:
             self._stream, notes = self.detector.stream(first, follows=True if self._remembered else None)
             if self._remembered is not None:
                 self._stream.load_state_dict(self._remembered)
-            for note in notes:
-                self._say(note)
+            for told in notes:
+                self._say(told)
         return self._stream
 
     def _tell(self, now: Event | None, ended: Sequence[Event]) -> None:
@@ -153,13 +199,16 @@ class Follower:
         if state["model"] != self._model:
             self._say(f"{self._state} belongs to another model: scoring begins anew.")
             return
-        self.rows, self.flagged, self._last = state["rows"], state["flagged"], state["last"]
-        self._remembered, self.place = state["stream"], state["place"]
-        self._header, self._begins = state["header"], self.place is None
+        self.rows, self._last, self.place = state["rows"], state["last"], state["place"]
+        self._remembered, self._header = state["stream"], state["header"]
         self._reader.feed([self._header])
-        # A file goes on where it was left; a stream may bring what it has brought before.
-        self._known_until = self._last if self.place is None else None
+        self._known_until = self._last  # what is read from its beginning brings what it has brought before
         self._say(f"Scoring goes on behind {counted(self.rows, 'row')}, as {self._state} remembers them.")
+
+    def _goes_on(self) -> None:
+        """The source begins right behind what was scored before."""
+        self._begins, self._known_until = False, None
+        self._reader.after(self._last)
 
     def _save(self) -> None:
         remembered = self._remembered if self._stream is None else self._stream.state_dict()
@@ -171,7 +220,6 @@ class Follower:
             "place": self.place,
             "last": self._last,
             "rows": self.rows,
-            "flagged": self.flagged,
             "stream": remembered,
         }
         write_marked(state, self._state, "state")
@@ -189,18 +237,18 @@ def _check(detector: AnomalyDetector) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until what is inside is done; the second one does not."""
+    """Ctrl-C waits until what is inside is done; pressed once more, it does not."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pressed: list[int] = []
 
-    def note(number: int, frame: Any) -> None:
+    def remember(number: int, frame: Any) -> None:
         if pressed:
             raise KeyboardInterrupt
         pressed.append(number)
 
-    before = signal.signal(signal.SIGINT, note)
+    before = signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:

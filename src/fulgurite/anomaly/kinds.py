@@ -13,15 +13,26 @@ from fulgurite.base.errors import MisconfigurationException
 
 @dataclass(frozen=True)
 class Kind:
-    """Where a model's class lives, the rule for its threshold, and whether its score is measured by its own past."""
+    """Where a model's class lives and what it does; its threshold's rule; whether its score is measured by its past."""
 
     home: str
+    told: str
     threshold: str
     normalise: bool
 
 
-WINDOW = Kind("fulgurite.anomaly.window:WindowModel", "normalised:3", normalise=True)
-SEED = Kind("fulgurite.anomaly.seed:SeedModel", "scored:0.999", normalise=False)
+WINDOW = Kind(
+    "fulgurite.anomaly.window:WindowModel",
+    "The window model compares each row with what the rows before it and the calendar let expect.",
+    "normalised:3",
+    normalise=True,
+)
+SEED = Kind(
+    "fulgurite.anomaly.seed:SeedModel",
+    "The seed model rebuilds each row by itself with a VAE: what it rebuilds badly is strange.",
+    "scored:0.999",
+    normalise=False,
+)
 KINDS = {"window": WINDOW, "seed": SEED}
 FEWEST_APART = 12  # rows; for a model that looks at each row for itself
 

@@ -41,6 +41,15 @@ class RowReader:
         self._formats: tuple[TimeFormat, ...] = ()
         self._last = int(np.iinfo(np.int64).min)
 
+    @property
+    def decimal(self) -> str:
+        """The mark in numbers, as far as rows have shown it."""
+        return self._decimal or "."
+
+    def after(self, time: np.datetime64) -> None:
+        """Rows before this time are late from now on, as if a row of it had been read."""
+        self._last = int(time.astype("datetime64[us]").astype(np.int64))
+
     def feed(self, lines: Sequence[str | bytes]) -> Series | None:
         """The rows of these lines; None where they hold none. Raises ``DataError`` by line, column and cell.
 
@@ -123,7 +132,7 @@ class RowReader:
         if self._decimal is None and any("." in cell or "," in cell for cell in cells):
             self._decimal = decimal_mark(cells)
         try:
-            return numbers(cells, self._decimal or ".")
+            return numbers(cells, self.decimal)
         except BadCell as bad:
             raise _located(bad, name, places) from bad
 
@@ -149,7 +158,7 @@ class RowReader:
     def _choose_format(self, columns: dict[str, tuple[str, ...]]) -> None:
         schema = self.schema
         asked = Asked(schema.time, schema.value, schema.continuous, schema.categorical)
-        found = choose(columns, asked, self._decimal or ".", "the lines")
+        found = choose(columns, asked, self.decimal, "the lines")
         if found.time is None:
             raise DataError(
                 f"The model was trained on rows with times; the header names no column of times, but {listed(columns)}."

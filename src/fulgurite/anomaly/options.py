@@ -49,7 +49,7 @@ def parser() -> Parser:
     """The parser of all verbs; each leaves its name in ``verb``."""
     top = Parser(
         prog="fulgurite anomaly",
-        description="Find anomalies in rows with a time: learn from a CSV file, score another, see and judge the result.",
+        description="Find anomalies in rows with a time: learn from a CSV, score another, see and judge the result.",
         epilog=EXAMPLES,
     )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
@@ -87,6 +87,9 @@ def _score(verb: Verb) -> None:
     verb.add_argument("--exit-code", action="store_true", help="end with 3 if anything was flagged")
     verb.add_argument(
         "--follow", action="store_true", help="print rows with their scores as they arrive, on standard output, as CSV"
+    )
+    verb.add_argument(
+        "--once", action="store_true", help="with --follow: end where the file ends now; the next run goes on there"
     )
     verb.add_argument(
         "--state",

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ class Run:
         """Where it is to be found."""
         return None
 
-    def close(self) -> None:
-        """Nothing more will come."""
+    def close(self, failed: bool = False) -> None:
+        """Nothing more will come. Of what ``failed`` no half of a record stays, where that is up to us."""
 
 
 class CsvRun(Run):
@@ -60,6 +61,14 @@ class CsvRun(Run):
 
     def where(self) -> str:
         return str(self.logger.experiment.log_dir)
+
+    def close(self, failed: bool = False) -> None:
+        folder = Path(self.logger.experiment.log_dir)
+        if failed:
+            shutil.rmtree(folder, ignore_errors=True)
+            _remove_empty(folder.parent, folder.parent.parent)
+        else:
+            self.logger.save()
 
 
 class WandbRun(Run):
@@ -88,8 +97,8 @@ class WandbRun(Run):
     def where(self) -> str:
         return str(self.logger.experiment.dir).removesuffix(os.sep + "files")
 
-    def close(self) -> None:
-        self.logger.experiment.finish()
+    def close(self, failed: bool = False) -> None:
+        self.logger.experiment.finish(exit_code=1 if failed else 0)
 
     def _store(self, file: Path) -> None:
         kind = "model" if file.suffix == ".ckpt" else "result"
@@ -109,3 +118,9 @@ def open_run(kind: str, folder: Path, name: str) -> Run:
     if kind == "none":
         return Run()
     raise MisconfigurationException(f"logger={kind!r} is not known. Give csv, wandb or none.")
+
+
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
