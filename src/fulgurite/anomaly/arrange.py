@@ -100,7 +100,7 @@ def _sorted(parsed: Parsed, order: np.ndarray) -> tuple[np.ndarray, list[str]]:
     jumps = np.flatnonzero(time[1:] < time[:-1])
     if not len(jumps):
         return order, []
-    said = _jumps(time, jumps)
+    said = _jumps(time, jumps, zoned=parsed.clock is not time)
     order = np.argsort(time, kind="stable")
     shared = parsed.clock is time
     parsed.time = time[order]
@@ -111,7 +111,7 @@ def _sorted(parsed: Parsed, order: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return order, said
 
 
-def _jumps(time: np.ndarray, jumps: np.ndarray) -> list[str]:
+def _jumps(time: np.ndarray, jumps: np.ndarray, zoned: bool) -> list[str]:
     first = jumps[0]
     back = time[first] - time[first + 1]
     said = (
@@ -119,7 +119,8 @@ def _jumps(time: np.ndarray, jumps: np.ndarray) -> list[str]:
     )
     said += f"{moment(time.view('datetime64[us]')[first])}. They are sorted; rows of one moment keep their order."
     step = np.median(np.abs(np.diff(time)))
-    if len(jumps) <= 2 and abs(back + step - HOUR) <= step:
+    repeats = not zoned and len(jumps) <= 2 and time[first + 1] in time[: first + 1]
+    if repeats and abs(back + step - HOUR) <= step:
         said += (
             " About one hour is there twice, as when clocks are set back for winter. Times with their offset "
             "(2024-10-27 02:00+01:00) would keep the two apart."

@@ -97,6 +97,9 @@ def column_names(header: Sequence[str]) -> tuple[str, ...]:
 
 def _content(source: Source) -> Path | bytes:
     if not isinstance(source, str | os.PathLike):
+        if source.seekable():
+            # What was read once, to score it, is read again to be written beside its scores.
+            source.seek(0)
         text = source.read()
         return text.encode() if isinstance(text, str) else text
     path = Path(source)

@@ -3,8 +3,8 @@
 import csv
 import os
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain, islice
-from typing import Any
+from itertools import islice
+from typing import IO, Any
 
 import numpy as np
 
@@ -74,15 +74,15 @@ def _write(
     wanted = {len(array) for array in columns.values()}
     written = 0
     with atomic_write(destination, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=origin.separator, lineterminator="\n")
-        writer.writerow([*origin.header, *names.values()])
+        write = _writer(file, origin.separator)
+        write([[*origin.header, *names.values()]])
         for rows in origin.pieces:
             part = slice(written, written + len(rows))
             written += len(rows)
             if any(size < written for size in wanted):
                 break
-            new = [_text(array[part], origin.decimal) for array in columns.values()]
-            writer.writerows(map(chain, rows, zip(*new, strict=True)) if new else rows)
+            new = [as_text(array[part], origin.decimal) for array in columns.values()]
+            write([[*row, *more] for row, more in zip(rows, zip(*new, strict=True), strict=True)] if new else rows)
             if done is not None:
                 done(len(rows))
         if wanted - {written}:
@@ -93,7 +93,15 @@ def _write(
     return names
 
 
-def _text(column: np.ndarray, decimal: str) -> list[str]:
+def _writer(file: IO[str], separator: str) -> Callable[[list[list[str]]], object]:
+    """Writes rows; where a cell holds a carriage return, which `csv` leaves bare, all cells get quotes."""
+    plain = csv.writer(file, delimiter=separator, lineterminator="\n")
+    quoted = csv.writer(file, delimiter=separator, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    return lambda rows: (quoted if "\r" in "".join(map("".join, rows)) else plain).writerows(rows)
+
+
+def as_text(column: np.ndarray, decimal: str) -> list[str]:
+    """The cells of a column as they are written: nine digits, nothing for NaN."""
     if column.dtype.kind in "biu":
         return list(map(str, column.astype(np.int64).tolist()))
     if column.dtype.kind != "f":

@@ -1,0 +1,119 @@
+"""Arrays and tables are read by the rules of a file, and come back with their kind."""
+
+import numpy as np
+import pytest
+
+from fulgurite.anomaly.frames import series_of, with_columns
+from fulgurite.base.errors import DataError
+
+pandas = pytest.importorskip("pandas")
+polars = pytest.importorskip("polars")
+pytest.importorskip("narwhals")
+
+TIMES = ["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 03:00"]
+COLUMNS = {"when": TIMES, "flow": [1.0, None, 3.0], "pump": ["a", None, "b"], "label": [False, True, False]}
+NEW = {"score": np.array([0.1, np.nan, 0.3]), "flow": np.array([0, 1, 0], np.int8)}
+
+
+def pandas_table():
+    return pandas.DataFrame(COLUMNS, index=[7, 5, 9])
+
+
+def polars_table():
+    return polars.DataFrame(COLUMNS)
+
+
+@pytest.mark.parametrize("make", [pandas_table, polars_table])
+def test_a_table_is_read_as_a_file_is(make):
+    """Times, value, words and label, with None for nothing."""
+    series = series_of(make(), categorical="pump")
+
+    assert series.time.astype("datetime64[m]").astype(str).tolist() == [time.replace(" ", "T") for time in TIMES]
+    np.testing.assert_array_equal(series.value, [1, np.nan, 3])
+    assert series.categories[0].codes.tolist() == [0, -1, 1] and series.categories[0].words == ("a", "b")
+    assert series.label.tolist() == [False, True, False]
+    assert series.time_name == "when"
+
+
+@pytest.mark.parametrize("make", [pandas_table, polars_table])
+def test_results_come_back_in_a_table_of_the_same_kind(make):
+    """Behind its own columns, by place and not by index; a taken name gets `_new`."""
+    table = make()
+    found = with_columns(table, NEW)
+
+    assert type(found) is type(table)
+    assert list(found.columns) == [*COLUMNS, "score", "flow_new"]
+    np.testing.assert_array_equal(found["score"].to_numpy(), NEW["score"])
+    assert found["flow_new"].to_numpy().tolist() == [0, 1, 0]
+    assert list(table.columns) == list(COLUMNS)
+
+
+def test_an_index_of_times_is_the_time():
+    """With its zone: in this night an hour is left out on the clock, not in time."""
+    index = pandas.date_range("2024-03-31 01:00", periods=3, freq="h", tz="Europe/Rome")
+    series = series_of(pandas.DataFrame({"flow": [1, 2, 4]}, index=index))
+
+    assert (np.diff(series.time) == np.timedelta64(1, "h")).all()
+    assert np.diff(series.clock).astype("timedelta64[h]").astype(int).tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("kind", ["date", "datetime", "zoned"])
+def test_polars_own_times_are_times(kind):
+    """Dates, times, and times with a zone."""
+    times = polars.Series("when", ["2024-01-01", "2024-01-02", "2024-01-03"])
+    made = {"date": times.str.to_date(), "datetime": times.str.to_datetime()}
+    made["zoned"] = made["datetime"].dt.replace_time_zone("Europe/Rome")
+
+    series = series_of(polars.DataFrame({"when": made[kind], "flow": [1, 2, 4]}))
+
+    assert series.clock.astype("datetime64[D]").astype(str).tolist() == times.to_list()
+    assert (series.clock[0] - series.time[0]) == np.timedelta64(1 if kind == "zoned" else 0, "h")
+
+
+def test_arrays_have_columns_too():
+    """One dimension is the value, of two the first column is; results are a pandas table."""
+    assert series_of(np.arange(4)).value.tolist() == [0, 1, 2, 3]
+    series = series_of(np.array([[3.0, 1], [2, 1], [5, 8]]))
+
+    assert series.names == ("value", "column 2") and series.clock is None
+    assert list(with_columns(np.arange(3), {"score": np.zeros(3)}).columns) == ["value", "score"]
+
+
+def test_single_columns_are_rows_as_well():
+    """A pandas or polars Series."""
+    assert series_of(pandas.Series([1, 2, 4], name="flow")).names == ("flow",)
+    assert series_of(polars.Series([1, 2, 4])).names == ("value",)
+
+
+def test_rows_are_sorted_and_know_their_place():
+    """As in a file, and said."""
+    series = series_of(pandas.DataFrame({"when": pandas.to_datetime(TIMES[::-1]), "flow": [3, 2, 1]}))
+
+    assert series.value.tolist() == [1, 2, 3] and series.order.tolist() == [2, 1, 0]
+    assert any("not in order" in note for note in series.notes)
+
+
+def test_rows_count_from_1970_where_the_column_says_so():
+    """A column of numbers called `ts`."""
+    series = series_of(polars.DataFrame({"ts": [1_700_000_000, 1_700_003_600], "flow": [1, 2]}))
+
+    assert series.step == 3600
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
+        ("rows.csv", "not as str"),
+        (polars.DataFrame({"a": [1]}).lazy(), "collect"),
+        (pandas.DataFrame(), "no columns"),
+        (pandas.DataFrame({"a": []}), "no rows"),
+        (pandas.DataFrame({"a": [1]}), "only one row"),
+        (pandas.DataFrame({"flow": ["1", "2", "x"]}), "Row 2, column 'flow': 'x' is text"),
+        (pandas.DataFrame({"when": pandas.to_datetime(["2024-01-01", None]), "flow": [1, 2]}), "Row 1, column 'when'"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(table, words):
+    """By row and column, rows counted from 0 as tables do."""
+    with pytest.raises(DataError, match=words):
+        series_of(table)
