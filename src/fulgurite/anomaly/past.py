@@ -1,0 +1,95 @@
+"""Measures a score against its own past: how far, in its own standard deviations, it lies above what it has been."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+SMALLEST = 1e-6  # a raw score below it counts as it, since its logarithm is taken
+NARROWEST = 0.05  # standard deviations of log scores below it count as it
+WARM_UP = 20  # rows; a past of fewer says nothing, and scores are 0
+
+
+class Past:
+    """Turns raw scores, all >= 0, into normalised ones, all >= 0: 3 is far above what the score has been.
+
+    On the logarithm of the raw score: the mean of the last ``rows`` rows, less the mean of the whole past, over the
+    standard deviation of the past. A single row counts as well, less ``margin``, so that a spike of one row is not
+    averaged away. What is below 0 becomes 0, and a peak fades by 1/e in ``hold`` rows: what was strange a moment ago
+    is not all well yet.
+
+    ``offline`` looks ahead: scores are brought forward by ``lead`` rows, and a peak fades to both sides; single rows
+    need no margin's exception then. It needs all rows in one `update`.
+
+    The idea is that of the anomaly likelihood of Lavin and Ahmad (2015), without its window and its tail function.
+    """
+
+    def __init__(
+        self, rows: int = 10, margin: float = 1.5, hold: float = 32.0, offline: bool = False, lead: int = 0
+    ) -> None:
+        self.rows, self.margin, self.hold, self.offline, self.lead = rows, margin, hold, offline, lead
+        self.count, self.total, self.squares = 0, 0.0, 0.0
+        self.latest = np.empty(0)
+        self.level = 0.0
+
+    def update(self, raw: np.ndarray) -> np.ndarray:
+        """The normalised scores (n,) of rows that follow those before; NaN gives NaN and is not remembered."""
+        score = np.full(len(raw), np.nan)
+        known = ~np.isnan(raw)
+        if known.any():
+            score[known] = self._measure(np.log(np.maximum(raw[known], SMALLEST)))
+        return score
+
+    def _measure(self, logs: np.ndarray) -> np.ndarray:
+        count = self.count + np.arange(1, len(logs) + 1)
+        total, squares = self.total + np.cumsum(logs), self.squares + np.cumsum(logs**2)
+        mean = total / count
+        spread = np.maximum(np.sqrt(np.maximum(squares / count - mean**2, 0)), NARROWEST)
+        score = (self._recent(logs) - mean) / spread
+        if not self.offline:
+            score = np.maximum(score, (logs - mean) / spread - self.margin)
+        score = np.where(count < WARM_UP, 0.0, np.maximum(score, 0))
+        self.count, self.total, self.squares = int(count[-1]), float(total[-1]), float(squares[-1])
+        if self.offline:
+            return _fading_both_ways(_brought_forward(score, self.lead), self.hold)
+        held = fading(score, self.hold, self.level)
+        self.level = float(held[-1])
+        return held
+
+    def _recent(self, logs: np.ndarray) -> np.ndarray:
+        """The mean of the last ``rows`` rows at each row; of fewer at the very start."""
+        joined = np.concatenate([self.latest, logs])
+        sums = np.concatenate([[0.0], np.cumsum(joined)])
+        end = np.arange(len(self.latest) + 1, len(joined) + 1)
+        start = np.maximum(end - self.rows, 0)
+        self.latest = joined[-(self.rows - 1) :] if self.rows > 1 else np.empty(0)
+        return (sums[end] - sums[start]) / (end - start)
+
+    def state_dict(self) -> dict[str, Any]:
+        settings = {name: getattr(self, name) for name in ("rows", "margin", "hold", "offline", "lead")}
+        seen = {name: getattr(self, name) for name in ("count", "total", "squares", "level")}
+        return {**settings, **seen, "latest": self.latest.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, np.array(value, np.float64) if name == "latest" else value)
+
+
+def fading(score: np.ndarray, hold: float, level: float = 0.0) -> np.ndarray:
+    """Each row's highest score so far, where a score of ``hold`` rows ago counts 1/e; ``level`` is the last one's.
+
+    ``score`` (n,) is nowhere negative.
+    """
+    ages = np.arange(len(score) + 1) / hold
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.concatenate([[level], score]))
+    return np.exp(np.maximum.accumulate(logs + ages) - ages)[1:]
+
+
+def _fading_both_ways(score: np.ndarray, hold: float) -> np.ndarray:
+    return np.maximum(fading(score, hold), fading(score[::-1], hold)[::-1])
+
+
+def _brought_forward(score: np.ndarray, lead: int) -> np.ndarray:
+    later = np.arange(len(score)) + lead
+    return score[np.minimum(later, len(score) - 1)]
