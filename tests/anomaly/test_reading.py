@@ -87,6 +87,7 @@ class TestTraps:
         ('time,value,n\n2024-01-01,1,"a\nb"\n\n2024-01-02,2,c\n2024-01-03,x,c\n', "Line 6 .*'x'"),
         ("time,value,temp\n2024-01-01,1,2\n2024-01-02,e,4\n2024-01-03,3,5\n", "column 'value': 'e'"),
         ("time,value\n2024-01-01,1\nsoon,2\n2024-01-03,3\n", "Line 3 .*column 'time': 'soon' is no time"),
+        ("when,value\nsoon,1\n2024-01-01,2\n2024-01-03,3\n", "Line 2 .*column 'when': 'soon' is no time"),
         ("time,value\n2024-01-01,1\n,2\n2024-01-03,3\n", "Line 3 .*has no time"),
         ("time,value\n2024-01-01 00:00Z,1\n2024-01-01 01:00,2\n", "names no zone"),
         ("time,value\n2024-01-01 00:00,1\n2024-01-01 01:00+01:00,2\n", "names a zone"),

@@ -143,13 +143,11 @@ class _Choice:
             if not formats:
                 raise self._no_times(self.asked.time)
             return self.asked.time, formats
-        for name in sorted(self.left, key=_time_rank):
-            cells = self.sample[name]
-            # Where only some cells are times, reading will name the first that is not.
-            formats = time_formats(cells, _time_rank(name) < NO_HINT) or time_formats(cells[:1])
-            if formats:
-                self.notes.append(f"The times are read from the column {name!r}.")
-                return self._take(name), formats
+        for formats_of in (time_formats, _formats_of_some):
+            for name in sorted(self.left, key=_time_rank):
+                if formats := formats_of(self.sample[name], _time_rank(name) < NO_HINT):
+                    self.notes.append(f"The times are read from the column {name!r}.")
+                    return self._take(name), formats
         self.notes.append("No column holds times: rows are counted instead, and nothing is known of hours and days.")
         return None, []
 
@@ -210,7 +208,7 @@ class _Choice:
         if self._number_share(name) < 1:
             return False
         found = numbers(self.sample[name], self.decimal)
-        return len(found) > 2 and bool((np.diff(found) == 1).all())
+        return len(found) > 2 and bool((found == found[0] + np.arange(len(found))).all())
 
     def _few_words(self, name: str) -> bool:
         cells = self.sample[name]
@@ -224,6 +222,11 @@ def _time_rank(name: str) -> int:
     if "_".join(words) in TIME_NAMES:
         return TIME_NAMES.index("_".join(words))
     return min((len(TIME_NAMES) + TIME_NAMES.index(word) for word in words if word in TIME_NAMES), default=NO_HINT)
+
+
+def _formats_of_some(cells: Sequence[str], hinted: bool) -> list[TimeFormat]:
+    """The formats of a column in which only some cells are times: reading will name the first that is not."""
+    return next((found for cell in cells[:5] if (found := time_formats([cell], hinted))), [])
 
 
 def _first_odd_time(cells: Sequence[str]) -> str | None:
