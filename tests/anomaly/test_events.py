@@ -102,7 +102,7 @@ def test_a_row_without_value_or_expectation_still_has_a_reason():
     (event,) = events(series_of([np.nan]), Scored(np.array([[0.0, 2, 3]]), nothing, nothing, nothing), NAMES,
                       np.array([5.0]), np.array([True]), 1)  # fmt: skip
 
-    assert event.reason == "no value; mostly day of week"
+    assert event.reason == "no value; mostly 'day_of_week'"
 
 
 def test_an_open_event_is_known_before_it_ends():

@@ -39,11 +39,7 @@ def page(tmp_path, rows, events, **options) -> str:
 
 def own(text: str) -> str:
     """The page without the library that draws it."""
-    return max(
-        re.split(r"<script[^>]*>/\*\*\n? ?\*? ?plotly", text, maxsplit=1)[0],
-        text[text.rindex('id="picture"') :],
-        key=len,
-    )
+    return text.replace(max(re.findall(r"<script.*?</script>", text, re.DOTALL), key=len), "")
 
 
 def test_the_page_stands_alone(tmp_path):
@@ -98,6 +94,12 @@ def test_millions_of_rows_make_a_small_file(tmp_path):
 def test_odd_rows_are_drawn(rows, tmp_path):
     """Rows without times, values or room still make a page."""
     assert "</html>" in page(tmp_path, rows, [event()], known=[(START, START + MINUTE)])
+
+
+def test_rows_that_were_learned_from_are_shown_as_such(tmp_path):
+    """Only where there are such rows."""
+    assert "learned from" in page(tmp_path, scored(), [event()], begin=START + 100 * MINUTE)
+    assert "learned from" not in page(tmp_path, scored(), [event()])
 
 
 def test_no_event_is_said(tmp_path):

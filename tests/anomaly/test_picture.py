@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fulgurite.anomaly.events import Event
-from fulgurite.anomaly.picture import FLAG, KNOWN, draw_png, outline
+from fulgurite.anomaly.picture import FLAG, KNOWN, LEARNED, draw_png, outline
 from fulgurite.anomaly.rows import Rows
 from fulgurite.base.errors import DataError
 
@@ -91,6 +91,14 @@ def test_no_rows_are_an_error_that_says_so(tmp_path):
         draw_png(scored().changed(lambda name, column: column[:0]), [], 3.0, tmp_path / "none.png")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_were_learned_from_are_shown_as_such(tmp_path):
+    """They have a ground of their own, and the share that is flagged is that of the others."""
+    draw_png(scored(), [event()], 3.0, tmp_path / "learned.png", begin=START + 100 * HOUR)
+
+    assert rgb(LEARNED) in colours(tmp_path / "learned.png")
+    assert outline(scored(), [event()], START + 100 * HOUR).endswith("1 event, 1 of 400 rows flagged (0.25 %)")
 
 
 def test_the_outline_counts():

@@ -241,6 +241,24 @@ def test_the_terminal_is_told_what_was_found():
     assert text.splitlines()[-1].strip().startswith("2024-01-11 10:00  2024-01-11 10:00")
 
 
+def test_rows_learned_from_are_told_apart(tmp_path):
+    """Where the file of scores holds the training rows too, numbers are those of the rows that were scored."""
+    whole, scored = judged(), judged()
+    part = replace(scored, series=scored.series.rows(90), score=scored.score[90:], flags=scored.flags[90:])
+    part = replace(part, scored=Scored(*(column[90:] for column in vars(scored.scored).values())))
+    write_scores(whole.series, whole.columns(), tmp_path / "scores.csv")
+    write_events(part.events, tmp_path / "events.csv", part.series)
+    write_summary(summary_of(part), tmp_path / "summary.json")
+    result = Result.read(tmp_path)
+
+    assert result.begin == whole.series.time[90]
+    assert (
+        "210 rows, 2024-01-04 18:00 to 2024-01-13 11:00, one every 1 h; learned from the 90 rows before"
+        in summary_text(result)
+    )
+    assert Result.of(judged(), summary_of(judged())).begin is None
+
+
 def test_quiet_rows_make_a_report_too():
     """Nothing flagged, nothing known, no training: the page says so and leaves the rest out."""
     quiet = replace(judged(), flags=np.zeros(300, dtype=bool), events=())

@@ -134,8 +134,8 @@ def sentence(value: float, expected: float, low: float, high: float) -> str:
 
 
 def words_for(part: str) -> str:
-    """A part's name as one would say it."""
-    return WORDS.get(part, part.replace("_", " "))
+    """A part as one would say it; one that is named after a column, by its name."""
+    return WORDS.get(part, repr(part))
 
 
 def _moment(time: np.datetime64) -> int:

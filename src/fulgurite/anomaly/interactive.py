@@ -9,7 +9,21 @@ from typing import Any
 import numpy as np
 
 from fulgurite.anomaly.events import Event
-from fulgurite.anomaly.picture import BAND, EVENT, EXPECTED, FLAG, GRID, INK, KNOWN, SCORE, SERIES, check_rows, outline
+from fulgurite.anomaly.picture import (
+    BAND,
+    EVENT,
+    EXPECTED,
+    FAINT,
+    FLAG,
+    GRID,
+    INK,
+    KNOWN,
+    LEARNED,
+    SCORE,
+    SERIES,
+    check_rows,
+    outline,
+)
 from fulgurite.anomaly.rows import Rows, Spans, alone, drawable, spans
 from fulgurite.anomaly.words import moment, number, percent
 from fulgurite.base.optional import require
@@ -33,6 +47,7 @@ def draw_html(
     title: str = "",
     caption: str = "",
     known: Spans = (),
+    begin: np.datetime64 | None = None,
 ) -> None:
     """Draw what `draw_png` draws, to zoom into: a point tells its time, value, expected value, score and parts.
 
@@ -43,10 +58,10 @@ def draw_html(
     shown, thinned = drawable(rows, COLUMNS, also=_near(rows, highest[:MOST_NEAR]))
     listed = sorted(highest, key=lambda event: event.start)
     left_out = f"Of {len(events):,} events the {MOST_EVENTS} highest are shown." if len(events) > len(listed) else ""
-    figure = _figure(shown, rows, listed, level, known)
+    figure = _figure(shown, rows, listed, level, known, begin)
     page = PAGE.format(
         title=html.escape(title or rows.name),
-        outline=html.escape(outline(rows, events)),
+        outline=html.escape(outline(rows, events, begin)),
         figure=figure.to_html(full_html=False, include_plotlyjs=True, div_id="picture", default_height="620px",
                               config=CONFIG),
         events=_list(listed, rows),
@@ -65,13 +80,17 @@ def _near(rows: Rows, events: Sequence[Event]) -> np.ndarray:
     return np.concatenate(kept)
 
 
-def _figure(shown: Rows, rows: Rows, events: Sequence[Event], level: float, known: Spans) -> Any:
+def _figure(
+    shown: Rows, rows: Rows, events: Sequence[Event], level: float, known: Spans, begin: np.datetime64 | None
+) -> Any:
     require("plotly", "anomaly")
     from plotly.subplots import make_subplots
 
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.68, 0.32])
     figure.add_traces(_value_traces(shown), rows=1, cols=1)
     figure.add_traces(_score_traces(shown, level), rows=2, cols=1)
+    if begin is not None:
+        _shade_learned(figure, rows, begin)
     between = figure.layout.yaxis2.domain[1]
     strip = (between + 0.014, between + 0.036)
     if known:
@@ -81,7 +100,8 @@ def _figure(shown: Rows, rows: Rows, events: Sequence[Event], level: float, know
         template="plotly_white", margin=dict(l=60, r=20, t=40, b=40), hovermode="closest", dragmode="zoom",
         font=dict(color=INK, family="system-ui, sans-serif"),
         legend=dict(orientation="h", x=0, y=1.1, traceorder="normal"),
-        shapes=[*_boxes(rows, events, EVENT, (0, 1), 0.4), *_boxes(rows, known, KNOWN, strip, 1.0)],
+        shapes=[*figure.layout.shapes, *_boxes(rows, events, EVENT, (0, 1), 0.4),
+                *_boxes(rows, known, KNOWN, strip, 1.0)],
         hoverlabel=dict(bgcolor="white", bordercolor=GRID, font=dict(color=INK, size=12), align="left"),
     )  # fmt: skip
     figure.update_xaxes(gridcolor=GRID, zeroline=False)
@@ -89,6 +109,14 @@ def _figure(shown: Rows, rows: Rows, events: Sequence[Event], level: float, know
     figure.update_yaxes(title_text=_plain(rows.name), row=1, col=1)
     figure.update_yaxes(title_text="score", row=2, col=1)
     return figure
+
+
+def _shade_learned(figure: Any, rows: Rows, begin: np.datetime64) -> None:
+    told = dict(annotation_text="learned from", annotation_position="top left",
+                annotation_font=dict(size=12, color=FAINT))  # fmt: skip
+    for row in (1, 2):
+        figure.add_vrect(x0=_text(rows.time[0]), x1=_place(rows, begin), fillcolor=LEARNED, line_width=0, layer="below",
+                         row=row, col=1, **(told if row == 1 else {}))  # fmt: skip
 
 
 def _value_traces(rows: Rows) -> list[dict[str, Any]]:

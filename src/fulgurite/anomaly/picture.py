@@ -16,7 +16,15 @@ from fulgurite.base.paths import atomic_write
 
 # Okabe and Ito's colours, which the colour-blind tell apart; what is usual stays grey and blue.
 INK, SERIES, BAND, EXPECTED = "#3b4754", "#27384a", "#a9cce8", "#4a90c2"
-FLAG, EVENT, SCORE, KNOWN, GRID, FAINT = "#d55e00", "#f2b48a", "#5c6b7a", "#009e73", "#e6e9ec", "#6b7783"
+FLAG, EVENT, SCORE, KNOWN, GRID, FAINT, LEARNED = (
+    "#d55e00",
+    "#f2b48a",
+    "#5c6b7a",
+    "#009e73",
+    "#e6e9ec",
+    "#6b7783",
+    "#f1f3f5",
+)
 COLUMNS = 1_500
 MOST_NUMBERS = 30
 SMALLEST = 0.003
@@ -31,11 +39,12 @@ def draw_png(
     title: str = "",
     caption: str = "",
     known: Spans = (),
+    begin: np.datetime64 | None = None,
 ) -> None:
     """Draw the rows into a PNG: value, band and flags above, score and threshold below; events are shaded.
 
     A ``level`` of NaN is no threshold. ``known`` (first and last time each) are the anomalies that are known, in a
-    strip of their own.
+    strip of their own. Rows before ``begin`` were learned from, and are shown as such.
     """
     check_rows(rows)
     require("matplotlib", "anomaly")
@@ -49,6 +58,8 @@ def draw_png(
     _draw_value(axes[0], shown, rows.name)
     _draw_score(axes[1], shown, level)
     _shade(axes[:2], rows, events)
+    if begin is not None:
+        _shade_learned(axes[:2], rows, begin)
     if known:
         _draw_known(axes[2], rows, known)
     _letter(axes, rows)
@@ -57,7 +68,7 @@ def draw_png(
     figure.text(
         0.065, 0.958, _plain(short(title or rows.name, 70)), fontsize=13, fontweight="bold", color=INK, va="center"
     )
-    figure.text(0.065, 0.912, outline(rows, events), fontsize=9, color=FAINT, va="center")
+    figure.text(0.065, 0.912, outline(rows, events, begin), fontsize=9, color=FAINT, va="center")
     below = textwrap.fill(" ".join(filter(None, [caption, note])), 185)
     figure.text(0.065, 0.012, _plain(below), fontsize=8, color=FAINT, va="bottom")
     with atomic_write(path) as file:
@@ -114,6 +125,14 @@ def _shade(axes: Sequence[Any], rows: Rows, events: Sequence[Event]) -> None:
             last = start
 
 
+def _shade_learned(axes: Sequence[Any], rows: Rows, begin: np.datetime64) -> None:
+    first, edge = _places(rows, np.array([rows.time[0], rows.place(begin)]))
+    for axis in axes:
+        axis.axvspan(first, edge, color=LEARNED, linewidth=0, zorder=-1)
+    axes[0].annotate("learned from", (first, 1), (5, -5), xycoords=axes[0].get_xaxis_transform(), va="top",
+                     textcoords="offset points", color=FAINT, fontsize=8.5)  # fmt: skip
+
+
 def _draw_known(axis: Any, rows: Rows, known: Spans) -> None:
     bars = _bars(rows, known)
     axis.broken_barh(bars, (0.15, 0.7), color=KNOWN, linewidth=0)
@@ -128,11 +147,14 @@ def check_rows(rows: Rows) -> None:
         raise DataError(f"There are no rows of {rows.name!r} to draw. Score a file that has some.")
 
 
-def outline(rows: Rows, events: Sequence[Event]) -> str:
+def outline(rows: Rows, events: Sequence[Event], begin: np.datetime64 | None = None) -> str:
     """Rows, their time, events and flagged rows in a line."""
+    flags = rows.flags if begin is None else rows.flags[rows.time >= rows.place(begin)]
+    flagged = counted(flags.sum(), "row") if begin is None else f"{flags.sum():,} of {counted(len(flags), 'row')}"
+    share = percent(flags.mean()) if len(flags) else "none scored"
     return (
         f"{counted(len(rows), 'row')}, {moment(rows.time[0])} to {moment(rows.time[-1])}   ·   "
-        f"{counted(len(events), 'event')}, {counted(rows.flags.sum(), 'row')} flagged ({percent(rows.flags.mean())})"
+        f"{counted(len(events), 'event')}, {flagged} flagged ({share})"
     )
 
 

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fulgurite.anomaly.events import Event
 from fulgurite.anomaly.interactive import draw_html
 from fulgurite.anomaly.judge.evaluation import COLUMNS, LEGEND, Evaluation, Line
@@ -27,7 +29,16 @@ def write_report(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
     title, caption = Path(summary["source"]["file"]).name, _caption(summary)
     level = _level(summary)
     for draw, path in ((draw_png, png), (draw_html, html)):
-        draw(result.rows, result.events, level, path, title=title, caption=caption, known=result.known)
+        draw(
+            result.rows,
+            result.events,
+            level,
+            path,
+            title=title,
+            caption=caption,
+            known=result.known,
+            begin=result.begin,
+        )
     with atomic_write(page, "w", encoding="utf-8") as file:
         file.write(page_of(result, png.read_bytes(), html.name))
     return [png, html, page]
@@ -85,14 +96,14 @@ def _caption(summary: Mapping[str, Any]) -> str:
 
 
 def _span(result: Result) -> str:
-    rows = result.rows
-    step = result.summary["source"].get("step_seconds")
+    """The rows that were scored, and those that were learned from where they are in the same file."""
+    rows, begin, step = result.rows, result.begin, result.summary["source"].get("step_seconds")
+    if not len(rows):
+        return "no rows"
+    first = 0 if begin is None else int(np.searchsorted(rows.time, rows.place(begin)))
     every = f", one every {duration(step)}" if step else ""
-    return (
-        f"{counted(len(rows), 'row')}, {moment(rows.time[0])} to {moment(rows.time[-1])}{every}"
-        if len(rows)
-        else "no rows"
-    )
+    learned = f"; learned from the {counted(first, 'row')} before" if first else ""
+    return f"{counted(len(rows) - first, 'row')}, {moment(rows.time[first])} to {moment(rows.time[-1])}{every}{learned}"
 
 
 def _found(summary: Mapping[str, Any]) -> str:
@@ -109,7 +120,7 @@ def _tiles(result: Result) -> str:
     facts = {
         "events": f"{found['events']:,}",
         "rows flagged": f"{found['flagged']:,} ({percent(found['share'])})",
-        "rows": f"{len(result.rows):,}",
+        "rows scored": f"{result.summary['source'].get('rows', len(result.rows)):,}",
         "threshold": number(_level(result.summary)) or "none",
         "model": str(result.summary["model"]["kind"]),
     }

@@ -74,6 +74,15 @@ class Result:
         return cls(Rows.of(verdict), verdict.events, summary, evaluation)
 
     @property
+    def begin(self) -> np.datetime64 | None:
+        """The time of the first row that was to be scored, where the rows before it were learned from."""
+        start = self.summary["source"].get("start")
+        if start is None or not len(self.rows):
+            return None
+        begin = _moment(start, self.rows.clocked)
+        return begin if self.rows.time[0] < self.rows.place(begin) else None
+
+    @property
     def known(self) -> Spans:
         clocked = self.rows.clocked
         return [(_moment(start, clocked), _moment(end, clocked)) for start, end in self.summary.get("known") or ()]
