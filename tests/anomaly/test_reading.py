@@ -158,6 +158,23 @@ def test_a_decimal_comma_is_found_out():
 
 
 @pytest.mark.parametrize(
+    ("text", "numbers", "note"),
+    [
+        ('time,value\n2024-01-01,"1,234"\n2024-01-02,"12,345,678"\n2024-01-03,7\n', [1234, 12345678, 7], "thousands"),
+        ('time,value\n2024-01-01,"1,234.5"\n2024-01-02,7.25\n', [1234.5, 7.25], "thousands"),
+        ('time,value\n2024-01-01,"1,5"\n2024-01-02,"1,234"\n', [1.5, 1.234], "decimal comma"),
+        ("time;value\n2024-01-01;1,234\n2024-01-02;7\n", [1.234, 7], "decimal comma"),
+    ],
+)
+def test_commas_in_numbers_are_thousands_or_decimals(text, numbers, note):
+    """By what the other cells and the separator say; either is told."""
+    series = rows(text)
+
+    assert series.value.tolist() == numbers
+    assert told(series, note)
+
+
+@pytest.mark.parametrize(
     ("cells", "moments"),
     [
         (["01.02.2024 13:00", "02.02.2024 13:00"], ["2024-02-01T13", "2024-02-02T13"]),

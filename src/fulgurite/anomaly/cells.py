@@ -84,11 +84,20 @@ def says_nothing(cell: str) -> bool:
     return cell.strip().lower() in NOTHING
 
 
-def decimal_mark(cells: Sequence[str]) -> str:
-    """A comma if some cells have one where others would have a point; otherwise a point."""
+def decimal_mark(cells: Sequence[str], separator: str = ";") -> str:
+    """A comma if some cells have one where others would have a point; otherwise a point.
+
+    Where the comma also separates cells, ``1,234`` is more likely a thousand.
+    """
     if any(DECIMAL_POINT.fullmatch(cell) for cell in cells):
         return "."
-    return "," if any(DECIMAL_COMMA.fullmatch(cell) for cell in cells) else "."
+    commas = [cell for cell in cells if DECIMAL_COMMA.fullmatch(cell)]
+    return "," if commas and not (separator == "," and all(map(has_thousands, commas))) else "."
+
+
+def has_thousands(cell: str) -> bool:
+    """Whether a comma, or more than one, can stand between groups of three digits."""
+    return GROUPED["."].fullmatch(cell.strip()) is not None
 
 
 def labels(cells: Sequence[str]) -> np.ndarray:

@@ -130,7 +130,7 @@ class RowReader:
     def _numbers(self, name: str, columns: dict[str, tuple[str, ...]], places: list[int]) -> np.ndarray:
         cells = columns[name]
         if self._decimal is None and any("." in cell or "," in cell for cell in cells):
-            self._decimal = decimal_mark(cells)
+            self._decimal = decimal_mark(cells, self.separator)
         try:
             return numbers(cells, self.decimal)
         except BadCell as bad:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
-from fulgurite.anomaly.cells import decimal_mark, is_numeric, time_formats
+from fulgurite.anomaly.cells import decimal_mark, has_thousands, is_numeric, time_formats
 from fulgurite.base.errors import DataError
 
 Source = str | os.PathLike[str] | IO[Any]
@@ -53,7 +53,7 @@ class TextFile:
             raise DataError(f"{_named(content)} is empty. The first line names the columns, e.g. timestamp,value.")
         names = _names(header, content)
         sample = tuple(islice(_of_width(records, len(header)), SAMPLE))
-        decimal = decimal_mark([cell for row in sample for cell in row])
+        decimal = decimal_mark([cell for row in sample for cell in row], separator)
         _check_header(header, decimal, content)
         return cls(content, encoding, separator, decimal, header, names, sample)
 
@@ -82,6 +82,8 @@ class TextFile:
             said.append(f"Cells are separated by {NAMES[self.separator]}.")
         if self.decimal == ",":
             said.append("Numbers have a decimal comma.")
+        elif any(has_thousands(cell) for row in self.sample for cell in row):
+            said.append("Commas in numbers are read as thousands: 1,234 is more than 1.234.")
         return said
 
 
