@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulgurite.anomaly.events import Alarms, events
+from fulgurite.anomaly.events import Alarms, events, words_for
 from fulgurite.anomaly.model import Scored
 from fulgurite.anomaly.series import Series
 from fulgurite.base.errors import MisconfigurationException
 
-NAMES = ("level", "shift", "day_of_week")
+NAMES = ("value_level", "value_shift", "day_of_week")
 
 
 def series_of(values) -> Series:
@@ -93,7 +93,7 @@ def test_the_reason_speaks_the_unit_of_the_value():
     (event,) = events(series_of([83.0, 76.21]), scored, NAMES, np.array([1.0, 10]), np.array([True, True]), 5)
 
     assert event.reason == "value 76.21, expected 85.12 (80.2 to 89.94); mostly its level"
-    assert (event.rows, event.part, event.share) == (2, "level", 10 / 11)
+    assert (event.rows, event.part, event.share) == (2, "value_level", 10 / 11)
 
 
 def test_a_row_without_value_or_expectation_still_has_a_reason():
@@ -131,3 +131,11 @@ def test_a_distance_below_one_row_is_refused():
     """Neighbouring rows are always one event."""
     with pytest.raises(MisconfigurationException, match="refractory=0"):
         Alarms(0, NAMES)
+
+
+@pytest.mark.parametrize("part, words", [("value_level", "its level"), ("load_in_flat", "the flat line of 'load_in'"),
+                                         ("water_level", "'water_level'"), ("t", "'t'"),
+                                         ("latent", "the pattern as a whole")])  # fmt: skip
+def test_parts_have_words(part, words):
+    """Terms of a column are told of that column; a column that is only called like a term is quoted."""
+    assert words_for(part, ["value", "load_in", "water_level", "water"]) == words

@@ -11,8 +11,17 @@ from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.words import number
 from fulgurite.base.errors import MisconfigurationException
 
-WORDS = {"level": "its level", "amplitude": "its amplitude", "shift": "a shift of its mean", "shape": "its shape",
-         "neighbours": "an unseen shape", "kld": "the distance of the latent code"}  # fmt: skip
+#: Parts that look at a column are named after it and one of these; the others have a name of their own.
+TERMS = {
+    "rebuild": "course",
+    "recent": "latest rows",
+    "level": "level",
+    "profile": "value for the hour",
+    "flat": "flat line",
+    "shape": "shape",
+    "shift": "shift of the mean",
+}
+OTHERS = {"latent": "the pattern as a whole", "kld": "the distance of the latent code"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class Alarms:
     def _extend(self, rows: np.ndarray, series: Series, scored: Scored, score: np.ndarray) -> None:
         peak = rows[np.argmax(score[rows])]
         found = self._open or {"start": _moment(series.time[rows[0]]), "rows": 0, "score": -np.inf,
-                               "parts": [0.0] * len(self.part_names)}  # fmt: skip
+                               "columns": list(series.names), "parts": [0.0] * len(self.part_names)}  # fmt: skip
         if found["rows"] == 0 or score[peak] > found["score"]:
             found |= {"peak": _moment(series.time[peak]), "score": float(score[peak]),
                       "reason": sentence(series.value[peak], scored.expected[peak], scored.low[peak],
@@ -119,7 +128,11 @@ class Alarms:
         share = float(parts[leading] / total) if 0 < total < np.inf else 0.0
         part = self.part_names[leading]
         moments = {name: np.datetime64(found[name], "us") for name in ("start", "end", "peak")}
-        cause = f"; {'mostly' if share > 0.5 else 'above all'} {words_for(part)}" if share and len(parts) > 1 else ""
+        cause = (
+            f"; {'mostly' if share > 0.5 else 'above all'} {words_for(part, found['columns'])}"
+            if share and len(parts) > 1
+            else ""
+        )
         return Event(**moments, rows=found["rows"], score=found["score"], share=share, part=part,
                      reason=found["reason"] + cause)  # fmt: skip
 
@@ -133,9 +146,12 @@ def sentence(value: float, expected: float, low: float, high: float) -> str:
     return f"{there}, expected {number(expected)}{band}"
 
 
-def words_for(part: str) -> str:
-    """A part as one would say it; one that is named after a column, by its name."""
-    return WORDS.get(part, repr(part))
+def words_for(part: str, columns: Sequence[str]) -> str:
+    """A part as one would say it, of the watched column first among ``columns`` or of another."""
+    column, _, term = part.rpartition("_")
+    if part in columns or column not in columns or term not in TERMS:
+        return OTHERS.get(part, repr(part))
+    return f"its {TERMS[term]}" if column == columns[0] else f"the {TERMS[term]} of {column!r}"
 
 
 def _moment(time: np.datetime64) -> int:
