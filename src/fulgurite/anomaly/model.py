@@ -36,6 +36,9 @@ class Model(Protocol):
     def fit(self, series: Series, trainer: Mapping[str, Any]) -> None:
         """Learn from the series; ``trainer`` goes to `fulgurite.Trainer` as it stands (loggers, bars, ...)."""
 
+    def calibrate(self, series: Series, memory: dict[str, Any]) -> None:
+        """Take scales from rows that follow those that ``memory`` has seen, and that were not learned from; optional."""
+
     def score(self, series: Series, memory: dict[str, Any]) -> Scored:
         """Score rows that follow those that ``memory`` has seen, and bring it up to date.
 
