@@ -37,7 +37,7 @@ class Model(Protocol):
         """Learn from the series; ``trainer`` goes to `fulgurite.Trainer` as it stands (loggers, bars, ...)."""
 
     def calibrate(self, series: Series, memory: dict[str, Any]) -> None:
-        """Take scales from rows that follow those that ``memory`` has seen, and that were not learned from; optional."""
+        """Take scales from rows not learned from, which follow those that ``memory`` has seen; optional."""
 
     def score(self, series: Series, memory: dict[str, Any]) -> Scored:
         """Score rows that follow those that ``memory`` has seen, and bring it up to date.
