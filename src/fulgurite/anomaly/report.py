@@ -118,7 +118,7 @@ def _found(summary: Mapping[str, Any]) -> str:
 def _tiles(result: Result) -> str:
     found = result.summary["found"]
     facts = {
-        "events": f"{found['events']:,}",
+        "event" if found["events"] == 1 else "events": f"{found['events']:,}",
         "rows flagged": f"{found['flagged']:,} ({percent(found['share'])})",
         "rows scored": f"{result.summary['source'].get('rows', len(result.rows)):,}",
         "threshold": number(_level(result.summary)) or "none",
@@ -135,7 +135,7 @@ def _events(result: Result) -> str:
     head = ("", "start", "end", "peak", "rows", "score", "share", "reason")
     cells = [
         [place[event.start], *(_time(result, time) for time in (event.start, event.end, event.peak)),
-         f"{event.rows:,}", number(event.score), f"{percent(event.share)} {event.part}", event.reason]
+         f"{event.rows:,}", number(event.score), percent(event.share), event.reason]
         for event in events
     ]  # fmt: skip
     left_out = len(result.events) - len(events)
