@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from fulgurite.anomaly import frames
-from fulgurite.anomaly.kinds import kind_of, new_model, reach, rows_apart
+from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart
 from fulgurite.anomaly.model import Model
-from fulgurite.anomaly.past import Past
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema
 from fulgurite.anomaly.scorer import CHUNK, Scorer
@@ -119,13 +118,14 @@ class AnomalyDetector:
         kind = kind_of(self.model)
         threshold = Threshold.parse(self.threshold or kind.threshold)
         normalise = kind.normalise if self.normalise is None else self.normalise
-        learned, rest = _parts(series, calibrates=normalise or threshold.needs_calibration)
-        model = new_model(self.model, self._settings())
+        model = new_model(self.model, self._settings(kind))
+        calibrates = normalise or threshold.needs_calibration or hasattr(model, "calibrate")
+        learned, rest = _parts(series, calibrates)
         with _hushed():
             model.fit(learned, {**QUIET, **(self.trainer or {})})
         self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
         self.refractory_ = self.refractory or rows_apart(model)
-        self._scorer = Scorer(model, self._past() if normalise else None)
+        self._scorer = Scorer(model, past_of(model, self.offline) if normalise else None)
         _calibrate(self._scorer, threshold, learned, rest)
         self._last = None if series.clock is None else series.time[-1]
         self.notes_ = [*series.notes, _told(len(learned), len(rest)), threshold.explain()]
@@ -211,15 +211,14 @@ class AnomalyDetector:
         self.threshold_.load_state_dict(state["threshold"])
         self.schema_ = Schema.from_state(state["schema"])
         self.refractory_, self._last, self.notes_ = state["refractory"], state["last"], list(state["notes"])
-        self._scorer = Scorer(self.model_, self._past() if state["normalise"] else None)
+        self._scorer = Scorer(self.model_, past_of(self.model_, self.offline) if state["normalise"] else None)
         self._scorer.load_state_dict(state["scorer"])
 
-    def _past(self) -> Past:
-        return Past(offline=self.offline)
-
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, kind: Kind) -> dict[str, Any]:
         """What the model is made with; what is not said here is left to it."""
         said = {"holidays": self.holidays, "epochs": self.epochs, "seed": self.seed}
+        if kind.looks_ahead:
+            said["offline"] = self.offline
         return {**{name: value for name, value in said.items() if value is not None}, **(self.options or {})}
 
     def _fitted(self) -> "AnomalyDetector":
@@ -264,9 +263,12 @@ def _calibrate(scorer: Scorer, threshold: Threshold, learned: Series, rest: Seri
     """
     for part in chunks(learned, CHUNK):
         scorer.model.score(part, scorer.memory)
-    if len(rest):
-        score, _ = scorer.score(rest)
-        threshold.fit(score)
+    if not len(rest):
+        return
+    if hasattr(scorer.model, "calibrate"):
+        scorer.model.calibrate(rest, copy.deepcopy(scorer.memory))
+    score, _ = scorer.score(rest)
+    threshold.fit(score)
 
 
 def _told(learned: int, rest: int) -> str:

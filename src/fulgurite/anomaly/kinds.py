@@ -8,17 +8,23 @@ from importlib import import_module
 from typing import Any
 
 from fulgurite.anomaly.model import Model
+from fulgurite.anomaly.past import Past
 from fulgurite.base.errors import MisconfigurationException
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Where a model's class lives and what it does; its threshold's rule; whether its score is measured by its past."""
+    """Where a model's class lives and what it does, and what suits it.
+
+    ``threshold`` is a rule, ``normalise`` says whether its score is measured by its past, ``looks_ahead`` whether the
+    model itself is another one when it may.
+    """
 
     home: str
     told: str
     threshold: str
     normalise: bool
+    looks_ahead: bool
 
 
 WINDOW = Kind(
@@ -26,12 +32,14 @@ WINDOW = Kind(
     "The window model compares each row with what the rows before it and the calendar let expect.",
     "normalised:3",
     normalise=True,
+    looks_ahead=True,
 )
 SEED = Kind(
     "fulgurite.anomaly.seed:SeedModel",
     "The seed model rebuilds each row by itself with a VAE: what it rebuilds badly is strange.",
     "scored:0.999",
     normalise=False,
+    looks_ahead=False,
 )
 KINDS = {"window": WINDOW, "seed": SEED}
 FEWEST_APART = 12  # rows; for a model that looks at each row for itself
@@ -58,6 +66,11 @@ def new_model(model: str | Model, settings: Mapping[str, Any]) -> Model:
 def reach(model: Model) -> int:
     """How many rows, its own included, the score of a row looks at."""
     return int(getattr(model, "window", None) or 1)
+
+
+def past_of(model: Model, offline: bool) -> Past:
+    """A past for a model's scores. One that may look ahead reads a window's score at the window's middle."""
+    return Past(offline=offline, lead=reach(model) // 2 if offline else 0)
 
 
 def rows_apart(model: Model) -> int:
