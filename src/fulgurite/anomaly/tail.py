@@ -18,11 +18,11 @@ class Pipe:
     name, place = "standard input", None
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._descriptor = file.fileno()
+        self._file = file
 
     def pieces(self) -> Iterator[list[bytes]]:
         rest = b""
-        while block := os.read(self._descriptor, BLOCK):
+        while block := os.read(self._file.fileno(), BLOCK):
             *lines, rest = (rest + block).split(b"\n")
             if lines:
                 yield lines
