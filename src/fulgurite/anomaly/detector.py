@@ -151,15 +151,16 @@ class AnomalyDetector:
         stream, notes = self.stream(series, follows)
         verdict = stream.update(series, done)
         events = (*verdict.events, *stream.close())
-        return replace(verdict, events=events, notes=(*notes, *remarks(verdict)))
+        return replace(verdict, events=events, notes=(*notes, *remarks(verdict, reach(self.model_) - 1)))
 
     def stream(self, first: Series, follows: bool | None = None) -> tuple[Stream, list[str]]:
         """What judges rows as they come, beginning with ``first``, and what there is to say of these rows."""
         notes = self._fitted().schema_.check(first)
         goes_on = self._follows(first) if follows is None else follows
         if not goes_on and reach(self.model_) > 1:
+            filling = reach(self.model_) - 1
             notes.append(
-                f"The rows do not follow those of training: the first {reach(self.model_) - 1} only fill the window."
+                f"The rows do not follow those of training: the first {filling} only fill the window and get no score."
             )
         return Stream(self._scorer.copy(anew=not goes_on), copy.deepcopy(self.threshold_), self.refractory_), notes
 

@@ -15,7 +15,7 @@ from fulgurite.anomaly.telling import note
 from fulgurite.anomaly.tracked import Run
 from fulgurite.anomaly.verdict import Verdict
 from fulgurite.anomaly.words import counted
-from fulgurite.base.errors import DataError
+from fulgurite.base.errors import DataError, MissingExtra
 
 EVALUATION = "evaluation.json"
 FOUND = 3
@@ -37,8 +37,8 @@ def score(chosen: argparse.Namespace) -> int:
     if chosen.follow:
         return _follow(chosen, model)
     detector = AnomalyDetector.load(model)
-    source: Any = steps.Again(sys.stdin.buffer.read()) if chosen.data == "-" else chosen.data
-    rows = steps.rows_of(source, chosen.data, detector.schema_.columns)
+    source, name = _source(chosen.data)
+    rows = steps.rows_of(source, name, detector.schema_.columns)
     out = Path(chosen.out or model.parent)
     verdict = steps.scored(detector, rows, out, chosen.words)
     _show(Result.read(out), out, f"To draw them: fulgurite anomaly report {out}")
@@ -78,10 +78,12 @@ def detect(chosen: argparse.Namespace) -> int:
     with steps.recorded(chosen, rows.name) as run:
         detector, training = steps.learned(chosen, rows.learned, run)
         verdict = steps.scored(detector, rows, out, chosen.words, training)
-        _compare(verdict, rows, chosen, out)
+        table = _compared(verdict, rows, chosen, out)
         result = _drawn(out)
         _record(run, result, out)
-    _show(result, out, f"Open {out / 'report.html'}")
+    _show(result, out, f"Now open {out / 'report.html'}.")
+    if table:
+        print(f"\n{table}")
     return _code(chosen, int(verdict.flags.sum()))
 
 
@@ -90,6 +92,10 @@ def _follow(chosen: argparse.Namespace, model: Path) -> int:
 
     state = Path(chosen.state or model.with_name("follow.state"))
     return _code(chosen, follow(model, chosen.data, state, chosen.once))
+
+
+def _source(data: str) -> tuple[Any, str]:
+    return (steps.Again(sys.stdin.buffer.read()), "standard input") if data == "-" else (data, data)
 
 
 def _model_file(given: str) -> Path:
@@ -129,25 +135,29 @@ class _Judged:
         return self.verdict
 
 
-def _compare(verdict: Verdict, rows: steps.Rows, chosen: argparse.Namespace, out: Path) -> None:
-    """Measure the verdict and plain methods by the labels, where there are any."""
+def _compared(verdict: Verdict, rows: steps.Rows, chosen: argparse.Namespace, out: Path) -> str | None:
+    """A table of the verdict and of plain methods, measured by the labels, where there are any."""
+    from fulgurite.anomaly.judge.baselines import baselines
     from fulgurite.anomaly.judge.evaluate import Entry, evaluate
 
     path = out / EVALUATION
-    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # it may tell of other rows
     if rows.series.label is None:
-        return
+        return None
     if len(rows.series) > MOST_COMPARED:
         note(f"More than {MOST_COMPARED:,} rows: to compare with plain methods, call fulgurite anomaly evaluate.")
-        return
+        return None
     entry = Entry(chosen.model, lambda seed: _Judged(verdict), causal=not chosen.offline)
+    # The matrix profile compiles for half a minute; `evaluate` has it.
+    others = [baseline for baseline in baselines() if baseline.package != "stumpy"]
+    files, shown = {rows.name: rows.series}, sys.stderr.isatty()
     try:
-        found = evaluate({rows.name: rows.series}, [entry], chosen.split, progress=sys.stderr.isatty())
-    except DataError as error:
+        found = evaluate(files, [entry], chosen.split, others=others, progress=shown)
+    except (DataError, MissingExtra) as error:
         note(f"Not compared with plain methods. {error}")
-        return
+        return None
     steps.write_json(path, found.to_dict())
-    print(f"{found.table()}\n")
+    return found.table()
 
 
 def _drawn(out: Path) -> Result:

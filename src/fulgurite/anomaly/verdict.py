@@ -56,13 +56,13 @@ def joined(pieces: Sequence[Scored], parts: int) -> Scored:
     return Scored(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(pieces[0])})
 
 
-def remarks(verdict: Verdict) -> list[str]:
-    """What there is to say of rows without a score, and of too many flags."""
-    series, rows, flagged = verdict.series, len(verdict.series), int(verdict.flags.sum())
-    early = np.isnan(verdict.score) & ~np.isnan(series.value)
+def remarks(verdict: Verdict, filling: int) -> list[str]:
+    """What there is to say of rows without a score, but for the first ones that are ``filling`` a window, and of flags."""
+    rows, flagged = len(verdict.series), int(verdict.flags.sum())
+    unscored = int((np.isnan(verdict.score) & ~np.isnan(verdict.series.value)).sum())
     told = []
-    if early.any():
-        told.append(f"{early.sum():,} rows have too few rows before them, at the start or after a gap: no score.")
+    if unscored > filling:
+        told.append(f"{unscored:,} rows with a number have too few rows before them to be scored.")
     if flagged > MANY * rows:
         told.append(f"{flagged / rows:.0%} of the rows are flagged: more likely, they differ from training as a whole.")
     return told
