@@ -16,15 +16,13 @@ from fulgurite.base.errors import MisconfigurationException
 class Kind:
     """Where a model's class lives and what it does, and what suits it.
 
-    ``threshold`` is a rule, ``normalise`` says whether its score is measured by its past, ``looks_ahead`` whether the
-    model itself is another one when it may.
+    ``threshold`` is a rule, ``normalise`` says whether its score is measured by its past.
     """
 
     home: str
     told: str
     threshold: str
     normalise: bool
-    looks_ahead: bool
 
 
 WINDOW = Kind(
@@ -32,14 +30,12 @@ WINDOW = Kind(
     "The window model compares each row with what the rows before it and the calendar let expect.",
     "normalised:3",
     normalise=True,
-    looks_ahead=True,
 )
 SEED = Kind(
     "fulgurite.anomaly.seed:SeedModel",
     "The seed model rebuilds each row by itself with a VAE: what it rebuilds badly is strange.",
     "scored:0.999",
     normalise=False,
-    looks_ahead=False,
 )
 KINDS = {"window": WINDOW, "seed": SEED}
 FEWEST_APART = 12  # rows; for a model that looks at each row for itself
@@ -70,7 +66,7 @@ def reach(model: Model) -> int:
 
 def past_of(model: Model, offline: bool) -> Past:
     """A past for a model's scores. One that may look ahead reads a window's score at the window's middle."""
-    return Past(offline=offline, lead=reach(model) // 2 if offline else 0)
+    return Past(offline=offline, lead=reach(model) // 4 if offline else 0)
 
 
 def rows_apart(model: Model) -> int:

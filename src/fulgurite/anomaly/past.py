@@ -25,7 +25,7 @@ class Past:
     """
 
     def __init__(
-        self, rows: int = 10, margin: float = 1.5, hold: float = 32.0, offline: bool = False, lead: int = 0
+        self, rows: int = 10, margin: float = 2.0, hold: float = 48.0, offline: bool = False, lead: int = 0
     ) -> None:
         self.rows, self.margin, self.hold, self.offline, self.lead = rows, margin, hold, offline, lead
         self.count, self.total, self.squares = 0, 0.0, 0.0

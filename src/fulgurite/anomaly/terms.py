@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from fulgurite.anomaly.network import WindowNetwork
 
 #: A column's terms and their weights. `docs/explanation/anomaly.md` has the reason and the effect of each.
-WEIGHTS = {"rebuild": 1.0, "recent": 1.0, "level": 1.0, "profile": 1.0, "flat": 3.0, "shape": 1.0, "shift": 0.5}
+WEIGHTS = {"rebuild": 1.0, "recent": 1.0, "level": 1.0, "profile": 1.0, "flat": 3.0, "shape": 2.0, "shift": 0.5}
 LATENT = 0.5  # the weight of the one term that is not of a column
-OFFLINE_SHAPE = 3.0
 FLAT_ROWS = 4
 STEADY = 0.01  # scaled units: the deviation at which a flat line is as flat as can be
 TAIL = 3.0  # scaled units; what is beyond counts by its logarithm
@@ -47,13 +46,13 @@ class Terms(nn.Module):
     ``references`` windows are drawn from the training rows; a window far from all of them is strange.
     """
 
-    def __init__(self, network: WindowNetwork, references: int, offline: bool = False) -> None:
+    def __init__(self, network: WindowNetwork, references: int) -> None:
         super().__init__()
         self.network = network
         columns, window = network.columns, network.window
         self.recent = max(6, window // 8)
         self.register_buffer("scales", torch.ones(columns * len(WEIGHTS) + 1))
-        self.register_buffer("weights", _weights(columns, offline))
+        self.register_buffer("weights", _weights(columns))
         self.register_buffer("reference_windows", torch.zeros(columns, references, window))
         self.register_buffer("reference_recents", torch.zeros(columns, references, self.recent + network.conditions))
 
@@ -121,6 +120,5 @@ def unfold_tail(size: Tensor) -> Tensor:
     return torch.where(size > TAIL, TAIL + torch.expm1((size - TAIL).clamp(min=0, max=60)), size)
 
 
-def _weights(columns: int, offline: bool) -> Tensor:
-    one = {**WEIGHTS, "shape": OFFLINE_SHAPE} if offline else WEIGHTS
-    return torch.tensor([*list(one.values()) * columns, LATENT])
+def _weights(columns: int) -> Tensor:
+    return torch.tensor([*list(WEIGHTS.values()) * columns, LATENT])

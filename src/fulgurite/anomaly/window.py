@@ -32,8 +32,7 @@ class WindowModel:
 
     Reads all numeric columns of a series, conditions on its calendar and categories. ``window`` rows (None: one period
     of the watched value, 12 to 128), ``holidays`` a country's code or None, ``epochs`` passes over the training rows
-    (None: about 20, but 1,500 to 4,000 steps). ``offline`` weighs the shape of the window more: its score is meant to
-    be read with the rows that follow. Empty cells are filled with what their hour usually has, and take no blame.
+    (None: about 20, but 1,500 to 4,000 steps). Empty cells are filled with what their hour usually has, and take no blame.
 
     A row's parts are, for each column: ``rebuild``, off what the network expected; ``recent``, the last rows are unlike
     all training rows at that hour; ``level``, far from the median; ``profile``, unusual for the hour; ``flat``, repeats
@@ -46,12 +45,11 @@ class WindowModel:
         epochs: int | None = None,
         seed: int = 0,
         window: int | None = None,
-        offline: bool = False,
         hidden: tuple[int, ...] = (128, 64),
         latent: int = 8,
     ) -> None:
         self.holidays, self.epochs, self.seed, self.window = holidays, epochs, seed, window
-        self.offline, self.hidden, self.latent = offline, tuple(hidden), latent
+        self.hidden, self.latent = tuple(hidden), latent
         self.part_names: tuple[str, ...] = ()
         self.scale: Scale | None = None
         self.tides: Tides | None = None
@@ -123,7 +121,7 @@ class WindowModel:
         network = WindowNetwork(
             len(self.columns), self.window, len(self.calendar), words, self.hidden, self.latent, steps=steps
         )
-        return Terms(network, references, self.offline)
+        return Terms(network, references)
 
     # -- scoring --
 
@@ -202,7 +200,7 @@ class WindowModel:
 
     def state_dict(self) -> dict[str, Any]:
         assert self.terms is not None and self.scale is not None and self.tides is not None
-        names = ("holidays", "epochs", "seed", "window", "offline", "hidden", "latent")
+        names = ("holidays", "epochs", "seed", "window", "hidden", "latent")
         return {
             "config": {name: getattr(self, name) for name in names},
             "columns": list(self.columns),
