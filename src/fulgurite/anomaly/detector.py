@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fulgurite.anomaly import frames
+from fulgurite.anomaly.arrange import check_for_fit
 from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart
 from fulgurite.anomaly.model import Model
 from fulgurite.anomaly.saved import read_marked, write_marked
@@ -118,9 +119,10 @@ class AnomalyDetector:
         kind = kind_of(self.model)
         threshold = Threshold.parse(self.threshold or kind.threshold)
         normalise = kind.normalise if self.normalise is None else self.normalise
-        model = new_model(self.model, self._settings(kind))
+        model = new_model(self.model, self._settings())
         calibrates = normalise or threshold.needs_calibration or hasattr(model, "calibrate")
         learned, rest = _parts(series, calibrates)
+        check_for_fit(learned, window=1)  # a model may need more, and says so
         with _hushed():
             model.fit(learned, {**QUIET, **(self.trainer or {})})
         self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
@@ -215,11 +217,9 @@ class AnomalyDetector:
         self._scorer = Scorer(self.model_, past_of(self.model_, self.offline) if state["normalise"] else None)
         self._scorer.load_state_dict(state["scorer"])
 
-    def _settings(self, kind: Kind) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         """What the model is made with; what is not said here is left to it."""
         said = {"holidays": self.holidays, "epochs": self.epochs, "seed": self.seed}
-        if kind.looks_ahead:
-            said["offline"] = self.offline
         return {**{name: value for name, value in said.items() if value is not None}, **(self.options or {})}
 
     def _fitted(self) -> "AnomalyDetector":

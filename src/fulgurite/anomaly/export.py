@@ -33,8 +33,8 @@ SEED_INPUTS = {
     "categorical": f"int64 (rows, columns): {CODES}",
 }
 WINDOW_INPUTS = {
-    "windows": "float32 (rows, columns, window): the last rows, the row itself at the end; numbers less the median, over "
-    "half, a size s beyond 3 as 3 + log(s - 2); an empty cell as tides.profile has it",
+    "windows": "float32 (rows, columns, window): the last rows, the row itself at the end; numbers less the median, "
+    "over half, a size s beyond 3 as 3 + log(s - 2); an empty cell as tides.profile has it",
     "before": "float32 (rows, columns): the mean of up to 4 windows of such rows before the window's later half",
     "usual": "float32 (rows, columns): preparation.tides.profile at place 2 * hour, plus 1 at weekends if weekly",
     "broken": "float32 (rows, columns): 1 where one of the last four rows was empty, else 0",

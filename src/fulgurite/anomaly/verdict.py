@@ -57,7 +57,7 @@ def joined(pieces: Sequence[Scored], parts: int) -> Scored:
 
 
 def remarks(verdict: Verdict, filling: int) -> list[str]:
-    """What there is to say of rows without a score, but for the first ones that are ``filling`` a window, and of flags."""
+    """What there is to say of too many flags, and of rows without a score, but for those ``filling`` a first window."""
     rows, flagged = len(verdict.series), int(verdict.flags.sum())
     unscored = int((np.isnan(verdict.score) & ~np.isnan(verdict.series.value)).sum())
     told = []
