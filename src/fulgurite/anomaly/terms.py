@@ -12,6 +12,7 @@ from fulgurite.anomaly.network import WindowNetwork
 WEIGHTS = {"rebuild": 1.0, "recent": 1.0, "level": 1.0, "profile": 1.0, "flat": 3.0, "shape": 2.0, "shift": 0.5}
 LATENT = 0.5  # the weight of the one term that is not of a column
 FLAT_ROWS = 4
+FINEST = 64  # points of a window in which shapes are compared
 STEADY = 0.01  # scaled units: the deviation at which a flat line is as flat as can be
 TAIL = 3.0  # scaled units; what is beyond counts by its logarithm
 SMALLEST_SCALE = 1e-3
@@ -51,15 +52,17 @@ class Terms(nn.Module):
         self.network = network
         columns, window = network.columns, network.window
         self.recent = max(6, window // 8)
+        self.coarse = -(-window // FINEST)  # rows that are averaged before shapes are compared
+        points = window // self.coarse
         self.register_buffer("scales", torch.ones(columns * len(WEIGHTS) + 1))
         self.register_buffer("weights", _weights(columns))
-        self.register_buffer("reference_windows", torch.zeros(columns, references, window))
+        self.register_buffer("reference_windows", torch.zeros(columns, references, points))
         self.register_buffer("reference_recents", torch.zeros(columns, references, self.recent + network.conditions))
 
     def learn(self, reading: Reading) -> None:
         """Take the windows and conditions of ``reading`` as the references."""
         windows = reading.windows.transpose(0, 1)
-        self.reference_windows = windows.contiguous()
+        self.reference_windows = self._shape(windows).contiguous()
         self.reference_recents = self._recent(windows, reading.conditions).contiguous()
 
     def calibrate(self, terms: Tensor) -> None:
@@ -87,11 +90,17 @@ class Terms(nn.Module):
             unfold_tail(last.abs()),
             (last - usual).abs(),
             (1 - broken) / (windows[:, :, -FLAT_ROWS:].std(dim=2, correction=0) + STEADY),
-            nearest(by_column, self.reference_windows).T / windows.shape[2] ** 0.5,
+            nearest(self._shape(by_column), self.reference_windows).T,
             (windows[:, :, -half:].mean(dim=2) - before).abs(),
         ]
         stacked = torch.stack(columns, dim=2).flatten(1)
         return torch.cat([stacked, divergence[:, None]], dim=1), expected
+
+    def _shape(self, by_column: Tensor) -> Tensor:
+        """The windows (c, n, w) in at most `FINEST` points, so that distances are those of a mean row."""
+        points = self.reference_windows.shape[2]
+        latest = by_column[:, :, -points * self.coarse :]
+        return latest.unflatten(2, (points, self.coarse)).mean(dim=3) / points**0.5
 
     def _recent(self, by_column: Tensor, conditions: Tensor) -> Tensor:
         """The last rows of the windows (c, n, w) beside half the calendar: the same rows at another hour are others."""

@@ -32,7 +32,8 @@ class WindowModel:
 
     Reads all numeric columns of a series, conditions on its calendar and categories. ``window`` rows (None: one period
     of the watched value, 12 to 128), ``holidays`` a country's code or None, ``epochs`` passes over the training rows
-    (None: about 20, but 1,500 to 4,000 steps). Empty cells are filled with what their hour usually has, and take no blame.
+    (None: about 20, but 1,500 to 4,000 steps). Empty cells are filled with what their hour usually has, and take no
+    blame.
 
     A row's parts are, for each column: ``rebuild``, off what the network expected; ``recent``, the last rows are unlike
     all training rows at that hour; ``level``, far from the median; ``profile``, unusual for the hour; ``flat``, repeats
