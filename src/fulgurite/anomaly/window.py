@@ -91,7 +91,8 @@ class WindowModel:
     def calibrate(self, series: Series, memory: dict[str, Any]) -> None:
         """Set the terms' scales and the band on rows that follow those of ``memory``; best ones not learned from."""
         assert self.terms is not None and self.scale is not None and self.window is not None
-        first = len(series) - len(reading := self._reading(series, dict(memory)))
+        reading = self._reading(series, dict(memory))
+        first = len(series) - len(reading)
         whole = np.isfinite(series.value)[first:]
         if not whole.any():
             return
@@ -145,6 +146,14 @@ class WindowModel:
         for column in (parts, expected, low, high):
             column[nothing] = np.nan
         return Scored(parts, expected, low, high)
+
+    def raw_terms(self, series: Series, memory: dict[str, Any]) -> np.ndarray:
+        """The terms (n, p) before they are scaled, weighed and summed; NaN where the window is not full."""
+        reading = self._reading(series, memory)
+        terms = np.full((len(series), len(self.part_names)), np.nan)
+        if len(reading):
+            terms[len(series) - len(reading) :] = self._judged(reading, Terms.terms)[0]
+        return terms
 
     def _reading(self, series: Series, memory: dict[str, Any]) -> Reading:
         """The windows that end with the rows of the series, as far as they are full; ``memory`` then has its rows."""

@@ -1,0 +1,111 @@
+"""What each choice in the window model and in the past of its score is worth: the same series, one choice changed.
+
+    python benchmarks/anomaly_choices.py [FOLDER] [--seeds 2]
+
+The network is trained once for each series and seed; the terms of its windows are then weighed anew for every line.
+Printed is the mean VUS-PR over the series of FOLDER (CSVs and `windows.json`) and over made-up ones, causal except for
+the last line, and the share of rows above the threshold of 3.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from anomaly_quality import QUIET, ROOT, USUAL, files
+from tqdm import tqdm
+
+from fulgurite.anomaly.generator import KINDS, generate
+from fulgurite.anomaly.judge.vus import vus, window_length
+from fulgurite.anomaly.past import Past
+from fulgurite.anomaly.series import Series
+from fulgurite.anomaly.terms import LATENT, SMALLEST_SCALE, WEIGHTS
+from fulgurite.anomaly.window import WindowModel
+
+NAMES = (*WEIGHTS, "latent")
+OURS = {**WEIGHTS, "latent": LATENT}
+TABLE = ("named", "spike", "shift", "flat", "calendar", "clean")
+
+
+@dataclass
+class Case:
+    """The terms of a series' calibration and test rows, and what is needed to judge their sums."""
+
+    group: str
+    window: int
+    calibration: np.ndarray
+    test: np.ndarray
+    labels: np.ndarray
+    tolerance: int
+
+
+def case(group: str, series: Series, seed: int) -> Case:
+    half = len(series) // 2
+    cut = int(half * 0.8)
+    model, memory = WindowModel(seed=seed), {}
+    model.fit(series.rows(0, cut), QUIET)
+    model.score(series.rows(0, cut), memory)
+    whole = np.isfinite(series.value)
+    calibration = model.raw_terms(series.rows(cut, half), memory)[whole[cut:half]]
+    test = model.raw_terms(series.rows(half), memory)[whole[half:]]
+    return Case(group, model.window, calibration, test, series.label[half:][whole[half:]], window_length(series.value))
+
+
+def judged(cases: list[Case], weights: dict[str, float], past: dict, quantile: float = 0.99) -> dict[str, float]:
+    """Mean VUS-PR for each group that has anomalies, and mean flagged shares."""
+    found: dict[str, list[float]] = {}
+    weighed = np.array([weights[name] for name in NAMES])
+    for each in cases:
+        scales = np.maximum(np.quantile(each.calibration, quantile, axis=0), SMALLEST_SCALE)
+        lead = each.window // 4 if past.get("offline") else 0
+        measured = Past(**{"lead": lead, **past})
+        measured.update(np.log1p(each.calibration / scales) @ weighed)
+        score = measured.update(np.log1p(each.test / scales) @ weighed)
+        if each.labels.any():
+            found.setdefault(each.group, []).append(vus(each.labels, score, each.tolerance)[0])
+        found.setdefault(f"{each.group}, flagged", []).append(float((score > 3).mean()))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def choices() -> dict[str, tuple[dict[str, float], dict, float]]:
+    """Name, weights, arguments of `Past` and scale quantile of every line."""
+    lines = {"as it is": (OURS, {}, 0.99)}
+    lines |= {f"without {name}": ({**OURS, name: 0.0}, {}, 0.99) for name in NAMES}
+    lines |= {f"{name} alone": ({**dict.fromkeys(NAMES, 0.0), name: 1.0}, {}, 0.99) for name in NAMES}
+    others = (("shape", 1.0), ("shape", 3.0), ("flat", 1.0), ("shift", 1.0), ("latent", 1.0))
+    lines |= {f"weight of {name} {weight:g}": ({**OURS, name: weight}, {}, 0.99) for name, weight in others}
+    lines |= {f"mean of {rows} rows": (OURS, {"rows": rows}, 0.99) for rows in (1, 5, 20)}
+    lines |= {f"margin {margin:g}": (OURS, {"margin": margin}, 0.99) for margin in (1.0, 1.5, 3.0, 99.0)}
+    lines |= {f"fades in {hold:g} rows": (OURS, {"hold": hold}, 0.99) for hold in (0.01, 16.0, 32.0, 64.0)}
+    lines |= {f"scale: quantile {quantile:g}": (OURS, {}, quantile) for quantile in (0.5, 0.9, 0.999)}
+    return lines | {"offline": (OURS, {"offline": True}, 0.99)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=USUAL)
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    rows = [("named", series) for series in files(options.folder, []).values()] if options.folder.is_dir() else []
+    for seed in range(2):
+        rows += [(kind, generate(kinds=(kind,), seed=seed)) for kind in KINDS if kind != "missing"]
+        rows.append(("clean", generate(kinds=(), seed=seed)))
+    cases = [
+        case(group, series, seed) for group, series in tqdm(rows, file=sys.stderr) for seed in range(options.seeds)
+    ]
+    results = {name: judged(cases, *line) for name, line in choices().items()}
+    print(f"{'':22}" + "".join(f"{column:>10}" for column in (*TABLE[:-1], "flagged", "clean")))
+    for name, found in results.items():
+        cells = [found.get(column, float("nan")) for column in TABLE[:-1]]
+        shares = [100 * found.get(f"{group}, flagged", float("nan")) for group in ("named", "clean")]
+        print(
+            f"{name:22}" + "".join(f"{cell:10.3f}" for cell in cells) + "".join(f"{share:8.2f} %" for share in shares)
+        )
+    path = ROOT / "benchmarks" / "results" / "anomaly_choices.json"
+    path.write_text(json.dumps({"seeds": options.seeds, "series": len(rows), "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
