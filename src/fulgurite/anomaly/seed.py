@@ -14,6 +14,7 @@ from fulgurite.anomaly.encoding import Scaling, Vocabulary
 from fulgurite.anomaly.model import Scored
 from fulgurite.anomaly.series import Category, Series
 from fulgurite.anomaly.table import Slices, Table
+from fulgurite.anomaly.threads import one_thread
 from fulgurite.anomaly.vae import VAE
 from fulgurite.base.errors import DataError, MisconfigurationException
 from fulgurite.base.seed import isolate_rng
@@ -73,7 +74,7 @@ class SeedModel:
         self.scaling = Scaling.fit(tuple(numbers), np.column_stack(list(numbers.values()))[whole])
         self.vocabularies = tuple(Vocabulary.fit(column) for column in categories)
         table = self.table(series, whole)
-        with isolate_rng():
+        with isolate_rng(), one_thread():
             torch.manual_seed(self.seed)
             self.module = self._build()
             self.trainer = Trainer(**{"max_epochs": self.epochs, "gradient_clip_val": 10.0, **trainer})

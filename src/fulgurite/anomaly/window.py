@@ -13,6 +13,7 @@ from fulgurite.anomaly.model import Scored
 from fulgurite.anomaly.network import WindowNetwork, Windows
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.terms import FLAT_ROWS, Reading, Terms, part_names
+from fulgurite.anomaly.threads import one_thread
 from fulgurite.anomaly.tides import DAYS, WEEKS, Scale, Tides, period
 from fulgurite.base.errors import DataError
 from fulgurite.base.seed import isolate_rng
@@ -75,7 +76,7 @@ class WindowModel:
         filled = self.tides.fill(scaled, series)
         conditions, codes = self._conditions(series), self._codes(series)
         ends = _ends(np.isfinite(series.value), self.window)
-        with isolate_rng():
+        with isolate_rng(), one_thread():
             torch.manual_seed(self.seed)
             steps = self._steps(len(ends))
             self.terms = self._build(min(REFERENCES, len(ends)), steps)
