@@ -14,7 +14,7 @@ import numpy as np
 
 from fulgurite.anomaly import frames
 from fulgurite.anomaly.arrange import check_for_fit
-from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart
+from fulgurite.anomaly.kinds import kind_of, new_model, past_of, reach, rows_apart
 from fulgurite.anomaly.model import Model
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema

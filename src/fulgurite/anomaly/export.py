@@ -113,7 +113,7 @@ def _example(detector: AnomalyDetector) -> tuple[Tensor, ...]:
         assert model.scaling is not None
         numbers, codes = (torch.zeros(ROWS, len(each)) for each in (model.scaling.names, model.vocabularies))
         return numbers, codes.long()
-    assert isinstance(model, WindowModel)
+    assert isinstance(model, WindowModel) and model.window is not None
     columns, size = len(model.columns), (ROWS, len(model.columns))
     plain = [torch.zeros(size) for _ in ("before", "usual", "broken")]
     conditions, codes = torch.zeros(ROWS, len(model.calendar)), torch.zeros(ROWS, len(model.vocabularies))
@@ -128,7 +128,7 @@ def _with_torch(exportable: Exportable, example: tuple[Tensor, ...], path: Path,
 def _with_onnx(exportable: Exportable, example: tuple[Tensor, ...], path: Path, about: str) -> None:
     require("onnx", "onnx")
     require("onnxscript", "onnx")
-    names = {"input_names": list(exportable.inputs), "output_names": list(OUTPUTS)}
+    names: dict[str, Any] = {"input_names": list(exportable.inputs), "output_names": list(OUTPUTS)}
     with _quietly():
         program = torch.onnx.export(
             exportable.network, example, dynamo=True, dynamic_shapes=_free_rows(exportable), verbose=False, **names

@@ -208,7 +208,8 @@ class Follower:
     def _goes_on(self) -> None:
         """The source begins right behind what was scored before."""
         self._begins, self._known_until = False, None
-        self._reader.after(self._last)
+        if self._last is not None:
+            self._reader.after(self._last)
 
     def _save(self) -> None:
         remembered = self._remembered if self._stream is None else self._stream.state_dict()

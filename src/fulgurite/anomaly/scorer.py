@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from fulgurite.anomaly.model import Model, Scored
 from fulgurite.anomaly.past import Past
 from fulgurite.anomaly.series import Series, chunks
-from fulgurite.anomaly.verdict import joined
 
 CHUNK = 65_536  # rows that a model sees at once: what it builds of their windows is no more than this asks for
 
@@ -28,20 +26,24 @@ class Scorer:
     def score(self, series: Series, done: Callable[[int], object] | None = None) -> tuple[np.ndarray, Scored]:
         """The score of each row and the parts that sum to it; the rows are remembered.
 
-        ``done`` is told of each piece how many rows it had.
+        ``done`` is told of each piece how many rows it had. Beside the result, 8 bytes a row for each of its numbers,
+        only a piece is in memory at once; a past that looks ahead takes a few times the score more.
         """
-        pieces = []
-        for part in chunks(series, CHUNK):
-            pieces.append(self.model.score(part, self.memory))
+        score, whole = np.empty(len(series)), _blank(len(series), len(self.model.part_names))
+        ahead = self.past is not None and self.past.offline
+        for start, part in zip(range(0, len(series), CHUNK), chunks(series, CHUNK), strict=True):
+            rows = slice(start, start + CHUNK)
+            _put(self.model.score(part, self.memory), whole, rows)
+            score[rows] = whole.parts[rows].sum(axis=1)
+            if self.past is not None and not ahead:
+                score[rows] = self.past.update(score[rows])
             if done is not None:
                 done(len(part))
-        return self._measured(joined(pieces, len(self.model.part_names)))
-
-    def _measured(self, scored: Scored) -> tuple[np.ndarray, Scored]:
-        if self.past is None:
-            return scored.raw, scored
-        score = self.past.update(scored.raw)
-        return score, replace(scored, parts=shares(scored.parts) * score[:, None])
+        if self.past is not None and ahead:
+            score = self.past.update(score)
+        if self.past is not None:
+            _scale(whole.parts, score)
+        return score, whole
 
     def copy(self, anew: bool = False) -> "Scorer":
         """One that goes on from here by itself; ``anew`` forgets the rows, but not what scores are measured by."""
@@ -58,9 +60,20 @@ class Scorer:
             self.past.load_state_dict(state["past"])
 
 
-def shares(parts: np.ndarray) -> np.ndarray:
-    """How much of a row's score each part has (n, p); they sum to one, and are equal where the whole is nothing."""
-    size = np.abs(parts)
-    whole = size.sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(whole == 0, 1 / parts.shape[1], size / whole)
+def _blank(rows: int, parts: int) -> Scored:
+    return Scored(np.empty((rows, parts)), *(np.empty(rows) for _ in range(3)))
+
+
+def _put(found: Scored, whole: Scored, rows: slice) -> None:
+    for name, column in vars(found).items():
+        getattr(whole, name)[rows] = column
+
+
+def _scale(parts: np.ndarray, score: np.ndarray) -> None:
+    """Let parts sum to the score, in place; each keeps its share, equal shares where the whole is nothing."""
+    for start in range(0, len(parts), CHUNK):
+        piece, size = parts[start : start + CHUNK], np.abs(parts[start : start + CHUNK])
+        whole = size.sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = np.where(whole == 0, 1 / parts.shape[1], size / whole)
+        np.multiply(shares, score[start : start + CHUNK, None], out=piece)

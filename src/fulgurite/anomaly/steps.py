@@ -181,8 +181,8 @@ def scored(
     out: Path,
     words: list[str],
     training: Mapping[str, Any] | None = None,
-) -> Verdict:
-    """The verdict on the rows, with scores.csv, events.csv and summary.json in the folder ``out``."""
+) -> tuple[Verdict, dict[str, Any]]:
+    """The verdict on the rows and its summary; they are in the folder ``out`` then, as scores.csv and so on."""
     began = time.perf_counter()
     with bar("Scoring", len(rows.scored)) as done:
         verdict = detector.judge(rows.scored, done=done)
@@ -208,7 +208,7 @@ def scored(
         notes=rows.series.notes,
     )
     write_summary(summary, out / "summary.json")
-    return verdict
+    return verdict, summary
 
 
 def _about(detector: AnomalyDetector, seconds: float) -> dict[str, Any]:

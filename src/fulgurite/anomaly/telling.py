@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def note(told: str) -> None:
@@ -15,6 +16,6 @@ def bar(task: str, rows: int | None = None) -> Iterator[Callable[[int], object]]
     """A bar for work on rows; what is yielded is told how many are done. It shows only where someone looks at it."""
     from tqdm import tqdm  # late: a user of the package alone needs none
 
-    look = {"unit": " rows", "unit_scale": True, "leave": False, "disable": None, "file": sys.stderr}
+    look: dict[str, Any] = {"unit": " rows", "unit_scale": True, "leave": False, "disable": None, "file": sys.stderr}
     with tqdm(desc=task, total=rows, **look) as shown:
         yield shown.update

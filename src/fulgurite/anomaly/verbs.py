@@ -40,8 +40,8 @@ def score(chosen: argparse.Namespace) -> int:
     source, name = _source(chosen.data)
     rows = steps.rows_of(source, name, detector.schema_.columns)
     out = Path(chosen.out or model.parent)
-    verdict = steps.scored(detector, rows, out, chosen.words)
-    _show(Result.read(out), out, f"To draw them: fulgurite anomaly report {out}")
+    verdict, summary = steps.scored(detector, rows, out, chosen.words)
+    _show(Result.of(verdict, summary), out, f"To draw them: fulgurite anomaly report {out}")
     return _code(chosen, int(verdict.flags.sum()))
 
 
@@ -77,7 +77,7 @@ def detect(chosen: argparse.Namespace) -> int:
     rows, out = _rows(chosen).split_at(chosen.split), Path(chosen.out)
     with steps.recorded(chosen, rows.name) as run:
         detector, training = steps.learned(chosen, rows.learned, run)
-        verdict = steps.scored(detector, rows, out, chosen.words, training)
+        verdict, _ = steps.scored(detector, rows, out, chosen.words, training)
         table = _compared(verdict, rows, chosen, out)
         result = _drawn(out)
         _record(run, result, out)

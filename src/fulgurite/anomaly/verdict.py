@@ -1,6 +1,5 @@
 """What is said of each row in the end."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,14 +45,9 @@ class Verdict:
         """The columns in the order of the source, which has ``rows`` rows; those that are not in the series are NaN."""
         order = self.series.order
         columns = self.columns()
-        return columns if order is None else {name: _placed(column, order, rows) for name, column in columns.items()}
-
-
-def joined(pieces: Sequence[Scored], parts: int) -> Scored:
-    """What was said of rows that follow each other, ``parts`` numbers a row, as one."""
-    if not pieces:
-        return Scored(np.empty((0, parts)), *(np.empty(0) for _ in range(3)))
-    return Scored(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in vars(pieces[0])})
+        if order is None or (len(order) == rows and (order[1:] > order[:-1]).all()):
+            return columns
+        return {name: _placed(column, order, rows) for name, column in columns.items()}
 
 
 def remarks(verdict: Verdict, filling: int) -> list[str]:
