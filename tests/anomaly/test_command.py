@@ -218,7 +218,7 @@ def test_scripts_can_ask_whether_anything_was_flagged(data, file, code):
         (["fit", "constant.csv"], "constant"),
         (["score", "data/all.csv", "data/all.csv"], "damaged, or none at all"),
         (["score", "missing", "data/all.csv"], "no checkpoint 'missing'"),
-        (["score", "data/sensor", "other.csv"], "'value'"),
+        (["score", "data/sensor", "other.csv"], "trained on the value 'value'"),
         (["report", "data"], "no summary.json in data"),
         (["evaluate", "data/second.csv", "--windows", "missing.json"], "missing.json"),
         (["detect", "data/all.csv", "--synthetic"], "leave out one of them"),

@@ -140,7 +140,9 @@ class AnomalyDetector:
         model's window, get no score. ``follows`` says which it is, None leaves that to the times. ``events_`` and
         ``notes_`` then tell of these rows. Raises ``DataError`` for rows with other columns than those of training.
         """
-        series = _series(X, **self._fitted().schema_.columns)
+        schema = self._fitted().schema_
+        with schema.told():
+            series = _series(X, **schema.columns)
         verdict = self.judge(series, follows)
         self.events_ = list(verdict.events)
         self.notes_ = [*series.notes, *verdict.notes, verdict.threshold.explain()]

@@ -1,6 +1,7 @@
 """Which columns a model was trained on, and whether other rows have them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,6 +45,14 @@ class Schema:
     def state_dict(self) -> dict[str, Any]:
         state = asdict(self)
         return {name: list(part) if isinstance(part, tuple) else part for name, part in state.items()}
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Rows that can't be read as this asks are refused with the whole of what is asked."""
+        try:
+            yield
+        except DataError as error:
+            raise DataError(f"{error} The model was trained on {self}.") from error
 
     def check(self, series: Series) -> list[str]:
         """What is worth a word about rows that fit. Raises ``DataError`` where they do not."""

@@ -138,7 +138,7 @@ def learned(chosen: argparse.Namespace, rows: Series, run: Run) -> tuple[Anomaly
     with redirect_stdout(sys.stderr):  # the Trainer's bar writes to standard output, which is for results
         detector.fit(rows)
     seconds = time.perf_counter() - began
-    for told in detector.notes_:
+    for told in detector.notes_[len(rows.notes) :]:  # those of the rows were told when they were read
         note(told)
     _keep(detector, chosen, run)
     training = {"rows": len(rows), "epochs": losses.epochs, "seconds": seconds, "losses": losses.losses}
@@ -185,7 +185,7 @@ def scored(
     """The verdict on the rows and its summary; they are in the folder ``out`` then, as scores.csv and so on."""
     began = time.perf_counter()
     with bar("Scoring", len(rows.scored)) as done:
-        verdict = detector.judge(rows.scored, done=done)
+        verdict = detector.judge(rows.scored, follows=True if rows.begin else None, done=done)
     seconds = time.perf_counter() - began
     for told in verdict.notes:
         note(told)

@@ -38,7 +38,8 @@ def score(chosen: argparse.Namespace) -> int:
         return _follow(chosen, model)
     detector = AnomalyDetector.load(model)
     source, name = _source(chosen.data)
-    rows = steps.rows_of(source, name, detector.schema_.columns)
+    with detector.schema_.told():
+        rows = steps.rows_of(source, name, detector.schema_.columns)
     out = Path(chosen.out or model.parent)
     verdict, summary = steps.scored(detector, rows, out, chosen.words)
     _show(Result.of(verdict, summary), out, f"To draw them: fulgurite anomaly report {out}")
