@@ -99,3 +99,15 @@ def test_the_state_goes_on_where_it_was():
     other.load_state_dict(copy.deepcopy(past.state_dict()))
 
     np.testing.assert_array_equal(other.update(raw[700:]), past.update(raw[700:]))
+
+
+def test_a_rows_own_score_ends_with_its_cause():
+    """What fades is the score; the row's own is down again ten rows after the strange ones."""
+    raw = noise()
+    raw[1500:1540] *= 10
+
+    score, own = Past().measure(raw)
+
+    assert (own <= score + 1e-9).all()
+    assert own[1539] > 3 and score[1555] > 3
+    assert own[1555] < 3

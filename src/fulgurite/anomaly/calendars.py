@@ -40,7 +40,7 @@ def document_features(clock: np.ndarray, time: np.ndarray, holidays: str | None 
     """The columns that the document's model is fed beside the value, as the analysis it follows made them.
 
     ``hour_min`` is hours with minutes as their fraction (seconds are dropped), ``gap_holiday`` positive after a
-    holiday, ``t`` the time since 1970 in whole units of 100 s. With ``holidays=None`` the two that need them are missing.
+    holiday, ``t`` the time since 1970 in whole units of 100 s. With ``holidays=None`` the two that need it are missing.
     """
     days = clock.astype("datetime64[D]")
     months = clock.astype("datetime64[M]")

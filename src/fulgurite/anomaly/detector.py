@@ -270,8 +270,8 @@ def _calibrate(scorer: Scorer, threshold: Threshold, learned: Series, rest: Seri
         return
     if hasattr(scorer.model, "calibrate"):
         scorer.model.calibrate(rest, copy.deepcopy(scorer.memory))
-    score, _ = scorer.score(rest)
-    threshold.fit(score)
+    _, own, _ = scorer.score(rest)
+    threshold.fit(own)
 
 
 def _told(learned: int, rest: int) -> str:

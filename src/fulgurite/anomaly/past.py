@@ -16,7 +16,8 @@ class Past:
     On the logarithm of the raw score: the mean of the last ``rows`` rows, less the mean of the whole past, over the
     standard deviation of the past. A single row counts as well, less ``margin``, so that a spike of one row is not
     averaged away. What is below 0 becomes 0, and a peak fades by 1/e in ``hold`` rows: what was strange a moment ago
-    is not all well yet.
+    is not all well yet. A row's own score is what it has before fading; rows are flagged by that, so that an alarm ends
+    when its cause does.
 
     ``offline`` looks ahead: scores are brought forward by ``lead`` rows, and a peak fades to both sides; single rows
     need no margin's exception then. It needs all rows in one `update`.
@@ -34,13 +35,17 @@ class Past:
 
     def update(self, raw: np.ndarray) -> np.ndarray:
         """The normalised scores (n,) of rows that follow those before; NaN gives NaN and is not remembered."""
-        score = np.full(len(raw), np.nan)
+        return self.measure(raw)[0]
+
+    def measure(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The scores that `update` gives, and the rows' own ones, both (n,)."""
+        score, own = np.full(len(raw), np.nan), np.full(len(raw), np.nan)
         known = ~np.isnan(raw)
         if known.any():
-            score[known] = self._measure(np.log(np.maximum(raw[known], SMALLEST)))
-        return score
+            score[known], own[known] = self._measured(np.log(np.maximum(raw[known], SMALLEST)))
+        return score, own
 
-    def _measure(self, logs: np.ndarray) -> np.ndarray:
+    def _measured(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         count = self.count + np.arange(1, len(logs) + 1)
         total, squares = self.total + np.cumsum(logs), self.squares + np.cumsum(logs**2)
         mean = total / count
@@ -51,10 +56,11 @@ class Past:
         score = np.where(count < WARM_UP, 0.0, np.maximum(score, 0))
         self.count, self.total, self.squares = int(count[-1]), float(total[-1]), float(squares[-1])
         if self.offline:
-            return _fading_both_ways(_brought_forward(score, self.lead), self.hold)
+            own = _brought_forward(score, self.lead)
+            return _fading_both_ways(own, self.hold), own
         held = fading(score, self.hold, self.level)
         self.level = float(held[-1])
-        return held
+        return held, score
 
     def _recent(self, logs: np.ndarray) -> np.ndarray:
         """The mean of the last ``rows`` rows at each row; of fewer at the very start."""

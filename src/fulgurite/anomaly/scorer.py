@@ -23,27 +23,35 @@ class Scorer:
         self.model, self.past = model, past
         self.memory: dict[str, Any] = {}
 
-    def score(self, series: Series, done: Callable[[int], object] | None = None) -> tuple[np.ndarray, Scored]:
-        """The score of each row and the parts that sum to it; the rows are remembered.
+    def score(
+        self, series: Series, done: Callable[[int], object] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, Scored]:
+        """The score of each row, its own score before it fades, and the parts that sum to the former.
 
-        ``done`` is told of each piece how many rows it had. Beside the result, 8 bytes a row for each of its numbers,
-        only a piece is in memory at once; a past that looks ahead takes a few times the score more.
+        The rows are remembered. ``done`` is told of each piece how many rows it had. Beside the result, 8 bytes a row
+        for each of its numbers, only a piece is in memory at once; a past that looks ahead takes a few times the score
+        more.
         """
-        score, whole = np.empty(len(series)), _blank(len(series), len(self.model.part_names))
+        score, own, whole = (
+            np.empty(len(series)),
+            np.empty(len(series)),
+            _blank(len(series), len(self.model.part_names)),
+        )
         ahead = self.past is not None and self.past.offline
         for start, part in zip(range(0, len(series), CHUNK), chunks(series, CHUNK), strict=True):
             rows = slice(start, start + CHUNK)
             _put(self.model.score(part, self.memory), whole, rows)
             score[rows] = whole.parts[rows].sum(axis=1)
             if self.past is not None and not ahead:
-                score[rows] = self.past.update(score[rows])
+                score[rows], own[rows] = self.past.measure(score[rows])
             if done is not None:
                 done(len(part))
         if self.past is not None and ahead:
-            score = self.past.update(score)
-        if self.past is not None:
-            _scale(whole.parts, score)
-        return score, whole
+            score, own = self.past.measure(score)
+        if self.past is None:
+            return score, score, whole
+        _scale(whole.parts, score)
+        return score, own, whole
 
     def copy(self, anew: bool = False) -> "Scorer":
         """One that goes on from here by itself; ``anew`` forgets the rows, but not what scores are measured by."""

@@ -26,7 +26,7 @@ class Series:
     datetime64[us]: the same moments on the wall clock of the source, from which the calendar is read; None where the
     source has no times, and then ``time`` counts rows as seconds. ``values`` (n, c) float64, NaN where there is no
     finite number; column 0 is the one that is watched, ``names`` are the columns' names. ``label`` (n,) bool, True in
-    an anomaly. ``order`` (n,) is each row's place in the source. ``notes``: what was guessed or repaired, a sentence each.
+    an anomaly. ``order`` (n,) is each row's place in the source. ``notes``: what was guessed or repaired, in sentences.
     """
 
     time: np.ndarray

@@ -25,8 +25,8 @@ class Stream:
 
     def update(self, series: Series, done: Callable[[int], object] | None = None) -> Verdict:
         """The verdict on the next rows, with the events that ended in them; ``done`` is told of rows as they pass."""
-        score, scored = self._scorer.score(series, done)
-        flags = self._flags(score)
+        score, own, scored = self._scorer.score(series, done)
+        flags = self._flags(own)
         ended = self._alarms.update(series, scored, score, flags)
         return Verdict(series, score, scored, flags, self.part_names, self.threshold, tuple(ended))
 

@@ -81,7 +81,7 @@ class Threshold:
         if self.rule == "normalised":
             return (
                 f"Flagged are rows whose score is above {self.level:.4g}: that many standard deviations above what "
-                "the score has been so far."
+                "the score has been so far. One that only fades after a peak isn't flagged."
             )
         return f"Flagged are rows whose score is above {self.level:.4g}: {self._source}."
 

@@ -16,8 +16,8 @@ MANY = 0.2  # a share of flagged rows that says more of the rows than of anomali
 class Verdict:
     """A series with the final ``score`` (n,), ``scored``, whose parts sum to it, ``flags`` (n,) bool and the events.
 
-    Flagged are the scores above the level of the ``threshold``. A row without a number to judge, or with too few rows
-    before it, has NaNs and no flag.
+    Flagged are the rows whose own score, before it fades, is above the level of the ``threshold``. A row without a
+    number to judge, or with too few rows before it, has NaNs and no flag.
     """
 
     series: Series

@@ -159,14 +159,15 @@ def _compared(case: _Case, baseline: Baseline, seed: int) -> list[Result]:
     raw = baseline.score(case.series, case.learned, seed)
     past = Past(rows=10)
     known, test = raw[case.learned : case.split], raw[case.split :]
-    usual = past.update(known)
+    past.update(known)
+    score, own = past.measure(test)
     variants = {
-        "raw": (test, Threshold.parse(RAW).fit(known)),
-        "normalised": (past.update(test), Threshold.parse(NORMALISED).fit(usual)),
+        "raw": (test, Threshold.parse(RAW).fit(known).flags(test)),
+        "normalised": (score, Threshold.parse(NORMALISED).flags(own)),
     }
     return [
-        _result(case, baseline.name, kind, baseline.causal, seed, scores, threshold.flags(scores), began)
-        for kind, (scores, threshold) in variants.items()
+        _result(case, baseline.name, kind, baseline.causal, seed, scores, flags, began)
+        for kind, (scores, flags) in variants.items()
     ]
 
 
