@@ -74,6 +74,7 @@ def _fit(verb: Verb) -> None:
         "--split", metavar="WHERE", help="learn only from the rows before a time (2014-02-01) or a share of them (70%%)"
     )
     _learning(verb)
+    _looking_ahead(verb)
     _common(verb)
     _tracking(verb)
     _out(verb, "the folder for model.ckpt and config.yaml")
@@ -145,6 +146,7 @@ def _detect(verb: Verb) -> None:
     )
     verb.add_argument("--exit-code", action="store_true", help="end with 3 if anything was flagged")
     _learning(verb)
+    _looking_ahead(verb)
     _common(verb)
     _tracking(verb)
     _out(verb, "the folder for all that comes out")
@@ -177,12 +179,15 @@ def _learning(verb: Verb) -> None:
         action=argparse.BooleanOptionalAction,
         help="measure scores by their own past (default: what suits the model)",
     )
-    group.add_argument("--offline", action="store_true", help="look at later rows too; not for rows as they arrive")
     group.add_argument("--holidays", metavar="COUNTRY", help="whose holidays to know: US, DE-BY, ...")
     group.add_argument(
         "--epochs", metavar="N", type=int, help="how often to go over the rows (default: what suits the model)"
     )
     group.add_argument("--seed", metavar="N", type=int, default=0, help="of the random numbers (default: 0)")
+
+
+def _looking_ahead(verb: Verb) -> None:
+    verb.add_argument("--offline", action="store_true", help="look at later rows too; not for rows as they arrive")
 
 
 def _common(verb: Verb) -> None:

@@ -2,15 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fulgurite.anomaly.judge.evaluation import Evaluation, Line
 from fulgurite.base.optional import require
+
+if TYPE_CHECKING:
+    from fulgurite.anomaly.judge.evaluation import Evaluation, Line
 
 OURS, NORMALISED, RAW = "#c2410c", "#334155", "#94a3b8"
 
 
-def draw(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
+def draw(evaluation: "Evaluation", path: str | os.PathLike[str]) -> None:
     """Write the picture; its ending says the format. Detectors without a VUS-PR are left out."""
     require("matplotlib", "anomaly")
     from matplotlib.figure import Figure  # late: matplotlib is an extra
@@ -24,7 +26,7 @@ def draw(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _dot(axes: Any, place: int, line: Line) -> None:
+def _dot(axes: Any, place: int, line: "Line") -> None:
     colour = {"ours": OURS, "normalised": NORMALISED}.get(line.kind, RAW)
     if line.interval:
         axes.plot(line.interval, (place, place), color=colour, linewidth=2, alpha=0.45, solid_capstyle="round")
@@ -32,7 +34,7 @@ def _dot(axes: Any, place: int, line: Line) -> None:
     axes.plot(line.means["vus_pr"], place, "o", color=colour, markerfacecolor=colour if line.causal else "white")
 
 
-def _frame(axes: Any, lines: Sequence[Line], evaluation: Evaluation) -> None:
+def _frame(axes: Any, lines: Sequence["Line"], evaluation: "Evaluation") -> None:
     axes.set_yticks(range(len(lines)), [line.title for line in lines], fontsize=8)
     for label, line in zip(axes.get_yticklabels(), lines, strict=True):
         label.set_color(OURS if line.kind == "ours" else "black")

@@ -66,4 +66,4 @@ def worth_of_rows(labels: np.ndarray) -> np.ndarray:
 
 def _sigmoid(place: np.ndarray) -> np.ndarray:
     """1 far before the end of a window, 0 at it, -1 far behind it; -1 from three window widths on."""
-    return np.where(place > 3, -1.0, 2 / (1 + np.exp(5 * place)) - 1)
+    return np.where(place > 3, -1.0, 2 / (1 + np.exp(5 * np.minimum(place, 3))) - 1)
