@@ -109,5 +109,5 @@ def test_a_rows_own_score_ends_with_its_cause():
     score, own = Past().measure(raw)
 
     assert (own <= score + 1e-9).all()
-    assert own[1539] > 3 and score[1555] > 3
-    assert own[1555] < 3
+    assert own[1500:1540].max() > 3
+    assert own[1555:1700].max() < 2 < score[1555]

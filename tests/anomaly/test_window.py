@@ -207,7 +207,7 @@ def test_too_few_rows_are_refused_with_the_number_that_is_needed():
 @pytest.mark.slow
 @pytest.mark.skipif(not NAB.is_dir(), reason="the NAB series do not lie beside the checkout")
 def test_the_development_series_are_ranked_far_better_than_by_chance():
-    """Half of each of the seven files is learned from. The mean was .54 when the settings were chosen; chance is .16."""
+    """Half of each of the seven files is learned from. Their mean was .54 when settings were chosen; chance is .16."""
     found = []
     for path in sorted(NAB.glob("*.csv")):
         series = read(path)
