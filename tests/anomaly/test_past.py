@@ -110,4 +110,4 @@ def test_a_rows_own_score_ends_with_its_cause():
 
     assert (own <= score + 1e-9).all()
     assert own[1500:1540].max() > 3
-    assert own[1555:1700].max() < 2 < score[1555]
+    assert own[1555:1700].max() < 1 < score[1555]
