@@ -21,7 +21,8 @@ OLDEST = (3, 11)
 
 USAGE = """usage: python3 run.py COMMAND [ARGUMENTS]
 
-  demo    train a VAE on a real series, track it, test it, load it again (arguments go to examples/seed/train.py)
+  demo    find anomalies in a real series, with the document's VAE and with ours: train, track, test, load again, score,
+          draw, judge (arguments go to `fulgurite anomaly detect`: a CSV of yours, --model, --synthetic, --out, ...)
   test    run the test suite (arguments go to pytest); with `--extra bench` first, Lightning is there to compare with
   check   run what CI asks besides the tests: ruff, mypy, import layers, the documentation
   docs    serve the documentation at http://127.0.0.1:8000
@@ -45,7 +46,15 @@ def main():
 def demo(arguments):
     install("all")
     # Where the caller stands: there the results go, and paths in the arguments are his.
-    return start(PYTHON, ROOT / "examples" / "seed" / "train.py", *arguments, folder=None)
+    detect = [PYTHON, "-m", "fulgurite", "anomaly", "detect"]
+    if arguments:
+        return start(*detect, *arguments, folder=None)
+    for model, words in (("seed", "The document's VAE of single rows"), ("window", "The window model")):
+        print(f"\n=== {words} ===\n", flush=True)
+        code = start(*detect, "--model", model, "--out", str(Path("anomaly", model)), folder=None)
+        if code:
+            return code
+    return 0
 
 
 def test(arguments):

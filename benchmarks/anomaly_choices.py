@@ -10,6 +10,7 @@ the last line, and the share of rows above the threshold of 3.
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.terms import LATENT, SMALLEST_SCALE, WEIGHTS
 from fulgurite.anomaly.window import WindowModel
 
+Compress = Callable[[np.ndarray], np.ndarray]
 NAMES = (*WEIGHTS, "latent")
 OURS = {**WEIGHTS, "latent": LATENT}
 TABLE = ("named", "spike", "shift", "flat", "calendar", "clean")
@@ -53,7 +55,9 @@ def case(group: str, series: Series, seed: int) -> Case:
     return Case(group, model.window, calibration, test, series.label[half:][whole[half:]], window_length(series.value))
 
 
-def judged(cases: list[Case], weights: dict[str, float], past: dict, quantile: float = 0.99) -> dict[str, float]:
+def judged(
+    cases: list[Case], weights: dict[str, float], past: dict, quantile: float = 0.99, compress: Compress = np.log1p
+) -> dict[str, float]:
     """Mean VUS-PR for each group that has anomalies, and mean flagged shares."""
     found: dict[str, list[float]] = {}
     weighed = np.array([weights[name] for name in NAMES])
@@ -61,16 +65,16 @@ def judged(cases: list[Case], weights: dict[str, float], past: dict, quantile: f
         scales = np.maximum(np.quantile(each.calibration, quantile, axis=0), SMALLEST_SCALE)
         lead = each.window // 4 if past.get("offline") else 0
         measured = Past(**{"lead": lead, **past})
-        measured.update(np.log1p(each.calibration / scales) @ weighed)
-        score = measured.update(np.log1p(each.test / scales) @ weighed)
+        measured.update(compress(each.calibration / scales) @ weighed)
+        score, own = measured.measure(compress(each.test / scales) @ weighed)
         if each.labels.any():
             found.setdefault(each.group, []).append(vus(each.labels, score, each.tolerance)[0])
-        found.setdefault(f"{each.group}, flagged", []).append(float((score > 3).mean()))
+        found.setdefault(f"{each.group}, flagged", []).append(float((own > 3).mean()))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def choices() -> dict[str, tuple[dict[str, float], dict, float]]:
-    """Name, weights, arguments of `Past` and scale quantile of every line."""
+def choices() -> dict[str, tuple]:
+    """Name, weights, arguments of `Past`, scale quantile and, where it is another, compression of every line."""
     lines = {"as it is": (OURS, {}, 0.99)}
     lines |= {f"without {name}": ({**OURS, name: 0.0}, {}, 0.99) for name in NAMES}
     lines |= {f"{name} alone": ({**dict.fromkeys(NAMES, 0.0), name: 1.0}, {}, 0.99) for name in NAMES}
@@ -80,6 +84,7 @@ def choices() -> dict[str, tuple[dict[str, float], dict, float]]:
     lines |= {f"margin {margin:g}": (OURS, {"margin": margin}, 0.99) for margin in (1.0, 1.5, 3.0, 99.0)}
     lines |= {f"fades in {hold:g} rows": (OURS, {"hold": hold}, 0.99) for hold in (0.01, 16.0, 32.0, 64.0)}
     lines |= {f"scale: quantile {quantile:g}": (OURS, {}, quantile) for quantile in (0.5, 0.9, 0.999)}
+    lines |= {"not compressed": (OURS, {}, 0.99, lambda terms: terms), "square root": (OURS, {}, 0.99, np.sqrt)}
     return lines | {"offline": (OURS, {"offline": True}, 0.99)}
 
 

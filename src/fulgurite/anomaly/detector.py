@@ -130,7 +130,8 @@ class AnomalyDetector:
         self._scorer = Scorer(model, past_of(model, self.offline) if normalise else None)
         _calibrate(self._scorer, threshold, learned, rest)
         self._last = None if series.clock is None else series.time[-1]
-        self.notes_ = [*series.notes, _told(len(learned), len(rest)), threshold.explain()]
+        told = getattr(model, "notes", ())
+        self.notes_ = [*series.notes, *told, _told(len(learned), len(rest)), threshold.explain()]
         return self
 
     def score(self, X: Any, *, follows: bool | None = None) -> Any:

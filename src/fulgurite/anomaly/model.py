@@ -29,7 +29,10 @@ class Scored:
 
 
 class Model(Protocol):
-    """A model learns from one series and scores another; its state is plain numbers, words and tensors."""
+    """A model learns from one series and scores another; its state is plain numbers, words and tensors.
+
+    It may have ``notes``, sentences on what it chose in `fit`, and a ``window``, the rows that a score looks at.
+    """
 
     part_names: tuple[str, ...]
 

@@ -65,6 +65,11 @@ class SeedModel:
         self.module: VAE | None = None
         self.trainer: Trainer | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not said and matters."""
+        return (f"The calendar has {f'the holidays of {self.holidays}' if self.holidays else 'no holidays'}.",)
+
     def fit(self, series: Series, trainer: Mapping[str, Any]) -> None:
         """Train on the rows that have a number; ``trainer`` are arguments of `fulgurite.Trainer`."""
         numbers, categories = columns_of(series, self.holidays, self.calendar)

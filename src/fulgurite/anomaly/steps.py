@@ -126,7 +126,7 @@ def settings(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def learned(chosen: argparse.Namespace, rows: Series, run: Run) -> tuple[AnomalyDetector, dict[str, Any]]:
-    """A detector that has learned from the rows and is kept in a file, and what there is to tell of its training."""
+    """A detector that has learned from the rows, from the file that it is kept in, and what to tell of its training."""
     losses, began = Losses(), time.perf_counter()
     trainer = {
         "logger": run.logger,
@@ -142,7 +142,8 @@ def learned(chosen: argparse.Namespace, rows: Series, run: Run) -> tuple[Anomaly
         note(told)
     _keep(detector, chosen, run)
     training = {"rows": len(rows), "epochs": losses.epochs, "seconds": seconds, "losses": losses.losses}
-    return detector, training
+    # Loaded again: what is scored with here is what the file holds for any other machine.
+    return AnomalyDetector.load(Path(chosen.out, MODEL)), training
 
 
 def _keep(detector: AnomalyDetector, chosen: argparse.Namespace, run: Run) -> None:
@@ -170,6 +171,15 @@ def recorded(chosen: argparse.Namespace, name: str) -> Iterator[Run]:
     if (where := run.where()) is not None:
         note(f"The run is recorded in {where}.")
     run.close()
+
+
+def tested(detector: AnomalyDetector, rows: Rows, run: Run) -> None:
+    """Tell and record the loss of the rows that were scored, of a model that is tested as the document's is."""
+    if hasattr(detector.model_, "test"):
+        with redirect_stdout(sys.stderr):
+            loss = detector.model_.test(rows.scored)
+        run.metrics({"test_loss": loss})
+        note(f"The test_loss, the mean loss of the rows scored, is {loss:.4f}.")
 
 
 # -- scoring --

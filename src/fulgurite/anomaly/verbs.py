@@ -79,6 +79,7 @@ def detect(chosen: argparse.Namespace) -> int:
     with steps.recorded(chosen, rows.name) as run:
         detector, training = steps.learned(chosen, rows.learned, run)
         verdict, _ = steps.scored(detector, rows, out, chosen.words, training)
+        steps.tested(detector, rows, run)
         table = _compared(verdict, rows, chosen, out)
         result = _drawn(out)
         _record(run, result, out)

@@ -61,6 +61,12 @@ class WindowModel:
         self.terms: Terms | None = None
         self.reach = np.zeros(0)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was chosen by the rows learned from."""
+        days = f"the holidays of {self.holidays}" if self.holidays else "no holidays"
+        return (f"The window is {self.window} rows, with {days}.",)
+
     # -- learning --
 
     def fit(self, series: Series, trainer: Mapping[str, Any]) -> None:
