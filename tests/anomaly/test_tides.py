@@ -83,3 +83,12 @@ def test_too_few_days_have_one_usual_value():
     tides = Tides.fit(Scale.fit(short)(short.values), short)
 
     assert len(np.unique(tides.usual(short))) == 1
+
+
+def test_two_outages_make_no_period():
+    """A day's wave with two outages 117 rows apart, each a hundred times as deep as the wave is high."""
+    value = np.sin(2 * np.pi * np.arange(500) / 24) + np.random.default_rng(0).normal(0, 0.2, 500)
+    value[100:112] -= 100
+    value[217:229] -= 100
+
+    assert abs(period(value) - 24) <= 1

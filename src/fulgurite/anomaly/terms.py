@@ -47,6 +47,11 @@ class Terms(nn.Module):
     ``references`` windows are drawn from the training rows; a window far from all of them is strange.
     """
 
+    scales: Tensor
+    weights: Tensor
+    reference_windows: Tensor
+    reference_recents: Tensor
+
     def __init__(self, network: WindowNetwork, references: int) -> None:
         super().__init__()
         self.network = network

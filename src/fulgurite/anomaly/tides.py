@@ -105,8 +105,10 @@ def period(values: np.ndarray) -> int | None:
     """The lag (rows) of the first autocorrelation peak that is at least 0.6 of the highest; None where there is none.
 
     The first rather than the highest: a week repeats better than a day, but seven times the window blurs what is in it.
+    Ranks take the place of values: two outages five days apart would else make a period of five days.
     """
-    rows = values[:MOST_ROWS] - values[:MOST_ROWS].mean()
+    rows = _ranks(values[:MOST_ROWS])
+    rows -= rows.mean()
     power = np.abs(np.fft.rfft(rows, 2 * len(rows))) ** 2
     similar = np.fft.irfft(power)[: LONGEST_LAG + 1]
     similar = np.convolve(similar / (similar[0] + 1e-12), np.ones(3) / 3, "same")
@@ -116,3 +118,9 @@ def period(values: np.ndarray) -> int | None:
     if not len(peaks):
         return None
     return int(peaks[similar[peaks] >= 0.6 * similar[peaks].max()][0])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Each value's place in order, float64; equal values share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[place]

@@ -19,7 +19,8 @@ from fulgurite.base.errors import DataError
 from fulgurite.base.seed import isolate_rng
 from fulgurite.trainer import Trainer
 
-SHORTEST, LONGEST, USUAL = 12, 128, 64  # rows of a window
+SHORTEST, LONGEST, USUAL = 24, 128, 64  # rows of a window
+FEWEST = 12  # rows of a window where rows are few
 FEWEST_STEPS, MOST_STEPS, PASSES = 1500, 4000, 20
 ROUNDS = 10  # epochs that the training is cut into, for its bar and its rows
 REFERENCES = 2000
@@ -31,10 +32,10 @@ BAND = 0.99
 class WindowModel:
     """Scores each row by the window that ends with it.
 
-    Reads all numeric columns of a series, conditions on its calendar and categories. ``window`` rows (None: one period
-    of the watched value, 12 to 128), ``holidays`` a country's code or None, ``epochs`` passes over the training rows
-    (None: about 20, but 1,500 to 4,000 steps). Empty cells are filled with what their hour usually has, and take no
-    blame.
+    Reads all numeric columns of a series, conditions on its calendar and categories. ``window`` rows (None: a period of
+    the watched value, or as many as make 24 rows, but at most 128), ``holidays`` a country's code or None, ``epochs``
+    passes over the training rows (None: about 20, but 1,500 to 4,000 steps). Empty cells are filled with what their hour
+    usually has, and take no blame.
 
     A row's parts are, for each column: ``rebuild``, off what the network expected; ``recent``, the last rows are unlike
     all training rows at that hour; ``level``, far from the median; ``profile``, unusual for the hour; ``flat``, repeats
@@ -110,12 +111,13 @@ class WindowModel:
 
     def _window(self, series: Series) -> int:
         whole = series.value[np.isfinite(series.value)]
-        window = self.window or int(np.clip(period(whole) or USUAL, SHORTEST, LONGEST))
-        fewest = 3 * (self.window or SHORTEST)
+        found = period(whole) or USUAL
+        window = self.window or min(found * -(-SHORTEST // found), LONGEST)
+        fewest = 3 * (self.window or FEWEST)
         if len(whole) < fewest:
             raise DataError(
                 f"{len(whole)} of the {len(series)} rows to learn from have a number; a window of "
-                f"{self.window or SHORTEST} rows needs at least {fewest}. Give more rows or a shorter window."
+                f"{self.window or FEWEST} rows needs at least {fewest}. Give more rows or a shorter window."
             )
         return min(window, len(whole) // 3)
 
