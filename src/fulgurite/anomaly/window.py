@@ -34,7 +34,7 @@ class WindowModel:
 
     Reads all numeric columns of a series, conditions on its calendar and categories. ``window`` rows (None: a period of
     the watched value, or as many as make 24 rows, but at most 128), ``holidays`` a country's code or None, ``epochs``
-    passes over the training rows (None: about 20, but 1,500 to 4,000 steps). Empty cells are filled with what their hour
+    passes over the training rows (None: about 20, but 1,500 to 4,000 steps). Empty cells are filled with what an hour
     usually has, and take no blame.
 
     A row's parts are, for each column: ``rebuild``, off what the network expected; ``recent``, the last rows are unlike
