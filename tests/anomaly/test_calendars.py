@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from fulgurite.anomaly.calendars import calendar_features, document_features
+from fulgurite.anomaly.calendars import calendar_features, document_features, nearness
 from fulgurite.base.errors import DataError
 
 pytest.importorskip("holidays")
@@ -82,3 +82,12 @@ def test_a_million_rows_take_well_under_a_second():
     calendar_features(clock, "US")
 
     assert time.process_time() - start < 0.8
+
+
+def test_years_without_holidays_have_none():
+    """Ukraine's calendar begins in 1991."""
+    days = np.arange("1985-01-01", "1985-01-10", dtype="datetime64[D]")
+
+    holiday, gap = nearness(days, "UA")
+
+    assert not holiday.any() and not gap.any()

@@ -14,6 +14,7 @@ from fulgurite.anomaly import scorer as scorer_module
 from fulgurite.anomaly.generator import generate
 from fulgurite.anomaly.series import Category, Series
 from fulgurite.anomaly.verdict import Verdict
+from fulgurite.base import format as disk
 from fulgurite.base.errors import CheckpointError, DataError, MisconfigurationException
 from support.zscore import ZScore
 
@@ -320,3 +321,82 @@ def test_the_documents_model_comes_back_from_a_file():
     np.testing.assert_array_equal(
         AnomalyDetector.load("model.ckpt").score(rows.rows(300)).score, found.score(rows.rows(300)).score
     )
+
+
+def test_a_rule_and_a_score_that_do_not_fit_are_refused():
+    """Standard deviations of the past mean nothing where the past is not measured."""
+    with pytest.raises(MisconfigurationException, match="normalise=False does not measure"):
+        detector(threshold="normalised:3", normalise=False)
+
+
+def test_a_rule_brings_the_score_that_it_needs():
+    seed = detector(threshold="normalised:3", normalise=None)
+    plain = AnomalyDetector(ZScore(), normalise=False).fit(series().rows(None, TRAINING))
+
+    assert seed.judge(series().rows(TRAINING), follows=True).score.min() >= 0  # measured by the past, which gives >= 0
+    assert plain.threshold_.rule == "quantile"
+
+
+def test_rows_of_another_time_do_not_inherit_the_last_alarm():
+    """Training that ends in the middle of an outage: unrelated rows half a year later begin calm."""
+    rows = series(spikes=tuple(range(390, 400)))
+    fitted = AnomalyDetector(ZScore()).fit(rows.rows(None, TRAINING))
+    moved = np.timedelta64(200, "D")
+    calm = series(spikes=())
+    later = replace(calm, time=calm.time + moved, clock=calm.clock + moved)
+
+    assert fitted.judge(rows.rows(TRAINING), follows=True).score[0] > 2
+    assert np.nanmax(fitted.judge(later).score[:100]) < 2
+
+
+def test_calibration_is_on_rows_with_a_number():
+    """A sensor that was dead for the last third of training: the last fifth of what it measured calibrates."""
+    rows = series()
+    values = rows.values.copy()
+    values[270:TRAINING] = np.nan
+
+    found = AnomalyDetector(Seen()).fit(replace(rows, values=values).rows(None, TRAINING))
+
+    assert found.model_.rows == 270 - 54
+    assert found._scorer.past.count == 54
+
+
+def test_offline_flags_what_happened_and_names_its_value():
+    rows = generate(rows=1200, kinds=())
+    values = rows.values.copy()
+    at = np.array([750, 950, 1100])
+    values[at] += 80
+    found = AnomalyDetector(offline=True, epochs=20).fit(rows.rows(0, 600))
+
+    verdict = found.judge(replace(rows, values=values).rows(600), follows=True)
+
+    assert verdict.flags[at - 600].all()
+    peaks = np.searchsorted(rows.time, [event.peak for event in verdict.events])
+    assert set(peaks) <= set(at)
+
+
+def test_notes_of_scored_rows_do_not_enter_the_file(tmp_path):
+    found = detector()
+    told = found.notes_
+    found.score(frame(series().rows(TRAINING)))
+
+    found.save(tmp_path / "model.ckpt")
+
+    assert AnomalyDetector.load(tmp_path / "model.ckpt", model=ZScore()).notes_ == told
+
+
+def test_a_damaged_file_says_what_it_lacks(tmp_path):
+    found = detector()
+    found.save(tmp_path / "model.ckpt")
+    state = disk.read(tmp_path / "model.ckpt")
+    del state["schema"]
+    disk.write(state, tmp_path / "model.ckpt")
+
+    with pytest.raises(CheckpointError, match="lacks 'schema'"):
+        AnomalyDetector.load(tmp_path / "model.ckpt", model=ZScore())
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"epochs": -5}, {"epochs": 2.5}, {"refractory": 0}])
+def test_numbers_that_mean_nothing_are_refused(settings):
+    with pytest.raises(MisconfigurationException, match=next(iter(settings))):
+        detector(**settings)

@@ -16,7 +16,7 @@ from fulgurite.anomaly.reading import read
 from fulgurite.anomaly.series import Category, Series, chunks
 from fulgurite.anomaly.window import WindowModel
 from fulgurite.base import format as disk
-from fulgurite.base.errors import DataError
+from fulgurite.base.errors import DataError, MisconfigurationException
 
 pytest.importorskip("holidays")
 
@@ -217,3 +217,9 @@ def test_the_development_series_are_ranked_far_better_than_by_chance():
 
     assert len(found) == 7
     assert np.mean(found) > 0.45
+
+
+@pytest.mark.parametrize("window", [0, -3, 5, 24.5])
+def test_a_window_that_cannot_be_is_refused(window):
+    with pytest.raises(MisconfigurationException, match="window=.* whole number of 12 or more"):
+        WindowModel(window=window)

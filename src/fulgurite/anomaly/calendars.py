@@ -67,11 +67,13 @@ def day_of_week(days: np.ndarray) -> np.ndarray:
 def nearness(days: np.ndarray, holidays: str) -> tuple[np.ndarray, np.ndarray]:
     """Whether each day is a holiday (bool), and its signed days from the nearest one (int32, positive after it).
 
-    Halfway between two, the former counts.
+    Halfway between two, the former counts. In years for which the country has none, no day is near one: 0.
     """
     if not len(days):
         return np.zeros(0, bool), np.zeros(0, np.int32)
     free = holiday_dates(holidays, days.min(), days.max())
+    if not len(free):
+        return np.zeros(len(days), bool), np.zeros(len(days), np.int32)
     number = days.astype("datetime64[D]").astype(np.int64)
     after = np.searchsorted(free, number).clip(0, len(free) - 1)
     before = (np.searchsorted(free, number, side="right") - 1).clip(0)

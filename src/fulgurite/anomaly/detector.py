@@ -14,12 +14,12 @@ import numpy as np
 
 from fulgurite.anomaly import frames
 from fulgurite.anomaly.arrange import check_for_fit
-from fulgurite.anomaly.kinds import kind_of, new_model, past_of, reach, rows_apart
+from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart
 from fulgurite.anomaly.model import Model
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema
 from fulgurite.anomaly.scorer import CHUNK, Scorer
-from fulgurite.anomaly.series import Series, chunks
+from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.stream import Stream
 from fulgurite.anomaly.threshold import Threshold
 from fulgurite.anomaly.verdict import Verdict, remarks
@@ -117,8 +117,7 @@ class AnomalyDetector:
         """
         series = _series(X, time=time, value=value, continuous=continuous, categorical=categorical)
         kind = kind_of(self.model)
-        threshold = Threshold.parse(self.threshold or kind.threshold)
-        normalise = kind.normalise if self.normalise is None else self.normalise
+        threshold, normalise = self._rule(kind)
         model = new_model(self.model, self._settings())
         calibrates = normalise or threshold.needs_calibration or hasattr(model, "calibrate")
         learned, rest = _parts(series, calibrates)
@@ -126,12 +125,13 @@ class AnomalyDetector:
         with _hushed():
             model.fit(learned, {**QUIET, **(self.trainer or {})})
         self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
-        self.refractory_ = self.refractory or rows_apart(model)
+        self.refractory_ = rows_apart(model) if self.refractory is None else self.refractory
         self._scorer = Scorer(model, past_of(model, self.offline) if normalise else None)
         _calibrate(self._scorer, threshold, learned, rest)
         self._last = None if series.clock is None else series.time[-1]
         told = getattr(model, "notes", ())
         self.notes_ = [*series.notes, *told, _told(len(learned), len(rest)), threshold.explain()]
+        self._fit_notes = self.notes_
         return self
 
     def score(self, X: Any, *, follows: bool | None = None) -> Any:
@@ -192,7 +192,7 @@ class AnomalyDetector:
             "normalise": self._scorer.past is not None,
             "refractory": self.refractory_,
             "last": self._last,
-            "notes": self.notes_,
+            "notes": self._fit_notes,
         }
         write_marked(state, path, "model")
 
@@ -203,6 +203,17 @@ class AnomalyDetector:
         Nothing in the file is run. Raises ``FileNotFoundError`` and ``CheckpointError``.
         """
         state = read_marked(path, "model")
+        try:
+            return cls._from_state(state, path, model)
+        except KeyError as error:
+            raise CheckpointError(
+                f"{os.fspath(path)!r} lacks {error}: it is damaged, or of another program."
+            ) from error
+
+    @classmethod
+    def _from_state(
+        cls, state: Mapping[str, Any], path: str | os.PathLike[str], model: Model | None
+    ) -> "AnomalyDetector":
         params = state["params"]
         if params["model"] is None and model is None:
             raise CheckpointError(f"{os.fspath(path)!r} holds a {state['class']}: give one, load(path, model=...).")
@@ -216,12 +227,32 @@ class AnomalyDetector:
         self.threshold_ = Threshold("fixed", 0.0)
         self.threshold_.load_state_dict(state["threshold"])
         self.schema_ = Schema.from_state(state["schema"])
-        self.refractory_, self._last, self.notes_ = state["refractory"], state["last"], list(state["notes"])
+        self.refractory_, self._last = state["refractory"], state["last"]
+        self.notes_ = self._fit_notes = list(state["notes"])
         self._scorer = Scorer(self.model_, past_of(self.model_, self.offline) if state["normalise"] else None)
         self._scorer.load_state_dict(state["scorer"])
 
+    def _rule(self, kind: Kind) -> tuple[Threshold, bool]:
+        """The threshold, and whether scores are measured by their own past: two choices that have to fit each other."""
+        if self.threshold is None:
+            normalise = kind.normalise if self.normalise is None else self.normalise
+            text = kind.threshold if normalise == kind.normalise else ("normalised" if normalise else "quantile")
+            return Threshold.parse(text), normalise
+        threshold = Threshold.parse(self.threshold)
+        needed = threshold.rule == "normalised"
+        if needed and self.normalise is False:
+            raise MisconfigurationException(
+                f"threshold={self.threshold!r} counts standard deviations of the past, which normalise=False does not "
+                "measure. Leave one of them out, or choose quantile:0.999, pot:1e-4 or fixed:NUMBER."
+            )
+        return threshold, (needed or kind.normalise) if self.normalise is None else self.normalise
+
     def _settings(self) -> dict[str, Any]:
         """What the model is made with; what is not said here is left to it."""
+        for name in ("epochs", "refractory"):
+            number = getattr(self, name)
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise MisconfigurationException(f"{name}={number!r} can't be used: give a whole number from 1 on.")
         said = {"holidays": self.holidays, "epochs": self.epochs, "seed": self.seed}
         return {**{name: value for name, value in said.items() if value is not None}, **(self.options or {})}
 
@@ -255,8 +286,10 @@ def _hushed() -> Iterator[None]:
 
 
 def _parts(series: Series, calibrates: bool) -> tuple[Series, Series]:
-    """The rows to learn from and those to calibrate on."""
-    cut = len(series) - (int(len(series) * CALIBRATION) if calibrates else 0)
+    """The rows to learn from, and those to calibrate on: the last fifth of the rows with a number."""
+    whole = np.flatnonzero(np.isfinite(series.value))
+    kept = int(len(whole) * CALIBRATION) if calibrates else 0
+    cut = int(whole[-kept]) if kept else len(series)
     return series.rows(None, cut), series.rows(cut)
 
 
@@ -265,8 +298,8 @@ def _calibrate(scorer: Scorer, threshold: Threshold, learned: Series, rest: Seri
 
     Scores of rows that it did learn from are too low to measure others by.
     """
-    for part in chunks(learned, CHUNK):
-        scorer.model.score(part, scorer.memory)
+    # What is further back than this, no model's memory holds.
+    scorer.model.score(learned.rows(max(0, len(learned) - CHUNK)), scorer.memory)
     if not len(rest):
         return
     if hasattr(scorer.model, "calibrate"):

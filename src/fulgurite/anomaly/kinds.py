@@ -28,7 +28,7 @@ class Kind:
 WINDOW = Kind(
     "fulgurite.anomaly.window:WindowModel",
     "The window model compares each row with what the rows before it and the calendar let expect.",
-    "normalised:3",
+    "normalised:2.75",
     normalise=True,
 )
 SEED = Kind(
@@ -65,7 +65,7 @@ def reach(model: Model) -> int:
 
 
 def past_of(model: Model, offline: bool) -> Past:
-    """A past for a model's scores. One that may look ahead reads a window's score at the window's middle."""
+    """A past for a model's scores. One that may look ahead ranks by a window's score at the window's last quarter."""
     return Past(offline=offline, lead=reach(model) // 4 if offline else 0)
 
 

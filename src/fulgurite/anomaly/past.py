@@ -19,8 +19,8 @@ class Past:
     is not all well yet. A row's own score is what it has before fading; rows are flagged by that, so that an alarm ends
     when its cause does.
 
-    ``offline`` looks ahead: scores are brought forward by ``lead`` rows, and a peak fades to both sides; single rows
-    need no margin's exception then. It needs all rows in one `update`.
+    ``offline`` looks ahead: means are brought forward by ``lead`` rows, and their peaks fade to both sides. The rows'
+    own scores stay where they are, so that what is flagged is what happened. It needs all rows in one `update`.
 
     The idea is that of the anomaly likelihood of Lavin and Ahmad (2015), without its window and its tail function.
     """
@@ -50,17 +50,18 @@ class Past:
         total, squares = self.total + np.cumsum(logs), self.squares + np.cumsum(logs**2)
         mean = total / count
         spread = np.maximum(np.sqrt(np.maximum(squares / count - mean**2, 0)), NARROWEST)
-        score = (self._recent(logs) - mean) / spread
-        if not self.offline:
-            score = np.maximum(score, (logs - mean) / spread - self.margin)
-        score = np.where(count < WARM_UP, 0.0, np.maximum(score, 0))
+        lately = np.where(count < WARM_UP, 0.0, np.maximum((self._recent(logs) - mean) / spread, 0))
+        own = np.where(count < WARM_UP, 0.0, np.maximum(lately, (logs - mean) / spread - self.margin))
         self.count, self.total, self.squares = int(count[-1]), float(total[-1]), float(squares[-1])
         if self.offline:
-            own = _brought_forward(score, self.lead)
-            return _fading_both_ways(own, self.hold), own
-        held = fading(score, self.hold, self.level)
+            return np.maximum(_fading_both_ways(_brought_forward(lately, self.lead), self.hold), own), own
+        held = fading(own, self.hold, self.level)
         self.level = float(held[-1])
-        return held, score
+        return held, own
+
+    def forget_last(self) -> None:
+        """Forget the last rows, but not what has been usual: rows of another time follow."""
+        self.latest, self.level = np.empty(0), 0.0
 
     def _recent(self, logs: np.ndarray) -> np.ndarray:
         """The mean of the last ``rows`` rows at each row; of fewer at the very start."""

@@ -57,6 +57,8 @@ class Scorer:
         """One that goes on from here by itself; ``anew`` forgets the rows, but not what scores are measured by."""
         twin = Scorer(self.model, copy.deepcopy(self.past))
         twin.memory = {} if anew else copy.deepcopy(self.memory)
+        if anew and twin.past is not None:
+            twin.past.forget_last()
         return twin
 
     def state_dict(self) -> dict[str, Any]:

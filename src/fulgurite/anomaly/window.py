@@ -15,7 +15,7 @@ from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.terms import FLAT_ROWS, Reading, Terms, part_names
 from fulgurite.anomaly.threads import one_thread
 from fulgurite.anomaly.tides import DAYS, WEEKS, Scale, Tides, period
-from fulgurite.base.errors import DataError
+from fulgurite.base.errors import DataError, MisconfigurationException
 from fulgurite.base.seed import isolate_rng
 from fulgurite.trainer import Trainer
 
@@ -26,6 +26,7 @@ ROUNDS = 10  # epochs that the training is cut into, for its bar and its rows
 REFERENCES = 2000
 BATCH = 256
 SCORING_BATCH = 1024
+ENOUGH = 10_000  # rows to take scales from
 BAND = 0.99
 
 
@@ -51,6 +52,8 @@ class WindowModel:
         hidden: tuple[int, ...] = (128, 64),
         latent: int = 8,
     ) -> None:
+        _check("window", window, FEWEST)
+        _check("epochs", epochs, 1)
         self.holidays, self.epochs, self.seed, self.window = holidays, epochs, seed, window
         self.hidden, self.latent = tuple(hidden), latent
         self.part_names: tuple[str, ...] = ()
@@ -94,7 +97,7 @@ class WindowModel:
         chosen = ends[np.linspace(0, len(ends) - 1, min(REFERENCES, len(ends))).astype(int)]
         reading = self._reading(series, {})
         self.terms.learn(Reading(*(tensor[chosen - self.window + 1] for tensor in vars(reading).values())))
-        self.calibrate(series, {})
+        self.calibrate(series.rows(max(0, len(series) - ENOUGH)), {})
 
     def calibrate(self, series: Series, memory: dict[str, Any]) -> None:
         """Set the terms' scales and the band on rows that follow those of ``memory``; best ones not learned from."""
@@ -151,7 +154,7 @@ class WindowModel:
             expected[first:], low[first:], high[first:] = (
                 self.scale.undo(guess[:, 0] + off, 0) for off in (0, -self.reach[0], self.reach[0])
             )
-        nothing = ~np.isfinite(series.values).any(axis=1)
+        nothing = ~np.isfinite(series.value)
         for column in (parts, expected, low, high):
             column[nothing] = np.nan
         return Scored(parts, expected, low, high)
@@ -250,6 +253,13 @@ def calendar_names(series: Series, holidays: str | None) -> tuple[str, ...]:
     hour = ("sin_day", "cos_day") if days >= DAYS else ()
     week = ("sin_week", "cos_week") if days >= WEEKS else ()
     return (*hour, *week, *(("holiday",) if holidays is not None and days >= WEEKS else ()))
+
+
+def _check(name: str, given: int | None, least: int) -> None:
+    if given is not None and (not isinstance(given, int) or given < least):
+        raise MisconfigurationException(
+            f"{name}={given!r} can't be used: give a whole number of {least} or more, or None."
+        )
 
 
 def _ends(whole: np.ndarray, window: int) -> np.ndarray:
