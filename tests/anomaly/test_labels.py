@@ -42,12 +42,30 @@ def test_windows_label_rows_from_start_to_end(tmp_path, hours, text, name, csv_n
 
 
 @pytest.mark.parametrize(
+    ("window", "labelled"),
+    [
+        (["2024-01-10T00:00Z", "2024-01-10T02:00Z"], [9, 10, 11]),
+        (["2024-01-10 01:00+01:00", "2024-01-10 03:00+01:00"], [9, 10, 11]),
+        (["2024-01-10 09:00", "2024-01-10 11:00"], [9, 10, 11]),
+    ],
+)
+def test_a_window_with_an_offset_is_of_moments(tmp_path, window, labelled):
+    """Rows nine hours ahead of UTC are compared by the moment, and by their clock where a window names no offset."""
+    path = tmp_path / "tokyo.csv"
+    path.write_text("time,value\n" + "".join(f"2024-01-10 {hour:02d}:00+09:00,{hour}\n" for hour in range(24)))
+    (tmp_path / "windows.json").write_text(json.dumps([window]))
+
+    assert np.flatnonzero(labels_of(read(path), read_windows(tmp_path / "windows.json"))).tolist() == labelled
+
+
+@pytest.mark.parametrize(
     ("found", "words"),
     [
         ({"a.csv": []}, "no windows for hours.csv. It has 'a.csv'"),
         ({"x/hours.csv": [], "y/hours.csv": []}, "more than one"),
         ([["2024-01-01"]], "window 1"),
         ([PAIR[::-1]], "before it starts"),
+        ([["2024-01-01 00:00Z", "2024-01-01 02:00"]], "only one of them names an offset"),
         ([["soon", "later"]], "'soon' is no time"),
         (5, "neither a list"),
     ],

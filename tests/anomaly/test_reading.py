@@ -174,6 +174,24 @@ def test_commas_in_numbers_are_thousands_or_decimals(text, numbers, note):
     assert told(series, note)
 
 
+@pytest.mark.parametrize("cell", ["0,254", "1,254", "12,5"])
+def test_a_comma_that_the_first_rows_do_not_show_is_refused(cell):
+    """Neither mark is known then: 1,254 taken for a thousand might be wrong by a factor of a thousand."""
+    text = "n;value\n" + "".join(f"a;{place % 5}\n" for place in range(1_050))
+
+    with pytest.raises(DataError, match=f"Line 1052 .*column 'value': '{cell}' .*comma"):
+        rows(f"{text}a;{cell}\na;3\n", value="value")
+
+
+def test_later_thousands_are_read_where_they_can_mean_nothing_else():
+    """Beside a point, or where the first rows have such numbers."""
+    text = "value\n" + "".join(f"{place % 5}\n" for place in range(1_050))
+
+    assert rows(f'{text}"1,254.5"\n').value[-1] == 1254.5
+    assert rows(f'value\n"1,000"\n{text[6:]}"1,254"\n').value[-1] == 1254
+    assert rows('value\n"0,254"\n"0,500"\n').value.tolist() == [0.254, 0.5]
+
+
 @pytest.mark.parametrize(
     ("cells", "moments"),
     [

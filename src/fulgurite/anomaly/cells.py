@@ -17,8 +17,11 @@ FALSE = frozenset({"0", "0.0", "false", "f", "no", "n"})
 
 DECIMAL_COMMA = re.compile(r"\s*[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?\s*")
 DECIMAL_POINT = re.compile(r"\s*[+-]?\d[\d,]*\.\d+([eE][+-]?\d+)?\s*")
-# Thousands: three digits after each mark.
-GROUPED = {",": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?"), ".": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")}
+# Thousands: three digits after each mark, and no zero before the first.
+GROUPED = {
+    ",": re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"),
+    ".": re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"),
+}
 # Only after a time of day: the end of 2024-01-01 is no offset.
 ZONE = re.compile(r":\d{2}(?:[.,:]\d+)*\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$", re.IGNORECASE)
 ZONE_AT_END = re.compile(r"(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$", re.IGNORECASE)
@@ -49,19 +52,23 @@ class BadCell(Exception):
         self.index, self.cell, self.fault = index, cell, fault
 
 
-def numbers(cells: Sequence[str], decimal: str = ".") -> np.ndarray:
-    """The cells as float64, NaN for a word such as ``NA`` or nothing at all. Raises ``BadCell`` for any other text."""
+def numbers(cells: Sequence[str], decimal: str = ".", thousands: bool = True) -> np.ndarray:
+    """The cells as float64, NaN for a word such as ``NA`` or nothing at all. Raises ``BadCell`` for any other text.
+
+    Without ``thousands`` a comma is none either, but in a cell that also has a point.
+    """
     if decimal == "." and "_" not in "".join(cells):
         try:
             return np.fromiter(map(float, cells), np.float64, len(cells))
         except ValueError:
             pass
-    return np.fromiter((_number(i, cell, decimal) for i, cell in enumerate(cells)), np.float64, len(cells))
+    found = (_number(i, cell, decimal, thousands) for i, cell in enumerate(cells))
+    return np.fromiter(found, np.float64, len(cells))
 
 
-def _number(index: int, cell: str, decimal: str) -> float:
+def _number(index: int, cell: str, decimal: str, thousands: bool) -> float:
     text = cell.strip()
-    if GROUPED[decimal].fullmatch(text):
+    if GROUPED[decimal].fullmatch(text) and (thousands or decimal in text):
         text = text.replace("." if decimal == "," else ",", "")
     try:
         # `float` reads 1_000 as a thousand; in a file that is a name.
@@ -69,7 +76,13 @@ def _number(index: int, cell: str, decimal: str) -> float:
     except ValueError:
         if text.lower() in NOTHING:
             return np.nan
-        raise BadCell(index, cell, "is text, not a number") from None
+        raise BadCell(index, cell, _no_number(text, decimal)) from None
+
+
+def _no_number(text: str, decimal: str) -> str:
+    if decimal == "." and (DECIMAL_COMMA.fullmatch(text) or has_thousands(text)):
+        return "is no number: it has a comma, which no number in the first rows shows to be a decimal or a thousand"
+    return "is text, not a number"
 
 
 def is_numeric(cells: Sequence[str], decimal: str) -> bool:

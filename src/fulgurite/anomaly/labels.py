@@ -18,6 +18,10 @@ from fulgurite.base.errors import DataError
 Window = tuple[np.datetime64, np.datetime64]
 
 
+class Moments(tuple[np.datetime64, np.datetime64]):
+    """A window that names its offset from UTC: start and end are instants, whatever the clock of the source shows."""
+
+
 def read_windows(path: str | os.PathLike[str], csv_name: str | os.PathLike[str] | None = None) -> list[Window]:
     """The windows of a file, sorted.
 
@@ -30,20 +34,26 @@ def read_windows(path: str | os.PathLike[str], csv_name: str | os.PathLike[str] 
     for place, pair in enumerate(pairs):
         if not isinstance(pair, Sequence) or len(pair) != 2 or not all(isinstance(word, str) for word in pair):
             raise DataError(f"{path}: window {place + 1} is {pair!r}; it has to be a start and an end.")
-        start, end = (_moment(word, path) for word in pair)
+        (start, zoned), (end, also) = (_moment(word, path) for word in pair)
+        if zoned != also:
+            raise DataError(f"{path}: window {place + 1} is {pair!r}; only one of them names an offset from UTC.")
         if end < start:
             raise DataError(f"{path}: window {place + 1} ends ({pair[1]}) before it starts ({pair[0]}).")
-        windows.append((start, end))
+        windows.append(Moments((start, end)) if zoned else (start, end))
     return sorted(windows)
 
 
 def labels_of(series: Series, windows: Sequence[Window]) -> np.ndarray:
-    """Which rows of the series lie in a window, (n,) bool. Raises ``DataError`` for a series without times."""
+    """Which rows of the series lie in a window, (n,) bool. Raises ``DataError`` for a series without times.
+
+    Where rows name no offset, but windows do, those rows count as UTC.
+    """
     if series.clock is None:
         raise DataError("Windows are times, and these rows have none. Name their column of times.")
     label = np.zeros(len(series), bool)
-    for start, end in windows:
-        label |= (series.clock >= start) & (series.clock <= end)
+    for window in windows:
+        times = series.time if isinstance(window, Moments) else series.clock
+        label |= (times >= window[0]) & (times <= window[1])
     return label
 
 
@@ -80,9 +90,10 @@ def _of_csv(path: str | os.PathLike[str]) -> list[Any]:
     return [row[:2] for row in rows_of(text)]
 
 
-def _moment(word: str, path: str | os.PathLike[str]) -> np.datetime64:
+def _moment(word: str, path: str | os.PathLike[str]) -> tuple[np.datetime64, bool]:
+    """The time, and whether it is an instant."""
     formats = time_formats([word], hinted=True)
     try:
-        return formats[0]([word])[1].view("datetime64[us]")[0]
+        return formats[0]([word])[0].view("datetime64[us]")[0], formats[0].zoned
     except (IndexError, BadCell) as error:
         raise DataError(f"{path}: {word!r} is no time such as 2014-01-31 15:45:00.") from error

@@ -55,6 +55,7 @@ def read(
 def read_columns(source: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The named columns of numbers as they stand in the file, float64, NaN where a cell is empty."""
     text = TextFile.open(source)
+    thousands = text.thousands
     for name in names:
         if name not in text.names:
             raise missing(name, text.names, text.name)
@@ -63,7 +64,7 @@ def read_columns(source: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
     for rows in text.pieces():
         for name, place in ((name, text.names.index(name)) for name in names):
             with _located(text, name, first):
-                parts[name].append(numbers([row[place] for row in rows], text.decimal))
+                parts[name].append(numbers([row[place] for row in rows], text.decimal, thousands))
         first += len(rows)
     return {name: np.concatenate([np.zeros(0), *part]) for name, part in parts.items()}
 
@@ -109,6 +110,7 @@ class _Pieces:
 
     def __init__(self, text: TextFile, columns: Columns, form: TimeFormat | None, final: bool = False) -> None:
         self.text, self.columns, self.form, self.final = text, columns, form, final
+        self.thousands = text.thousands
         self.times: list[np.ndarray] = []
         self.clocks: list[np.ndarray] = []
         self.values: list[np.ndarray] = []
@@ -135,7 +137,7 @@ class _Pieces:
         values = np.empty((len(rows), len(self.columns.numeric)))
         for place, name in enumerate(self.columns.numeric):
             with _located(self.text, name, self.rows):
-                values[:, place] = numbers(columns[name], self.text.decimal)
+                values[:, place] = numbers(columns[name], self.text.decimal, self.thousands)
         self.values.append(values)
         for name, words in self.words.items():
             words.add(columns[name], name)

@@ -62,6 +62,11 @@ class TextFile:
         """What messages call it, in the midst of a sentence."""
         return str(self.content) if isinstance(self.content, Path) else "the input"
 
+    @property
+    def thousands(self) -> bool:
+        """Whether a mark may stand between groups of three digits; a comma only if the first rows have one there."""
+        return self.decimal == "," or any(has_thousands(cell) for row in self.sample for cell in row)
+
     def pieces(self, size: int = PIECE) -> Iterator[list[list[str]]]:
         """All rows below the header, up to ``size`` of them at a time; each has as many cells as the header."""
         records = _of_width(islice(_records(self.content, self.encoding, self.separator), 1, None), len(self.header))
@@ -82,7 +87,7 @@ class TextFile:
             said.append(f"Cells are separated by {NAMES[self.separator]}.")
         if self.decimal == ",":
             said.append("Numbers have a decimal comma.")
-        elif any(has_thousands(cell) for row in self.sample for cell in row):
+        elif self.thousands:
             said.append("Commas in numbers are read as thousands: 1,234 is more than 1.234.")
         return said
 
