@@ -40,6 +40,14 @@ def test_an_empty_cell_counts_as_the_median():
     assert scaling(np.array([[np.nan]])) == scaling(np.array([[2.0]]))
 
 
+@pytest.mark.parametrize("value", [1e39, -1e39, 1e300])
+def test_a_huge_number_stays_a_number(value):
+    """Float32 ends at 3e38; a number of 1e39 is far away, not absent."""
+    scaling = Scaling.fit(("a",), np.array([[1.0], [2.0], [3.0]]))
+
+    assert scaling(np.array([[value]])).tolist() == [[np.sign(value) * 1e6]]
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e9])
 def test_a_constant_column_becomes_0(value):
     """Neither a division by zero nor rounding blown up to noise."""

@@ -81,7 +81,6 @@ class TestTraps:
     [
         ("", "is empty"),
         ("time,value\n", "no row of data"),
-        ("time,value\n2024-01-01,1\n", "only one row"),
         ("time,value\n2024-01-01,1\n2024-01-02,x\n2024-01-03,3\n", "Line 3 .*column 'value': 'x' is text"),
         ("time,value\n2024-01-01,1\n2024-01-02,1_0\n2024-01-03,3\n", "Line 3 .*'1_0' is text"),
         ('time,value,n\n2024-01-01,1,"a\nb"\n\n2024-01-02,2,c\n2024-01-03,x,c\n', "Line 6 .*'x'"),
@@ -280,6 +279,18 @@ def test_a_constant_can_be_read_but_not_learned():
     assert told(series, "constant (4)")
     with pytest.raises(DataError, match="'value' is 4 in all 24 rows"):
         check_for_fit(series, window=2)
+
+
+def test_one_row_and_an_empty_column_can_be_read_but_not_learned():
+    """To score the last row is fine, also where a sensor beside it is silent."""
+    one = rows(table(HOURS[:1], [4], [""], header="time,value,flow"), value="value", continuous="flow")
+    more = rows(table(HOURS, range(24), [""] * 24, header="time,value,flow"), value="value", continuous="flow")
+
+    assert len(one) == 1 and np.isnan(one.values[0, 1])
+    with pytest.raises(DataError, match="has not one number in 1 row "):
+        check_for_fit(one, window=1)
+    with pytest.raises(DataError, match="'flow' has not one number in 24 rows"):
+        check_for_fit(more, window=1)
 
 
 def test_too_few_numbers_are_not_learned_from():

@@ -110,6 +110,19 @@ def test_rows_without_a_number_get_no_score(trained):
     assert np.isfinite(np.delete(scored.parts, 10, axis=0)).all()
 
 
+@pytest.mark.parametrize("value", [1e12, 1e39, -1e300])
+def test_a_huge_number_is_scored_as_strange(trained, value):
+    """More than any other, by a number that sums from its parts."""
+    model, rows = trained
+    values = rows.values.copy()
+    values[10] = value
+
+    scored = model.score(with_values(rows, values), {})
+
+    assert np.isfinite(scored.parts).all()
+    assert scored.raw.argmax() == 10
+
+
 def test_rows_without_a_number_are_not_learned_from():
     """Training with empty rows is training without them."""
     rows = series(200)

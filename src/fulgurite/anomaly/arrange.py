@@ -35,11 +35,10 @@ class Parsed:
 
 
 def arrange(parsed: Parsed, names: tuple[str, ...], time_name: str | None, notes: Sequence[str]) -> NamedSeries:
-    """The series of these columns, whose arrays it takes over. Raises ``DataError`` for less than two rows."""
+    """The series of these columns, whose arrays it takes over. Raises ``DataError`` where there is no row."""
     rows = len(parsed.values)
-    if rows < 2:
-        found = "no row" if rows == 0 else "only one row"
-        raise DataError(f"There is {found} of data. A series needs two to be read, and more to learn.")
+    if not rows:
+        raise DataError("There is no row of data. One is needed to be scored, and more to learn.")
     said = [*notes, *_without_infinities(parsed.values, names)]
     order = np.arange(rows)
     if parsed.time is None:
@@ -57,13 +56,14 @@ def arrange(parsed: Parsed, names: tuple[str, ...], time_name: str | None, notes
 def check_for_fit(series: Series, window: int) -> None:
     """Raise ``DataError`` where nothing can be learned: too few numbers for windows of so many rows, or all alike."""
     value = series.value[np.isfinite(series.value)]
-    name, need = series.names[0], 3 * window
-    if not len(value):
-        raise DataError(f"The column {name!r} has not one number in {len(series):,} rows. Watch another column.")
+    name, need, rows = series.names[0], 3 * window, counted(len(series), "row")
+    for place, other in enumerate(series.names):
+        if not np.isfinite(series.values[:, place]).any():
+            raise DataError(f"The column {other!r} has not one number in {rows} to learn from. Use another column.")
     if len(value) < need:
         raise DataError(
-            f"The column {name!r} has {len(value):,} numbers in {len(series):,} rows to learn from; windows of "
-            f"{window} rows need at least {need:,}. Give more rows, a later split, or a smaller window."
+            f"The column {name!r} has {counted(len(value), 'number')} in {rows} to learn from; windows of "
+            f"{counted(window, 'row')} need at least {need:,}. Give more rows, a later split, or a smaller window."
         )
     if value.min() == value.max():
         raise DataError(
@@ -80,16 +80,15 @@ def _without_infinities(values: np.ndarray, names: tuple[str, ...]) -> list[str]
         infinite = np.isinf(column)
         column[infinite] = np.nan
         absent, endless = int(np.isnan(column).sum()), int(infinite.sum())
-        if absent == len(column):
-            raise DataError(f"The column {name!r} has no finite number in {len(column):,} rows. Use another column.")
         if absent:
             inside = f", {endless:,} of them infinite," if endless else ""
             end = "; such rows are not judged" if place == 0 else ""
             said.append(
                 f"{counted(absent, 'row')}{inside} {'has' if absent == 1 else 'have'} no number in {name!r}{end}."
             )
-        if np.nanmin(column) == np.nanmax(column):
-            said.append(f"The column {name!r} is constant ({column[~np.isnan(column)][0]:g}).")
+        known = column[~np.isnan(column)]
+        if len(known) > 1 and known.min() == known.max():
+            said.append(f"The column {name!r} is constant ({known[0]:g}).")
     return said
 
 
@@ -135,7 +134,7 @@ def _distances(time: np.ndarray, clock: np.ndarray) -> list[str]:
         said.append(
             f"{counted(twins, 'row')} {'has' if twins == 1 else 'have'} the time of the row before; all are kept."
         )
-    step = float(np.median(steps))
+    step = float(np.median(steps)) if len(steps) else 0.0
     gaps = np.flatnonzero(steps > GAP * step) if step > 0 else steps[:0]
     if len(gaps):
         widest = gaps[np.argmax(steps[gaps])]

@@ -9,6 +9,7 @@ import numpy as np
 from fulgurite.anomaly.series import Category
 from fulgurite.base.errors import DataError
 
+FAR = 1e6  # deviations from the mean: what is further is not told apart, so that no sum leaves float32
 UNKNOWN = 0  # the code of an empty cell, and of a word that the training rows do not hold
 
 
@@ -43,7 +44,8 @@ class Scaling:
     def __call__(self, columns: np.ndarray) -> np.ndarray:
         """The columns (n, c) as the network reads them, float32."""
         filled = np.where(np.isnan(columns), self.median, columns)
-        return ((filled - self.mean) / self.spread).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return np.clip((filled - self.mean) / self.spread, -FAR, FAR).astype(np.float32)
 
     def undo(self, scaled: np.ndarray, column: int) -> np.ndarray:
         """Numbers of one column, back in its own unit, float64."""

@@ -164,7 +164,8 @@ class SeedModel:
             rows = slice(start, start + SCORING_BATCH)
             judged = module.judge([column.to(module.device) for column in table[rows]])
             parts[rows], rebuilt[rows] = judged.parts.cpu().numpy(), judged.rebuilt.cpu().numpy()
-        return parts, rebuilt
+        # Where a number is too strange, the divergence is infinite; a sum and its shares have to stay numbers.
+        return np.minimum(parts, np.finfo(np.float32).max), rebuilt
 
 
 def columns_of(
