@@ -79,6 +79,13 @@ def test_arrays_have_columns_too():
     assert list(with_columns(np.arange(3), {"score": np.zeros(3)}).columns) == ["value", "score"]
 
 
+@pytest.mark.parametrize("make", [np.array, pandas.Series, polars.Series])
+def test_whole_numbers_that_are_rounded_are_said(make):
+    """Numbers are float64 here, which holds whole ones up to 2**53."""
+    assert any("2**53" in note for note in series_of(make([1, 2**53 + 1, 2**60])).notes)
+    assert not any("2**53" in note for note in series_of(make([1, 2**53])).notes)
+
+
 def test_single_columns_are_rows_as_well():
     """A pandas or polars Series."""
     assert series_of(pandas.Series([1, 2, 4], name="flow")).names == ("flow",)
@@ -108,7 +115,10 @@ def test_rows_count_from_1970_where_the_column_says_so():
         (polars.DataFrame({"a": [1]}).lazy(), "collect"),
         (pandas.DataFrame(), "no columns"),
         (pandas.DataFrame({"a": []}), "no rows"),
-        (pandas.DataFrame({"a": [1]}), "only one row"),
+        (pandas.DataFrame([[1, 2]], columns=["a", "a"]), "'a' more than once.*Give each its own"),
+        (pandas.DataFrame([[1, 2]], columns=[1, "1"]), "'1' more than once"),
+        (pandas.DataFrame({"time": [1], "a": 2}, pandas.to_datetime(["2024-01-01"])), "index .*'time'.*reset_index"),
+        (np.array([2**53, 2**53 + 1]), "2\\*\\*53.* same.*Take a constant off"),
         (pandas.DataFrame({"flow": ["1", "2", "x"]}), "Row 2, column 'flow': 'x' is text"),
         (pandas.DataFrame({"when": pandas.to_datetime(["2024-01-01", None]), "flow": [1, 2]}), "Row 1, column 'when'"),
     ],

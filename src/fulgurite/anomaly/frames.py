@@ -1,7 +1,7 @@
 """Arrays, pandas and polars tables as a `Series`, by the same rules as a CSV; and the results beside their rows."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from fulgurite.base.optional import require
 if TYPE_CHECKING:
     from fulgurite.anomaly.verdict import Verdict
 
+WHOLE = 2**53  # float64 holds every whole number up to here
 NO_TIME = "has no time; each row needs one"
 
 
@@ -38,10 +39,13 @@ def series_of(
     table = _columns(X)
     sample = {name: column.cells(SAMPLE) for name, column in table.items()}
     if not any(sample.values()):
-        raise DataError(f"The table has no {'rows' if sample else 'columns'}. A series needs two rows at the least.")
+        raise DataError(
+            f"The table has no {'rows' if sample else 'columns'}. One row is needed to be scored, and more to learn."
+        )
     columns = choose(sample, Asked.of(time, value, continuous, categorical, label))
     parsed, used = _parsed(table, columns)
-    return arrange(parsed, columns.numeric, columns.time, [*columns.notes, *notes_on_times(columns, used, parsed)])
+    notes = [*columns.notes, *notes_on_times(columns, used, parsed), *_rounded(table, columns.numeric)]
+    return arrange(parsed, columns.numeric, columns.time, notes)
 
 
 def beside(X: Any, verdict: "Verdict") -> Any:
@@ -83,6 +87,10 @@ class _Column:
             return self.values.astype(np.float64)
         return numbers(self.cells())
 
+    def extremes(self) -> tuple[int, int] | None:
+        """The least and the greatest of whole numbers; None of others."""
+        return (int(self.values.min()), int(self.values.max())) if self.values.dtype.kind in "iu" else None
+
     def times(self, form: TimeFormat) -> tuple[np.ndarray, np.ndarray]:
         """Instants and wall clock, int64 microseconds."""
         if self.values.dtype.kind == "M":
@@ -112,6 +120,11 @@ class _TableColumn(_Column):
             return np.array(self.series.cast(_narwhals().Float64).to_numpy(), np.float64)
         return numbers(self.cells())
 
+    def extremes(self) -> tuple[int, int] | None:
+        if not self.kind.is_integer() or self.series.min() is None:
+            return None
+        return int(self.series.min()), int(self.series.max())
+
     def times(self, form: TimeFormat) -> tuple[np.ndarray, np.ndarray]:
         narwhals = _narwhals()
         if self.kind.is_numeric():
@@ -133,12 +146,20 @@ def _narwhals() -> Any:
 def _columns(X: Any) -> dict[str, _Column]:
     if isinstance(X, np.ndarray):
         return {name: _Column(column) for name, column in _array_columns(X)}
+    _check_names(X)
     table = _eager(_with_index(X))
     if not hasattr(table, "columns"):
         table = (table if table.name else table.alias("value")).to_frame()
     if any(not isinstance(name, str) for name in table.columns):
         table = table.rename({name: str(name) for name in table.columns})
     return {name: _TableColumn(table[name]) for name in table.columns}
+
+
+def _check_names(X: Any) -> None:
+    # To name the columns of a lazy table is work, and it is refused anyway.
+    names = [] if hasattr(X, "collect") else [str(name) for name in getattr(X, "columns", ())]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"The table has a column {twice[0]!r} more than once. Give each its own name.")
 
 
 def _array_columns(X: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -165,7 +186,13 @@ def _with_index(X: Any) -> Any:
     if getattr(getattr(index, "dtype", None), "kind", None) != "M":
         return X
     frame = X.to_frame(X.name if X.name is not None else "value") if hasattr(X, "to_frame") else X
-    return frame.reset_index(names=index.name if index.name is not None else "time")  # type: ignore[union-attr]
+    name = index.name if index.name is not None else "time"  # type: ignore[union-attr]
+    if name in frame.columns:
+        raise DataError(
+            f"The index of times would be a column {name!r}, and there is one already. Rename the index, or leave it "
+            "out: reset_index(drop=True)."
+        )
+    return frame.reset_index(names=name)
 
 
 def _parsed(table: dict[str, _Column], columns: Columns) -> tuple[Parsed, TimeFormat | None]:
@@ -176,6 +203,21 @@ def _parsed(table: dict[str, _Column], columns: Columns) -> tuple[Parsed, TimeFo
     if columns.label is not None:
         label = _located(columns.label, lambda name: labels(table[name].cells()))
     return Parsed(time, clock, values, categories, label), used
+
+
+def _rounded(table: dict[str, _Column], names: Iterable[str]) -> Iterator[str]:
+    """What is to be said of whole numbers that float64 does not hold. Raises ``DataError`` where it makes them all
+    the same."""
+    for name in names:
+        low, high = table[name].extremes() or (0, 0)
+        if low != high and float(low) == float(high):
+            raise DataError(
+                f"The column {name!r} has numbers from {low} to {high}: above 2**53 they are rounded, here to the same "
+                "one. Take a constant off them."
+            )
+        if max(abs(low), abs(high)) > WHOLE:
+            most = max(low, high, key=abs)
+            yield f"The column {name!r} has whole numbers above 2**53, such as {most}: they are rounded."
 
 
 def _times(
