@@ -87,13 +87,31 @@ def test_an_event_tells_of_its_highest_row(flags, refractory):
 
 
 def test_the_reason_speaks_the_unit_of_the_value():
-    """Value, expected value and band are those of the peak; the leading part follows in words."""
+    """Value, expected value and band are those of the row furthest outside; the leading part follows in words."""
     scored = Scored(np.array([[1.0, 0, 0], [9.0, 1, 0]]), np.array([84.0, 85.12]), np.array([80.0, 80.2]),
                     np.array([88.0, 89.94]))  # fmt: skip
     (event,) = events(series_of([83.0, 76.21]), scored, NAMES, np.array([1.0, 10]), np.array([True, True]), 5)
 
-    assert event.reason == "value 76.21, expected 85.12 (80.2 to 89.94); mostly its level"
+    assert event.reason == "value 76.21, expected 85.12 (80.2 to 89.94): far from the usual level"
     assert (event.rows, event.part, event.share) == (2, "value_level", 10 / 11)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_reason_quotes_the_row_furthest_outside_its_band(size):
+    """The score is highest later, at a row inside its band: what an engineer looks for is the value that was off."""
+    value, expected = np.array([10.0, 60.0, 11.0]), np.full(3, 10.0)
+    scored = Scored(np.array([[1.0, 0, 0]] * 3), expected, expected - 2, expected + 2)
+    score, flags = np.array([3.0, 4, 9]), np.ones(3, bool)
+    alarms, whole = Alarms(5, NAMES), series_of(value)
+    for start in range(0, 3, size):
+        rows = slice(start, start + size)
+        part = Scored(scored.parts[rows], scored.expected[rows], scored.low[rows], scored.high[rows])
+        alarms.update(whole.rows(start, start + size), part, score[rows], flags[rows])
+
+    (event,) = alarms.close()
+
+    assert event.peak == whole.time[2]
+    assert event.reason.startswith("value 60, expected 10 (8 to 12)")
 
 
 def test_a_row_without_value_or_expectation_still_has_a_reason():
@@ -102,7 +120,7 @@ def test_a_row_without_value_or_expectation_still_has_a_reason():
     (event,) = events(series_of([np.nan]), Scored(np.array([[0.0, 2, 3]]), nothing, nothing, nothing), NAMES,
                       np.array([5.0]), np.array([True]), 1)  # fmt: skip
 
-    assert event.reason == "no value; mostly 'day_of_week'"
+    assert event.reason == "no value: most of it by 'day_of_week'"
 
 
 def test_an_open_event_is_known_before_it_ends():
@@ -133,9 +151,10 @@ def test_a_distance_below_one_row_is_refused():
         Alarms(0, NAMES)
 
 
-@pytest.mark.parametrize("part, words", [("value_level", "its level"), ("load_in_flat", "the flat line of 'load_in'"),
-                                         ("water_level", "'water_level'"), ("t", "'t'"),
-                                         ("latent", "the pattern as a whole")])  # fmt: skip
+@pytest.mark.parametrize("part, words", [("value_level", "far from the usual level"),
+                                         ("load_in_flat", "'load_in': hardly changes"),
+                                         ("water_level", "most of it by 'water_level'"), ("t", "most of it by 't'"),
+                                         ("latent", "the pattern as a whole is rare")])  # fmt: skip
 def test_parts_have_words(part, words):
     """Terms of a column are told of that column; a column that is only called like a term is quoted."""
     assert words_for(part, ["value", "load_in", "water_level", "water"]) == words

@@ -11,17 +11,17 @@ from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.words import number
 from fulgurite.base.errors import MisconfigurationException
 
-#: Parts that look at a column are named after it and one of these; the others have a name of their own.
+#: What a column's part says of it. Such a part is named after its column and one of these.
 TERMS = {
-    "rebuild": "course",
-    "recent": "latest rows",
-    "level": "level",
-    "profile": "value for the hour",
-    "flat": "flat line",
-    "shape": "shape",
-    "shift": "shift of the mean",
+    "rebuild": "not where the rows before led to",
+    "recent": "the last rows are unlike any of training at that hour",
+    "level": "far from the usual level",
+    "profile": "unusual for the hour",
+    "flat": "hardly changes",
+    "shape": "the rows up to it have a shape that training had not",
+    "shift": "the mean has moved",
 }
-OTHERS = {"latent": "the pattern as a whole", "kld": "the distance of the latent code"}
+OTHERS = {"latent": "the pattern as a whole is rare", "kld": "the latent code is far from the usual ones"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Event:
 
     ``start``, ``end`` and ``peak`` are the times (datetime64[us]) of the first, the last and the highest flagged row,
     ``rows`` how many are flagged, ``score`` the highest score. ``part`` is the part that brought most of the flagged
-    rows' scores, ``share`` (0 to 1) how much of them; ``reason`` tells of the peak in the value's own unit.
+    rows' scores, ``share`` (0 to 1) how much of them; ``reason`` tells of the flagged row that is furthest outside its
+    band, in the value's own unit, and what that part says.
     """
 
     start: np.datetime64
@@ -111,12 +112,17 @@ class Alarms:
 
     def _extend(self, rows: np.ndarray, series: Series, scored: Scored, score: np.ndarray) -> None:
         peak = rows[np.argmax(score[rows])]
+        far = outside(series.value[rows], scored.low[rows], scored.high[rows])
+        worst = rows[np.argmax(far)] if far.max() > 0 else peak
         found = self._open or {"start": _moment(series.time[rows[0]]), "rows": 0, "score": -np.inf,
                                "columns": list(series.names), "parts": [0.0] * len(self.part_names)}  # fmt: skip
-        if found["rows"] == 0 or score[peak] > found["score"]:
-            found |= {"peak": _moment(series.time[peak]), "score": float(score[peak]),
-                      "reason": sentence(series.value[peak], scored.expected[peak], scored.low[peak],
-                                         scored.high[peak])}  # fmt: skip
+        rises = found["rows"] == 0 or score[peak] > found["score"]
+        if far.max() > found.get("outside", 0.0) or (rises and not found.get("outside")):
+            found |= {"outside": float(far.max()),
+                      "reason": sentence(series.value[worst], scored.expected[worst], scored.low[worst],
+                                         scored.high[worst])}  # fmt: skip
+        if rises:
+            found |= {"peak": _moment(series.time[peak]), "score": float(score[peak])}
         # Summed row by row, so that the same rows in other pieces give the same last digit.
         parts = np.cumsum(np.vstack([found["parts"], np.maximum(np.nan_to_num(scored.parts[rows]), 0)]), axis=0)[-1]
         found |= {"end": _moment(series.time[rows[-1]]), "rows": found["rows"] + len(rows), "parts": parts.tolist()}
@@ -128,11 +134,7 @@ class Alarms:
         share = float(parts[leading] / total) if 0 < total < np.inf else 0.0
         part = self.part_names[leading]
         moments = {name: np.datetime64(found[name], "us") for name in ("start", "end", "peak")}
-        cause = (
-            f"; {'mostly' if share > 0.5 else 'above all'} {words_for(part, found['columns'])}"
-            if share and len(parts) > 1
-            else ""
-        )
+        cause = f": {words_for(part, found['columns'])}" if share and len(parts) > 1 else ""
         return Event(**moments, rows=found["rows"], score=found["score"], share=share, part=part,
                      reason=found["reason"] + cause)  # fmt: skip
 
@@ -146,12 +148,19 @@ def sentence(value: float, expected: float, low: float, high: float) -> str:
     return f"{there}, expected {number(expected)}{band}"
 
 
+def outside(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """How far values (n,) lie outside their bands, in half widths; 0 inside, and where there is no band."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        far = np.maximum(value - high, low - value) / ((high - low) / 2)
+    return np.nan_to_num(np.maximum(far, 0), nan=0.0, posinf=np.finfo(float).max)
+
+
 def words_for(part: str, columns: Sequence[str]) -> str:
-    """A part as one would say it, of the watched column first among ``columns`` or of another."""
+    """What a part says, of the watched column, which is the first of ``columns``, or of another."""
     column, _, term = part.rpartition("_")
     if part in columns or column not in columns or term not in TERMS:
-        return OTHERS.get(part, repr(part))
-    return f"its {TERMS[term]}" if column == columns[0] else f"the {TERMS[term]} of {column!r}"
+        return OTHERS.get(part, f"most of it by {part!r}")
+    return TERMS[term] if column == columns[0] else f"{column!r}: {TERMS[term]}"
 
 
 def _moment(time: np.datetime64) -> int:
