@@ -199,7 +199,7 @@ def test_rows_without_times_are_scored_without_a_calendar():
 
 
 def test_too_few_rows_are_refused_with_the_number_that_is_needed():
-    with pytest.raises(DataError, match="20 of the 20 rows .* needs at least 36"):
+    with pytest.raises(DataError, match="There are 20 rows .* at least 36 are needed"):
         WindowModel().fit(generate(rows=600, kinds=()).rows(0, 20), QUIET)
 
 

@@ -119,8 +119,8 @@ class WindowModel:
         fewest = 3 * (self.window or FEWEST)
         if len(whole) < fewest:
             raise DataError(
-                f"{len(whole)} of the {len(series)} rows to learn from have a number; a window of "
-                f"{self.window or FEWEST} rows needs at least {fewest}. Give more rows or a shorter window."
+                f"There are {len(whole)} rows with a number to learn from (the last fifth of the training rows only "
+                f"calibrates); at least {fewest} are needed. Give more rows{' or a shorter window' * bool(self.window)}."
             )
         return min(window, len(whole) // 3)
 
