@@ -8,6 +8,9 @@ import polars
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from fulgurite.anomaly import AnomalyDetector
 from fulgurite.anomaly import scorer as scorer_module
@@ -400,3 +403,16 @@ def test_a_damaged_file_says_what_it_lacks(tmp_path):
 def test_numbers_that_mean_nothing_are_refused(settings):
     with pytest.raises(MisconfigurationException, match=next(iter(settings))):
         detector(**settings)
+
+
+def test_scikit_learn_takes_it_for_one_of_its_own():
+    """In a pipeline, and where it is asked whether an estimator has learned."""
+    rows = frame(series())
+    fitted = Pipeline([("detector", AnomalyDetector(ZScore()))]).fit(rows[:TRAINING])
+
+    check_is_fitted(fitted["detector"])
+    assert list(fitted.score(rows[TRAINING:])["is_anomaly"]) == list(
+        fitted["detector"].score(rows[TRAINING:])["is_anomaly"]
+    )
+    with pytest.raises(NotFittedError):
+        check_is_fitted(AnomalyDetector())

@@ -88,6 +88,19 @@ class AnomalyDetector:
         told = [f"{name}={value!r}" for name, value in self.get_params().items() if value != usual[name]]
         return f"AnomalyDetector({', '.join(told)})"
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn's pipelines and checks ask an estimator: an outlier detector that takes tables."""
+        from sklearn.utils import InputTags, Tags, TargetTags  # late: only scikit-learn asks
+
+        return Tags(
+            estimator_type="outlier_detector",
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(allow_nan=True, string=True),
+        )
+
     @property
     def feature_names_in_(self) -> np.ndarray:
         """The names of the columns learned from, the value first."""
@@ -134,7 +147,7 @@ class AnomalyDetector:
         self._fit_notes = self.notes_
         return self
 
-    def score(self, X: Any, *, follows: bool | None = None) -> Any:
+    def score(self, X: Any, y: Any = None, *, follows: bool | None = None) -> Any:
         """Score rows: a frame of the kind that was given (pandas for an array), its own columns and ours behind them.
 
         Rows that follow the training rows go on from them; others start anew, and the first ones, too few to fill the

@@ -10,7 +10,7 @@ from fulgurite.anomaly.generator import generate
 from fulgurite.anomaly.labels import Window, labels_of
 from fulgurite.anomaly.reading import read
 from fulgurite.anomaly.series import Series
-from fulgurite.base.optional import available, require
+from fulgurite.base.optional import require
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,18 @@ SYNTHETIC_NOTE = "SYNTHETIC: made by the generator, not measured anywhere; its a
 
 
 def default_series(synthetic: bool = False, seed: int = 0) -> Default:
-    """WaterFlow with its three outages; the generator's series if it is asked for, or river is not installed."""
-    if synthetic or not available("river"):
+    """WaterFlow with its three outages; the generator's series if it is asked for, or river can't be imported."""
+    path = None if synthetic else _water_flow()
+    if path is None:
         series = generate(seed=seed)
         assert series.label is not None
         absent = "" if synthetic else " (WaterFlow, a real series, comes with: pip install river)"
         return Default(series, series.label, SYNTHETIC_NOTE + absent)
-    path = Path(require("river.datasets", "anomaly").WaterFlow().path)
     return Default(path, labels_of(read(path), [outage.window for outage in WATER_OUTAGES]), WATER_NOTE)
+
+
+def _water_flow() -> Path | None:
+    try:
+        return Path(require("river.datasets", "anomaly").WaterFlow().path)
+    except ImportError:  # absent, or broken: a demonstration goes on without it
+        return None

@@ -119,8 +119,8 @@ class WindowModel:
         fewest = 3 * (self.window or FEWEST)
         if len(whole) < fewest:
             raise DataError(
-                f"There are {len(whole)} rows with a number to learn from (the last fifth of the training rows only "
-                f"calibrates); at least {fewest} are needed. Give more rows{' or a shorter window' * bool(self.window)}."
+                f"There are {len(whole)} rows with a number to learn from (the last fifth of training only "
+                f"calibrates); at least {fewest} are needed. Give more rows."
             )
         return min(window, len(whole) // 3)
 
