@@ -12,9 +12,10 @@ import numpy as np
 import pandas
 import pytest
 
-from fulgurite.anomaly import AnomalyDetector
+from fulgurite.anomaly import AnomalyDetector, follow
 from fulgurite.anomaly.follow import Follower, Printer
 from fulgurite.anomaly.reading import read
+from fulgurite.anomaly.saved import write_marked
 from fulgurite.anomaly.tail import GrowingFile, Pipe
 from fulgurite.anomaly.writing import write_scores
 from fulgurite.base.errors import CheckpointError, DataError
@@ -124,6 +125,55 @@ def test_a_stop_changes_nothing(lines, stops):
         rows += Following().file().rows
 
     assert same(rows, batch([lines[0], *test]))
+
+
+class Pieces:
+    """Lines in pieces of one, and what comes behind the last of them."""
+
+    place = None
+
+    def __init__(self, lines, then=()):
+        self.lines, self.then = lines, then
+
+    def pieces(self):
+        for line in self.lines:
+            yield [line.encode()]
+        for error in self.then:
+            raise error
+
+
+def test_the_state_is_saved_now_and_then_and_at_the_end(lines, monkeypatch):
+    """Not for each piece, which would take longer than scoring it; Ctrl-C is an end as well, and loses no row."""
+    saved = []
+    monkeypatch.setattr(follow, "write_marked", lambda *a: (saved.append(1), write_marked(*a)))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Following().follower.run(Pieces([lines[0], *lines[401:451]], [KeyboardInterrupt]))
+
+    assert len(saved) <= 2 + time.monotonic() - began
+    assert Following().follower.rows == 50
+
+
+def test_what_fails_in_the_midst_of_a_piece_comes_again(lines):
+    """A state that has half of it is not kept."""
+    first = Following(most=30)
+    with pytest.raises(Enough):
+        first.follower.run(Pieces([lines[0], *lines[401:451]]))
+    again = Following()
+    again.follower.run(Pieces([lines[0], *lines[401:451]]))
+
+    assert again.follower.rows == 50
+    assert again.rows[-1]["value"] == lines[450].split(",")[1]
+
+
+def test_what_the_rows_have_shown_is_known_after_a_stop(lines):
+    """How times are written, which the first rows after it would leave open."""
+    for row in ("25/01/2024 00:00;10,5", "03/02/2024 00:00;1,254"):
+        following = Following()
+        following.follower.run(piped([line.encode() for line in ["when;value", row]]))
+        last = str(following.follower._last)[:10]
+
+    assert last == "2024-02-03"
 
 
 def test_half_a_line_waits_for_its_other_half(lines):

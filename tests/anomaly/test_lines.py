@@ -87,6 +87,35 @@ def test_rows_without_times_are_counted_on():
     assert series.time.astype(np.int64).tolist() == [2_000_000] and series.order.tolist() == [2]
 
 
+def test_only_a_quote_that_opens_a_cell_is_one():
+    """Inches in a cell keep back no line; a cell that begins with a quote goes on until it ends."""
+    reader = RowReader(SCHEMA)
+
+    reader.feed(["note,time,value", '5" pipe,2024-01-01,1', '"5"" pipe",2024-01-02,2', '"5"" a'])
+    assert reader.cells == [['5" pipe', "2024-01-01", "1"], ['5" pipe', "2024-01-02", "2"]]
+    reader.feed(['b",2024-01-03,3'])
+    assert reader.cells == [['5" a\nb', "2024-01-03", "3"]]
+
+
+def test_a_header_with_quotes_may_have_any_separator():
+    """A quote ends before a semicolon too."""
+    reader = RowReader(SCHEMA)
+
+    assert reader.feed(['"time";"value"', '2024-01-01;"1,5"']).value.tolist() == [1.5]
+
+
+def test_what_the_first_lines_leave_open_is_read_as_in_training():
+    """Day or month first, and a comma that could stand for thousands."""
+    american = Schema("value", (), (), 60.0, clocked=True, time="time", time_format="%m/%d/%Y", decimal=",")
+    european = Schema("value", (), (), 60.0, clocked=True, time="time", time_format="%d/%m/%Y")
+    lines = ["time,value", '03/04/2024,"1,254"']
+
+    one, other = (RowReader(schema).feed(lines) for schema in (american, european))
+
+    assert [str(each.clock[0])[:10] for each in (one, other)] == ["2024-03-04", "2024-04-03"]
+    assert [each.value[0] for each in (one, other)] == [1.254, 1254]
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -94,6 +123,7 @@ def test_rows_without_times_are_counted_on():
         (["time,value", "2024-01-01,1,2"], "Line 2 has 3 cells"),
         (["time,value", "2024-01-01,1", "2024-01-01,x"], "Line 3, column 'value': 'x' is text"),
         (["time,value", "then,1"], "does not hold times"),
+        (["time,value", '2024-01-01,"1"2'], "Line 2: .*quote"),
         (["time,value", "2024-01-01,1", "then,1"], "Line 3, column 'time': 'then'"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fulgurite.anomaly.cells import Written
 from fulgurite.anomaly.reading import check_for_fit, read, read_columns
 from fulgurite.base.errors import DataError
 
@@ -220,6 +221,14 @@ def test_day_and_month_are_told_apart_by_a_later_row():
 
     assert series.clock[-1] == np.datetime64("2024-02-25")
     assert told(series, "day/month/year")
+
+
+@pytest.mark.parametrize(("format", "month"), [("%d/%m/%Y", 4), ("%m/%d/%Y", 3), ("%Y-%m-%d", 3), (None, 3)])
+def test_what_a_file_leaves_open_is_read_as_in_training(format, month):
+    """A format that fits is preferred; one that doesn't, is not."""
+    series = rows("time,value\n03/04/2024,1\n03/05/2024,2\n", written=Written(format, None))
+
+    assert series.clock[0] == np.datetime64(f"2024-0{month}-0{7 - month}")
 
 
 def test_an_hour_that_a_clock_repeats_is_said():

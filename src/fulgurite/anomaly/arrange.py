@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fulgurite.anomaly.cells import Written
 from fulgurite.anomaly.schema import duration
 from fulgurite.anomaly.series import Category, Series
 from fulgurite.anomaly.words import counted, moment
@@ -18,9 +19,10 @@ GAP = 1.5
 
 @dataclass(frozen=True)
 class NamedSeries(Series):
-    """Rows that also know what their column of times is called, None where there is none."""
+    """Rows that also know what their column of times is called, None where there is none, and how they are written."""
 
     time_name: str | None = None
+    written: Written = Written()
 
 
 @dataclass
@@ -34,7 +36,13 @@ class Parsed:
     label: np.ndarray | None
 
 
-def arrange(parsed: Parsed, names: tuple[str, ...], time_name: str | None, notes: Sequence[str]) -> NamedSeries:
+def arrange(
+    parsed: Parsed,
+    names: tuple[str, ...],
+    time_name: str | None,
+    notes: Sequence[str],
+    written: Written,
+) -> NamedSeries:
     """The series of these columns, whose arrays it takes over. Raises ``DataError`` where there is no row."""
     rows = len(parsed.values)
     if not rows:
@@ -50,7 +58,7 @@ def arrange(parsed: Parsed, names: tuple[str, ...], time_name: str | None, notes
         clock = time if parsed.clock is parsed.time else parsed.clock.view("datetime64[us]")  # type: ignore[union-attr]
         said += _distances(parsed.time, clock)
     label, categories = parsed.label, parsed.categories
-    return NamedSeries(time, clock, parsed.values, names, categories, label, order, tuple(said), time_name=time_name)
+    return NamedSeries(time, clock, parsed.values, names, categories, label, order, tuple(said), time_name, written)
 
 
 def check_for_fit(series: Series, window: int) -> None:

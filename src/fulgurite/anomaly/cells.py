@@ -44,6 +44,14 @@ SPELLED = {"%Y": "year", "%y": "year", "%m": "month", "%b": "month", "%B": "mont
 }
 
 
+@dataclass(frozen=True)
+class Written:
+    """How earlier rows wrote what can be read in more than one way: the pattern of times, the mark in numbers."""
+
+    time: str | None = None
+    decimal: str | None = None
+
+
 class BadCell(Exception):
     """The cell at ``index`` cannot be read; ``fault`` says what it is instead of what is wanted."""
 
@@ -97,15 +105,16 @@ def says_nothing(cell: str) -> bool:
     return cell.strip().lower() in NOTHING
 
 
-def decimal_mark(cells: Sequence[str], separator: str = ";") -> str:
+def decimal_mark(cells: Sequence[str], separator: str = ";", before: str | None = None) -> str:
     """A comma if some cells have one where others would have a point; otherwise a point.
 
-    Where the comma also separates cells, ``1,234`` is more likely a thousand.
+    Where the comma also separates cells, ``1,234`` is more likely a thousand, if the mark ``before`` was no comma.
     """
     if any(DECIMAL_POINT.fullmatch(cell) for cell in cells):
         return "."
     commas = [cell for cell in cells if DECIMAL_COMMA.fullmatch(cell)]
-    return "," if commas and not (separator == "," and all(map(has_thousands, commas))) else "."
+    likely = separator == "," and before != "," and all(map(has_thousands, commas))
+    return "," if commas and not likely else "."
 
 
 def has_thousands(cell: str) -> bool:

@@ -46,6 +46,7 @@ class Asked:
     continuous: tuple[str, ...] | None = None
     categorical: tuple[str, ...] | None = None
     label: str | None = None
+    time_format: str | None = None  # the pattern to take where several fit
 
     @classmethod
     def of(
@@ -55,9 +56,10 @@ class Asked:
         continuous: Iterable[str] | str | None = None,
         categorical: Iterable[str] | str | None = None,
         label: str | None = None,
+        time_format: str | None = None,
     ) -> "Asked":
         """As the arguments of `read` came: a single name stands for a list of one."""
-        return cls(time, value, _tuple(continuous), _tuple(categorical), label)
+        return cls(time, value, _tuple(continuous), _tuple(categorical), label, time_format)
 
     @property
     def names(self) -> list[str]:
@@ -125,6 +127,7 @@ class _Choice:
         label = self.asked.label or self._guessed_label()
         value = self.asked.value or self._guessed_value()
         continuous, categorical = self._further()
+        formats.sort(key=lambda form: form.pattern != self.asked.time_format)
         return Columns(value, time, tuple(formats), continuous, categorical, label, tuple(self.notes))
 
     def _take(self, name: str) -> str:

@@ -1,12 +1,13 @@
 """Rows that are scored as they arrive, with all that is remembered kept in a file, so that one can stop and go on."""
 
-import copy
 import csv
 import hashlib
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -32,6 +33,7 @@ from fulgurite.base.errors import DataError
 #: Takes the reader, which knows header and separator, the cells of some rows, and the verdict on them.
 Write = Callable[[RowReader, Sequence[Sequence[str]], Verdict], object]
 Say = Callable[[str], object]
+SAVED_EVERY = 1.0  # seconds, since writing what is remembered takes far longer than scoring a row
 
 
 def follow(
@@ -74,8 +76,8 @@ class Printer:
 class Follower:
     """Scores the lines of a source, which may come in any pieces: the scores are those of all rows at once.
 
-    ``write`` is given each piece, ``say`` each sentence. What is remembered goes to the file ``state`` behind every
-    piece; when that is there already, scoring goes on from it. ``rows`` counts since the beginning,
+    ``write`` is given each piece, ``say`` each sentence. What is remembered goes to the file ``state`` at most once
+    a second and in the end; when that is there already, scoring goes on from it. ``rows`` counts since the beginning,
     ``flagged`` from now.
     """
 
@@ -94,19 +96,32 @@ class Follower:
         self._known_until: np.datetime64 | None = None  # rows up to here were scored before
         self._event: Event | None = None
         self.place: tuple[int, int, int] | None = None
+        self._saved, self._unsaved = -math.inf, False
         self._resume()
 
     def run(self, source: Pipe | GrowingFile) -> None:
         """Score what comes until the source ends. Ctrl-C waits for the piece at hand, so that no row comes twice."""
         if self.place is not None and source.place == self.place:
-            self._goes_on()
-        for lines in source.pieces():
-            with _undisturbed():
-                self.take(lines)
-                self.place = source.place
-                self._save()
+            self._begins, self._known_until = False, None  # it begins right behind what was scored before
+        try:
+            for lines in source.pieces():
+                with _undisturbed():
+                    self._keep(lines, source)
+        finally:
+            if self._unsaved:
+                with _undisturbed():
+                    self._save()
         if self._stream is not None:
             self._tell(self._stream.open, ())
+
+    def _keep(self, lines: list[bytes], source: Pipe | GrowingFile) -> None:
+        """Take some lines, and save what is remembered if that was not done a moment ago."""
+        if lines:
+            self._unsaved = False  # half a piece is not to be saved
+            self.take(lines)
+            self.place, self._unsaved = source.place, True
+        if self._unsaved and time.monotonic() > self._saved + SAVED_EVERY:
+            self._save()
 
     def take(self, lines: list[bytes]) -> None:
         """Score some lines, and write and tell what comes of it."""
@@ -126,19 +141,23 @@ class Follower:
         if not self._begins or not lines:
             return lines
         self._begins = False
+        self._reader.begin_anew()
         first = lines[0].rstrip(b"\r")
         if self._header is None:
             self._header = first
             self._reader.feed([first])
-        return lines[1:] if first == self._header else lines
+        if first != self._header:
+            return lines
+        self._reader.line = 1
+        return lines[1:]
 
     def _read(self, lines: list[bytes]) -> Iterator[tuple[Series, list[list[str]]]]:
         """The rows of the lines; where one can't be read, all but that one."""
-        reader = copy.deepcopy(self._reader)
+        before = self._reader.state_dict()
         try:
             series = self._reader.feed(lines)
         except DataError as error:
-            self._reader = reader
+            self._reader.load_state_dict(before)
             if len(lines) == 1:
                 self._reader.line += 1
                 self._say(f"{error} The line is left out.")
@@ -201,23 +220,19 @@ class Follower:
             return
         self.rows, self._last, self.place = state["rows"], state["last"], state["place"]
         self._remembered, self._header = state["stream"], state["header"]
-        self._reader.feed([self._header])
+        self._reader.load_state_dict(state["reader"])
         self._known_until = self._last  # what is read from its beginning brings what it has brought before
         self._say(f"Scoring goes on behind {counted(self.rows, 'row')}, as {self._state} remembers them.")
 
-    def _goes_on(self) -> None:
-        """The source begins right behind what was scored before."""
-        self._begins, self._known_until = False, None
-        if self._last is not None:
-            self._reader.after(self._last)
-
     def _save(self) -> None:
+        self._saved, self._unsaved = time.monotonic(), False
         remembered = self._remembered if self._stream is None else self._stream.state_dict()
         if self._header is None or remembered is None:
             return
         state = {
             "model": self._model,
             "header": self._header,
+            "reader": self._reader.state_dict(),
             "place": self.place,
             "last": self._last,
             "rows": self.rows,

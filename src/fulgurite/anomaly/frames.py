@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fulgurite.anomaly.arrange import NamedSeries, Parsed, arrange
-from fulgurite.anomaly.cells import BadCell, TimeFormat, labels, numbers, says_nothing
+from fulgurite.anomaly.cells import BadCell, TimeFormat, Written, labels, numbers, says_nothing
 from fulgurite.anomaly.columns import Asked, Columns, choose, free_names
 from fulgurite.anomaly.reading import Words, notes_on_times, told
 from fulgurite.anomaly.series import Category
@@ -30,6 +30,7 @@ def series_of(
     continuous: Iterable[str] | str | None = None,
     categorical: Iterable[str] | str | None = None,
     label: str | None = None,
+    written: Written = Written(),
 ) -> NamedSeries:
     """The rows of an array (n,) or (n, c), or a pandas or polars table or column, by the rules of `read`.
 
@@ -42,10 +43,10 @@ def series_of(
         raise DataError(
             f"The table has no {'rows' if sample else 'columns'}. One row is needed to be scored, and more to learn."
         )
-    columns = choose(sample, Asked.of(time, value, continuous, categorical, label))
+    columns = choose(sample, Asked.of(time, value, continuous, categorical, label, written.time))
     parsed, used = _parsed(table, columns)
     notes = [*columns.notes, *notes_on_times(columns, used, parsed), *_rounded(table, columns.numeric)]
-    return arrange(parsed, columns.numeric, columns.time, notes)
+    return arrange(parsed, columns.numeric, columns.time, notes, Written(used.pattern if used else None))
 
 
 def beside(X: Any, verdict: "Verdict") -> Any:

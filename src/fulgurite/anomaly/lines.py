@@ -1,6 +1,7 @@
 """Rows that arrive as lines: the header first, then pieces of a series, parsed as a whole file is."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from fulgurite.anomaly.cells import BadCell, TimeFormat, decimal_mark, numbers
 from fulgurite.anomaly.columns import Asked, choose, listed, missing
 from fulgurite.anomaly.reading import Words, told
 from fulgurite.anomaly.series import Category, Series
-from fulgurite.anomaly.textfile import SEPARATORS, column_names, split_line
+from fulgurite.anomaly.textfile import SEPARATORS, column_names, goes_on, split_line
 from fulgurite.base.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class RowReader:
         """The mark in numbers, as far as rows have shown it."""
         return self._decimal or "."
 
-    def after(self, time: np.datetime64) -> None:
-        """Rows before this time are late from now on, as if a row of it had been read."""
-        self._last = int(time.astype("datetime64[us]").astype(np.int64))
+    def begin_anew(self) -> None:
+        """The lines that come next are the first ones of their source; a half record of the former is let go."""
+        self.line, self._pending = 0, ""
 
     def feed(self, lines: Sequence[str | bytes]) -> Series | None:
         """The rows of these lines; None where they hold none. Raises ``DataError`` by line, column and cell.
@@ -64,7 +65,7 @@ class RowReader:
             if not self.header:
                 self._read_header(text)
                 continue
-            cells = split_line(text, self.separator)
+            cells = self._split(text)
             if len(cells) != len(self.header):
                 raise DataError(f"Line {self.line} has {len(cells)} cells, the header names {len(self.header)}.")
             rows.append(cells)
@@ -90,19 +91,30 @@ class RowReader:
         if self.line == 1:
             text = text.removeprefix("\ufeff")
         text = self._pending + text.rstrip("\r\n")
-        self._pending = text + "\n" if text.count('"') % 2 else ""
+        separators = self.separator if self.header else "".join(SEPARATORS)
+        self._pending = text + "\n" if '"' in text and goes_on(text, separators) else ""
         return "" if self._pending else text
+
+    def _split(self, record: str) -> list[str]:
+        try:
+            return split_line(record, self.separator)
+        except DataError as error:
+            raise DataError(f"Line {self.line}: {error}") from error
 
     def _read_header(self, line: str) -> None:
         """The separator is the one under which the header has the model's columns."""
         needed = [self.schema.value, *self.schema.continuous, *self.schema.categorical]
         needed += [self.schema.time] if self.schema.clocked and self.schema.time is not None else []
+        headers = {}
         for separator in SEPARATORS:
-            header = split_line(line, separator)
+            # Under a wrong one a quote may end in the midst of a cell.
+            with suppress(DataError):
+                headers[separator] = split_line(line, separator)
+        for separator, header in headers.items():
             if set(needed) <= set(column_names(header)):
                 self.header, self.separator = header, separator
                 return
-        there = max((column_names(split_line(line, mark)) for mark in SEPARATORS), key=len)
+        there = max(map(column_names, headers.values()), key=len, default=(line,))
         absent = [name for name in needed if name not in there]
         raise missing(absent[0], there, f"the header (line {self.line})")
 
@@ -130,7 +142,7 @@ class RowReader:
     def _numbers(self, name: str, columns: dict[str, tuple[str, ...]], places: list[int]) -> np.ndarray:
         cells = columns[name]
         if self._decimal is None and any("." in cell or "," in cell for cell in cells):
-            self._decimal = decimal_mark(cells, self.separator)
+            self._decimal = decimal_mark(cells, self.separator, self.schema.decimal)
         try:
             return numbers(cells, self.decimal)
         except BadCell as bad:
@@ -157,7 +169,7 @@ class RowReader:
 
     def _choose_format(self, columns: dict[str, tuple[str, ...]]) -> None:
         schema = self.schema
-        asked = Asked(schema.time, schema.value, schema.continuous, schema.categorical)
+        asked = Asked(schema.time, schema.value, schema.continuous, schema.categorical, None, schema.time_format)
         found = choose(columns, asked, self.decimal, "the lines")
         if found.time is None:
             raise DataError(

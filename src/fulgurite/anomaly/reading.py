@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fulgurite.anomaly.arrange import NamedSeries, Parsed, arrange, check_for_fit
-from fulgurite.anomaly.cells import BadCell, TimeFormat, labels, numbers, says_nothing
+from fulgurite.anomaly.cells import BadCell, TimeFormat, Written, labels, numbers, says_nothing
 from fulgurite.anomaly.columns import Asked, Columns, choose, missing
 from fulgurite.anomaly.series import Category
 from fulgurite.anomaly.textfile import Source, TextFile
@@ -27,12 +27,14 @@ def read(
     continuous: Iterable[str] | str | None = None,
     categorical: Iterable[str] | str | None = None,
     label: str | None = None,
+    written: Written = Written(),
     done: Callable[[int], object] | None = None,
 ) -> NamedSeries:
     """Read the CSV at a path, or from an open file. ``notes`` of the result say all that was guessed and repaired.
 
     Columns that are not named are guessed. Where neither ``continuous`` nor ``categorical`` is named, further columns
-    of numbers and of few words are used beside the value; to use none, name them as ``()``. ``done`` is told of each
+    of numbers and of few words are used beside the value; to use none, name them as ``()``. ``written`` says how to
+    read times that the file itself leaves open; a whole file shows its decimal mark. ``done`` is told of each
     piece how many rows it had.
 
     Memory: lines are read in pieces of 16,384, of which only numbers stay: 24 bytes a row for times, value and place, 8
@@ -46,10 +48,13 @@ def read(
     if not text.sample:
         raise DataError(f"There is a header in {text.name}, but no row of data below it.")
     sample = {name: [row[place] for row in text.sample] for place, name in enumerate(text.names)}
-    columns = choose(sample, Asked.of(time, value, continuous, categorical, label), text.decimal, text.name)
+    columns = choose(
+        sample, Asked.of(time, value, continuous, categorical, label, written.time), text.decimal, text.name
+    )
     parsed, used = _parsed(text, columns, done)
     notes = [*text.notes(), *columns.notes, *notes_on_times(columns, used, parsed)]
-    return arrange(parsed, columns.numeric, columns.time, notes)
+    found = Written(used.pattern if used else None, text.decimal)
+    return arrange(parsed, columns.numeric, columns.time, notes, found)
 
 
 def read_columns(source: Source, names: Sequence[str]) -> dict[str, np.ndarray]:

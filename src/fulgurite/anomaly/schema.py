@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fulgurite.anomaly.cells import Written
 from fulgurite.anomaly.series import Series
 from fulgurite.base.errors import DataError
 
@@ -16,6 +17,7 @@ class Schema:
     """``value`` is watched, ``continuous`` and ``categorical`` stand beside it, rows come every ``step`` seconds.
 
     ``time`` is the name of the column of times where the source had one; ``clocked`` says whether rows have times.
+    ``time_format`` and ``decimal`` are how the source wrote times and numbers, for rows that leave it open.
     """
 
     value: str
@@ -24,18 +26,22 @@ class Schema:
     step: float
     clocked: bool
     time: str | None = None
+    time_format: str | None = None
+    decimal: str | None = None
 
     @classmethod
     def of(cls, series: Series) -> "Schema":
         value, *continuous = series.names
         categorical = tuple(column.name for column in series.categories)
-        time = getattr(series, "time_name", None)
-        return cls(value, tuple(continuous), categorical, series.step, series.clock is not None, time)
+        time, written = getattr(series, "time_name", None), getattr(series, "written", Written())
+        clocked = series.clock is not None
+        return cls(value, tuple(continuous), categorical, series.step, clocked, time, written.time, written.decimal)
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Which columns are what, as the readers of files and tables take it."""
-        return {name: getattr(self, name) for name in ("time", "value", "continuous", "categorical")}
+        """Which columns are what, and how they are written, as the readers of files and tables take it."""
+        named = {name: getattr(self, name) for name in ("time", "value", "continuous", "categorical")}
+        return {**named, "written": Written(self.time_format, self.decimal)}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Schema":

@@ -67,8 +67,10 @@ class GrowingFile:
                     yield lines
                 elif len(rest) == BLOCK:
                     raise DataError(f"{self.name} has a line of more than {BLOCK:,} bytes: this is no file of rows.")
-                elif not self._changed() and not self._waited():
-                    return
+                elif not self._changed():
+                    if not self._waited():
+                        return
+                    yield []  # whoever reads may have something to do meanwhile
         finally:
             self._file.close()
 

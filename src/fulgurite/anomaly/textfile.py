@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -93,8 +94,17 @@ class TextFile:
 
 
 def split_line(line: str, separator: str) -> list[str]:
-    """The cells of one record."""
-    return next(csv.reader([line], delimiter=separator, strict=True), [])
+    """The cells of one record. Raises ``DataError`` where quotes are amiss."""
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error as error:
+        raise DataError(f"{error}. Is a quote missing or too many?") from error
+
+
+def goes_on(record: str, separators: str) -> bool:
+    """Whether the last cell begins with a quote that has not ended; a quote within a cell is a letter like others."""
+    quoted = re.finditer(rf'(?:^|[{re.escape(separators)}])"(?:[^"]|"")*+("|\Z)', record)
+    return any(not cell[1] for cell in quoted)
 
 
 def column_names(header: Sequence[str]) -> tuple[str, ...]:
