@@ -273,6 +273,36 @@ def test_further_columns_get_their_parts_by_what_they_hold():
     assert told(series, "Not used") and told(series, "earlier scoring")
 
 
+@pytest.mark.parametrize(
+    ("names", "label", "continuous"),
+    [
+        (("anomaly_label",), "anomaly_label", ()),
+        (("isOutlier", "flow"), "isOutlier", ("flow",)),
+        (("anomaly", "changepoint"), "anomaly", ()),
+        (("change_point", "anomaly_label", "flow"), None, ("flow",)),
+        (("ground_truth", "labelled"), "ground_truth", ("labelled",)),
+    ],
+)
+def test_columns_that_name_what_is_to_be_found_are_no_inputs(names, label, continuous):
+    """A single one of 0 and 1 holds the labels; any other is left out, and that is said."""
+    marks = [[int(hour % 7 == place) for hour in range(24)] for place in range(len(names))]
+    series = rows(table(HOURS, range(5, 29), *marks, header=",".join(["time", "value", *names])))
+
+    assert series.names == ("value", *continuous)
+    assert (series.label is None) == (label is None)
+    assert label is None or told(series, f"{label!r} is taken for labels")
+    left = [name for name in names if name not in (label, *continuous)]
+    assert all(told(series, "marks") and told(series, repr(name)) for name in left)
+
+
+def test_a_column_may_be_named_for_what_it_marks():
+    """Where it is asked for, or where there is no other to watch."""
+    assert rows(table(HOURS, range(5, 29), header="time,anomaly")).names == ("anomaly",)
+    text = table(HOURS, range(5, 29), range(7, 55, 2), header="time,value,label_speed")
+    assert rows(text).names == ("value",)
+    assert rows(text, continuous="label_speed").names == ("value", "label_speed")
+
+
 def test_naming_further_columns_leaves_the_others_out():
     """Also naming none."""
     text = table(HOURS, range(24), range(5, 29), ["a", "b"] * 12, header="time,value,flow,pump")

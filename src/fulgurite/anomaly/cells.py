@@ -52,6 +52,9 @@ class Written:
     decimal: str | None = None
 
 
+UNSEEN = Written()
+
+
 class BadCell(Exception):
     """The cell at ``index`` cannot be read; ``fault`` says what it is instead of what is wanted."""
 

@@ -13,6 +13,9 @@ from fulgurite.base.errors import DataError
 TIME_NAMES = ("timestamp", "datetime", "date_time", "time", "date", "ts", "ds", "epoch", "unix", "when")
 VALUE_NAMES = ("value", "values", "y", "val")
 LABEL_NAMES = ("label", "labels", "is_anomaly", "anomaly", "is_outlier", "outlier")
+#: Words in the name of a column that marks what is to be found, and so is no input.
+MARKS = frozenset({*LABEL_NAMES, "anomalies", "outliers", "changepoint", "changepoints"})
+MARKS_OF_TWO = ("change_point", "ground_truth")
 NO_HINT = 2 * len(TIME_NAMES)
 #: A column of words with more different ones than this is a text or an id.
 FEW_WORDS = 50
@@ -166,8 +169,9 @@ class _Choice:
         )
 
     def _guessed_label(self) -> str | None:
-        for name in self.left:
-            if name.lower() in LABEL_NAMES and _is_label(self.sample[name]):
+        named, marks = ([name for name in self.left if fits(name)] for fits in (_names_labels, _marks))
+        for name in named or (marks if len(marks) == 1 else []):
+            if _is_label(self.sample[name]):
                 self.notes.append(f"The column {name!r} is taken for labels: no model sees it.")
                 return self._take(name)
         return None
@@ -177,6 +181,7 @@ class _Choice:
         found = [name for name in self.left if self._number_share(name) > 0.5]
         named = [name for wanted in VALUE_NAMES for name in found if name.lower() == wanted]
         able = named or [name for name in found if not self._counts_rows(name)] or found
+        able = [name for name in able if not _marks(name)] or able
         if not able:
             raise DataError(f"No column of {self.source} holds numbers to watch. It has {listed(self.sample)}.")
         if len(self.sample) > 1:
@@ -187,6 +192,7 @@ class _Choice:
         asked = self.asked
         if asked.continuous is not None or asked.categorical is not None:
             return asked.continuous or (), asked.categorical or ()
+        self._leave_out_marks()
         whole = [name for name in self.left if self._number_share(name) == 1 and not self._counts_rows(name)]
         categorical = [name for name in self.left if name not in whole and self._few_words(name)]
         nearly = [name for name in self.left if name not in categorical and 0.9 < self._number_share(name) < 1]
@@ -198,6 +204,14 @@ class _Choice:
         if idle:
             self.notes.append(f"Not used, being empty, times, ids, counts or free text: {listed(idle)}.")
         return tuple(continuous), tuple(categorical)
+
+    def _leave_out_marks(self) -> None:
+        if marks := [name for name in self.left if _marks(name)]:
+            self.left = [name for name in self.left if name not in marks]
+            self.notes.append(
+                f"Not used, since the name says that it marks anomalies: {listed(marks)}. To use it all the same, name "
+                "the further columns."
+            )
 
     def _number_share(self, name: str) -> float:
         """How many of the cells that say something are numbers."""
@@ -221,10 +235,23 @@ class _Choice:
 
 def _time_rank(name: str) -> int:
     """Places in `TIME_NAMES`, of whole names before those of single words in a name; any other name comes last."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    words = _words(name)
     if "_".join(words) in TIME_NAMES:
         return TIME_NAMES.index("_".join(words))
     return min((len(TIME_NAMES) + TIME_NAMES.index(word) for word in words if word in TIME_NAMES), default=NO_HINT)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+
+
+def _names_labels(name: str) -> bool:
+    return name.lower() in LABEL_NAMES
+
+
+def _marks(name: str) -> bool:
+    words = _words(name)
+    return not MARKS.isdisjoint(words) or any(pair in "_".join(words) for pair in MARKS_OF_TWO)
 
 
 def _formats_of_some(cells: Sequence[str], hinted: bool) -> list[TimeFormat]:

@@ -1,7 +1,9 @@
 """Options from a YAML file, as if they had been typed, and back."""
 
 import argparse
+import csv
 import difflib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,18 @@ def as_config(chosen: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None and name != "config"}
 
 
+def split_names(names: str) -> list[str]:
+    """The names in a list with commas between them; one that has a comma itself stands in quotes, as in a CSV."""
+    found = next(csv.reader([names], skipinitialspace=True), [])
+    return [name.strip() for name in found if name.strip()]
+
+
+def _joined(names: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
+
+
 def _typed(file: Path, verb: str) -> Iterator[str]:
     options = _options(verb)
     for key, value in _read(file).items():
@@ -51,7 +65,7 @@ def _words(option: str, action: argparse.Action, value: Any) -> list[str]:
             )
         return [option] if value else [f"--no-{option[2:]}"] if f"--no-{option[2:]}" in action.option_strings else []
     # One word, so that a value that begins with a dash is not taken for an option.
-    return [f"{option}={','.join(map(str, value)) if isinstance(value, list) else value}"]
+    return [f"{option}={_joined(value) if isinstance(value, list) else value}"]
 
 
 def _options(verb: str) -> dict[str, argparse.Action]:

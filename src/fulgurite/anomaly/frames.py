@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fulgurite.anomaly.arrange import NamedSeries, Parsed, arrange
-from fulgurite.anomaly.cells import BadCell, TimeFormat, Written, labels, numbers, says_nothing
+from fulgurite.anomaly.cells import UNSEEN, BadCell, TimeFormat, Written, labels, numbers, says_nothing
 from fulgurite.anomaly.columns import Asked, Columns, choose, free_names
 from fulgurite.anomaly.reading import Words, notes_on_times, told
 from fulgurite.anomaly.series import Category
@@ -30,7 +30,7 @@ def series_of(
     continuous: Iterable[str] | str | None = None,
     categorical: Iterable[str] | str | None = None,
     label: str | None = None,
-    written: Written = Written(),
+    written: Written = UNSEEN,
 ) -> NamedSeries:
     """The rows of an array (n,) or (n, c), or a pandas or polars table or column, by the rules of `read`.
 

@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from fulgurite.anomaly.kinds import KINDS
@@ -117,15 +119,7 @@ def _export(verb: Verb) -> None:
 def _evaluate(verb: Verb) -> None:
     verb.add_argument("data", metavar="DATA.csv", nargs="+", help="one or more files of one kind")
     _columns(verb)
-    verb.add_argument(
-        "--windows", metavar="FILE.json", help="the times of known anomalies, by file name, in place of a label column"
-    )
-    verb.add_argument(
-        "--split",
-        metavar="WHERE",
-        default="50%",
-        help="learn from the rows before it, judge those after it (default: 50%%)",
-    )
+    _two_parts(verb, "judge")
     _learning(verb)
     _common(verb)
     _out(verb, "the folder for evaluation.json")
@@ -135,15 +129,7 @@ def _detect(verb: Verb) -> None:
     verb.add_argument("data", metavar="DATA.csv", nargs="?", help="the rows; without it a series that comes along")
     verb.add_argument("--synthetic", action="store_true", help="use a made-up series, in which every anomaly is known")
     _columns(verb)
-    verb.add_argument(
-        "--windows", metavar="FILE.json", help="the times of known anomalies, by file name, in place of a label column"
-    )
-    verb.add_argument(
-        "--split",
-        metavar="WHERE",
-        default="50%",
-        help="learn from the rows before it, score those after it (default: 50%%)",
-    )
+    _two_parts(verb, "score")
     verb.add_argument("--exit-code", action="store_true", help="end with 3 if anything was flagged")
     _learning(verb)
     _looking_ahead(verb)
@@ -159,6 +145,14 @@ def _columns(verb: Verb) -> None:
     group.add_argument("--continuous", metavar="A,B", help="further columns of numbers")
     group.add_argument("--categorical", metavar="C,D", help="further columns of words")
     group.add_argument("--label", metavar="COLUMN", help="a column that is true in known anomalies; never learned from")
+
+
+def _two_parts(verb: Verb, then: str) -> None:
+    verb.add_argument(
+        "--windows", metavar="FILE.json", help="the times of known anomalies, by file name, in place of a label column"
+    )
+    told = f"learn from the rows before it, {then} those after it (default: 50%%)"
+    verb.add_argument("--split", metavar="WHERE", default="50%", help=told)
 
 
 def _learning(verb: Verb) -> None:
@@ -181,9 +175,18 @@ def _learning(verb: Verb) -> None:
     )
     group.add_argument("--holidays", metavar="COUNTRY", help="whose holidays to know: US, DE-BY, ...")
     group.add_argument(
-        "--epochs", metavar="N", type=int, help="how often to go over the rows (default: what suits the model)"
+        "--epochs", metavar="N", type=_from(1), help="how often to go over the rows (default: what suits the model)"
     )
-    group.add_argument("--seed", metavar="N", type=int, default=0, help="of the random numbers (default: 0)")
+    group.add_argument("--seed", metavar="N", type=_from(0), default=0, help="of the random numbers (default: 0)")
+
+
+def _from(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} was given, expected a whole number from {least} on")
+        return int(text)
+
+    return whole
 
 
 def _looking_ahead(verb: Verb) -> None:

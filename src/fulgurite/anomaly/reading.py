@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fulgurite.anomaly.arrange import NamedSeries, Parsed, arrange, check_for_fit
-from fulgurite.anomaly.cells import BadCell, TimeFormat, Written, labels, numbers, says_nothing
+from fulgurite.anomaly.cells import UNSEEN, BadCell, TimeFormat, Written, labels, numbers, says_nothing
 from fulgurite.anomaly.columns import Asked, Columns, choose, missing
 from fulgurite.anomaly.series import Category
 from fulgurite.anomaly.textfile import Source, TextFile
@@ -27,7 +27,7 @@ def read(
     continuous: Iterable[str] | str | None = None,
     categorical: Iterable[str] | str | None = None,
     label: str | None = None,
-    written: Written = Written(),
+    written: Written = UNSEEN,
     done: Callable[[int], object] | None = None,
 ) -> NamedSeries:
     """Read the CSV at a path, or from an open file. ``notes`` of the result say all that was guessed and repaired.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fulgurite.anomaly.config import as_config
+from fulgurite.anomaly.config import as_config, split_names
 from fulgurite.anomaly.detector import AnomalyDetector
 from fulgurite.anomaly.kinds import kind_of
 from fulgurite.anomaly.labels import labels_of, read_windows
@@ -92,7 +92,8 @@ def rows_of(source: Source, name: str, columns: Mapping[str, Any]) -> Rows:
 
 
 def chosen_columns(chosen: argparse.Namespace) -> dict[str, Any]:
-    lists = {name: _listed(getattr(chosen, name)) for name in ("continuous", "categorical")}
+    said = {name: getattr(chosen, name) for name in ("continuous", "categorical")}
+    lists = {name: None if names is None else split_names(names) for name, names in said.items()}
     return {**{name: getattr(chosen, name) for name in ("time", "value", "label")}, **lists}
 
 
@@ -111,10 +112,6 @@ def rows_that_come_along(synthetic: bool, seed: int) -> Rows:
         return Rows(found.source, found.source, "a made-up series")
     rows = rows_of(found.source, found.source.name, {})
     return replace(rows, series=replace(rows.series, label=found.label))
-
-
-def _listed(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
 
 
 # -- learning --
