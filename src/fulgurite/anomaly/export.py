@@ -155,7 +155,8 @@ def _quietly() -> Iterator[None]:
 
 
 def _free_rows(exportable: Exportable) -> tuple[dict[int, Any], ...]:
-    rows = torch.export.Dim("rows", min=1)
+    # torch 2.6 leaves the largest whole number itself out of a range that has no end.
+    rows = torch.export.Dim("rows", min=1, max=2**31 - 1)
     return tuple({0: rows} for _ in exportable.inputs)
 
 
