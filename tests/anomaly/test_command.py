@@ -257,7 +257,7 @@ def test_a_mistake_is_one_message_and_code_2(data, words, told, capsys):
     ("words", "told"),
     [
         (["fit", "x.csv", "--epoch", "3"], "did you mean --epochs?"),
-        (["fit", "x.csv", "--epochs", "many"], "invalid int value: 'many'"),
+        (["fit", "x.csv", "--epochs", "many"], "'many' was given, expected a whole number"),
         (["fit", "x.csv", "--model", "forest"], "invalid choice: 'forest'"),
         (["fti", "x.csv"], "invalid choice: 'fti'"),
         ([], "required: VERB"),
