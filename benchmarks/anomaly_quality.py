@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from fulgurite.anomaly.generator import generate
+from fulgurite.anomaly.judge.chart import draw
 from fulgurite.anomaly.judge.evaluate import Entry, evaluate, ours
 from fulgurite.anomaly.labels import labels_of, read_windows
 from fulgurite.anomaly.reading import read
@@ -137,7 +138,7 @@ def main() -> None:
         print(evaluation.table())
         results["series"] = evaluation.to_dict()
         arguments.picture.parent.mkdir(parents=True, exist_ok=True)
-        evaluation.draw(arguments.picture)
+        draw(evaluation, arguments.picture)
         if arguments.shift_time is not None:
             results["moved"] = moved(series, arguments.models, arguments.shift_time)
             show_moved(results["moved"], arguments.shift_time)

@@ -159,6 +159,10 @@ def test_detect_does_all_in_a_row(data, capsys, monkeypatch):
     }  # fmt: skip
     assert "learned from the 480 rows before" in told.out
     assert "VUS-PR" in told.out
+    lines = json.loads(Path("out/evaluation.json").read_text())["lines"]
+    summary = json.loads(Path("out/summary.json").read_text())
+    took = next(line["seconds"] for line in lines if line["kind"] == "ours")
+    assert took >= summary["training"]["seconds"] + summary["model"]["seconds"] - 0.001
     rows = rows_of("out/scores.csv")
     assert [bool(row["score"]) for row in rows] == [i >= 480 and bool(row["value"]) for i, row in enumerate(rows)]
     assert {"metrics.csv", "hparams.yaml", "model.ckpt", "picture.png", "events.csv"} <= {

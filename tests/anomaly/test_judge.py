@@ -9,8 +9,9 @@ import pytest
 
 from fulgurite.anomaly.generator import generate
 from fulgurite.anomaly.judge.baselines import ALL, Baseline, baselines
+from fulgurite.anomaly.judge.chart import draw
 from fulgurite.anomaly.judge.evaluate import Entry, evaluate, measure
-from fulgurite.anomaly.judge.evaluation import Evaluation, interval
+from fulgurite.anomaly.judge.evaluation import Evaluation, Result, interval
 from fulgurite.anomaly.series import Series
 from fulgurite.base.errors import DataError
 
@@ -128,6 +129,42 @@ def test_seeds_are_averaged_before_files():
     assert line.means["vus_pr"] == pytest.approx(np.mean(volumes))
 
 
+def test_a_baseline_that_looks_ahead_is_measured_as_ours_offline():
+    """Normalised, its peaks fade to both sides; those of a causal one only behind."""
+    series = replace(made_up(), label=np.arange(1_200) // 40 == 22)
+
+    def pulse(series: Series, learned: int, seed: int) -> np.ndarray:
+        noise = np.random.default_rng(0).random(len(series))
+        return np.where(np.arange(len(series)) // 10 == 90, 50.0, noise)
+
+    others = (Baseline("live", pulse), Baseline("ahead", pulse, causal=False))
+    lines = {line.title: line.means for line in evaluate({"one": series}, [], others=others, progress=False).lines()}
+
+    assert lines["ahead *"] == lines["live"]
+    assert lines["ahead, normalised *"]["vus_pr"] > lines["live, normalised"]["vus_pr"] + 0.1
+    assert lines["ahead, normalised *"]["flagged_share"] == lines["live, normalised"]["flagged_share"]
+
+
+def test_an_alarm_that_begins_before_its_window_finds_it():
+    """The benchmark's score by hand: one flag too early costs 0.11, the window's first row earns 1."""
+    series = replace(made_up().rows(0, 200), label=np.arange(200) // 20 == 5)
+    flags = (np.arange(200) >= 95) & (np.arange(200) < 125)
+
+    found = measure(series, flags.astype(float), flags, 24, 48)
+
+    assert found["nab_raw"] == pytest.approx(1 - 0.11)
+    assert found["nab"] == pytest.approx(100 * (1 - 0.11 + 1) / 2)
+
+
+def test_what_comes_judged_tells_how_long_it_took():
+    """Seconds that were spent before are added."""
+    entries = [Entry("oracle", oracle, spent=100.0)]
+
+    line = evaluate({"one": made_up()}, entries, others=(), progress=False).lines()[0]
+
+    assert 100 <= line.seconds < 110
+
+
 def test_silence_gains_nothing():
     """Rows to which a detector gives no score rank lowest, and rows without a number aren't judged at all."""
     series = made_up().rows(600)
@@ -161,7 +198,28 @@ def test_the_table_names_all_that_matters():
 
     assert "VUS-PR" in lines[0] and "flagged" in lines[0]
     assert lines[1].startswith("> ours, offline *")
+    assert len({len(line) for line in lines[: lines.index("")]}) == 1, "all columns end where their heads do"
     assert "1 file, 1 of them with anomalies to rank" in result.table()
+
+
+def judged(file: str, **measures: float | None) -> Result:
+    names = ("vus_pr", "vus_roc", "ap", "flagged_share", "event_recall", "false_alarms_a_day", "nab", "nab_raw",
+             "nab_windows")  # fmt: skip
+    usual = {**dict.fromkeys(names, 0.5), "event_precision": 0.25, "delay_rows": 4.0}
+    return Result(file, "mine", "ours", True, 0, 1.0, {**usual, **measures})
+
+
+def test_a_mean_over_fewer_files_says_so():
+    """Files without alarms have no precision and no delay: how many have stands beside the mean, in JSON too."""
+    silent = {"event_precision": None, "delay_rows": None}
+    result = Evaluation((judged("a"), judged("b"), judged("c", **silent)))
+    silenced = Evaluation((judged("a", **silent), judged("b", **silent)))
+
+    line = result.to_dict()["lines"][0]
+    assert (line["covered"]["event_precision"], line["covered"]["vus_pr"], line["covered"]["nab"]) == (2, 3, 3)
+    assert "0.250 (2)" in result.table() and "4 (2)" in result.table()
+    assert "0.500 (" not in result.table()
+    assert "(0)" not in silenced.table()
 
 
 def test_it_is_drawn(tmp_path):
@@ -169,9 +227,12 @@ def test_it_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     result = evaluate({"one": made_up()}, [Entry("oracle", oracle)], others=SIMPLE, progress=False)
 
-    result.draw(tmp_path / "quality.png")
+    draw(result, tmp_path / "quality.png")
+    draw(result, tmp_path / "titled.png", title="Development series")
 
-    assert (tmp_path / "quality.png").read_bytes().startswith(b"\x89PNG")
+    plain, titled = ((tmp_path / name).read_bytes() for name in ("quality.png", "titled.png"))
+    assert plain.startswith(b"\x89PNG") and titled.startswith(b"\x89PNG")
+    assert plain != titled
 
 
 def test_the_interval_is_of_files():

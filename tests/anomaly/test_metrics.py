@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fulgurite.anomaly.judge.metrics import alarms, average_precision, first_of_each, groups, roc_auc
+from fulgurite.anomaly.judge.metrics import alarms, average_precision, detections, groups, roc_auc
 
 RANKINGS = (
     st.integers(2, 40)
@@ -93,8 +93,14 @@ def test_flags_near_each_other_are_one_alarm():
     flags = places(30, (2, 2), (7, 7), (13, 14))
 
     assert groups(flags, 5).tolist() == [[2, 7], [13, 14]]
-    assert np.flatnonzero(first_of_each(flags, 5)).tolist() == [2, 13]
     assert groups(flags, 6).tolist() == [[2, 14]]
+
+
+def test_detections_are_first_flags():
+    """Of each alarm, and of each window: an alarm that began before counts in the window too."""
+    labels, flags = places(60, (10, 19), (24, 29)), places(60, (7, 26), (40, 41), (44, 44))
+
+    assert np.flatnonzero(detections(labels, flags, 5)).tolist() == [7, 10, 24, 40]
 
 
 def test_flagging_all_is_perfect_but_for_its_share():
@@ -115,12 +121,14 @@ def test_what_is_not_defined_is_none():
 
 @given(FLAGS)
 def test_alarms_are_counted_once(case):
-    """True and false alarms make all alarms, one flag is left of each, and shares stay between 0 and 1."""
+    """True and false alarms make all alarms, a flag is left of each one and window, shares are between 0 and 1."""
     labels, flags, refractory = case
 
     found = alarms(labels, flags, refractory)
 
-    assert first_of_each(flags, refractory).sum() == found.alarms <= flags.sum()
+    told = detections(labels, flags, refractory)
+    assert found.alarms <= told.sum() <= found.alarms + len(found.found)
+    assert not (told & ~flags).any()
     assert 0 <= found.false_alarms <= found.alarms
     assert len(found.found) <= found.windows
     assert all(share is None or 0 <= share <= 1 for share in (found.recall, found.precision, found.flagged_share))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fulgurite.anomaly.judge.nab import Nab, nab, normalised, probation, worth_of_rows
+from fulgurite.anomaly.judge.nab import Nab, nab, normalised, worth_of_rows
 
 # The benchmark's published results for realKnownCause/rogue_agent_key_hold.csv (1,882 rows, windows at rows 669 to 763
 # and 1240 to 1334) have a column with what a flag in each row is worth under the standard profile; here are some of it.
@@ -64,12 +64,6 @@ def test_nothing_is_zero_and_perfect_is_a_hundred():
     assert normalised([nab(labels, perfect), nab(nothing, nothing)]) == 100
     assert normalised([nab(labels, perfect), nab(nothing, marked(200, (3, 3)))]) == pytest.approx(100 - 100 * 0.11 / 4)
     assert normalised([nab(nothing, nothing)]) is None
-
-
-def test_probation_is_left_out():
-    """15 % of a file, but at most 750 rows: flags in them cost nothing."""
-    assert (probation(1_882), probation(18_050)) == (282, 750)
-    assert nab(marked(200), marked(200, (0, 29)), probation(200)).raw == 0
 
 
 def test_windows_of_one_row():

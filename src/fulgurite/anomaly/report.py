@@ -164,13 +164,9 @@ def _measure(name: str, line: Line) -> str:
     value = line.means[name]
     if value is None:
         return "–"
-    return (
-        percent(value)
-        if name == "flagged_share"
-        else f"{value:.0f}"
-        if name in ("nab", "delay_rows")
-        else f"{value:.3f}"
-    )
+    if name == "flagged_share":
+        return percent(value)
+    return (f"{value:.0f}" if name in ("nab", "delay_rows") else f"{value:.3f}") + line.beside(name)
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:

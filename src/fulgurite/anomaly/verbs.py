@@ -78,9 +78,9 @@ def detect(chosen: argparse.Namespace) -> int:
     rows, out = _rows(chosen).split_at(chosen.split), Path(chosen.out)
     with steps.recorded(chosen, rows.name) as run:
         detector, training = steps.learned(chosen, rows.learned, run)
-        verdict, _ = steps.scored(detector, rows, out, chosen.words, training)
+        verdict, summary = steps.scored(detector, rows, out, chosen.words, training)
         steps.tested(detector, rows, run)
-        table = _compared(verdict, rows, chosen, out)
+        table = _compared(verdict, rows, chosen, out, training["seconds"] + summary["model"]["seconds"])
         result = _drawn(out)
         _record(run, result, out)
     _show(result, out, f"Now open {out / 'report.html'}.")
@@ -137,8 +137,8 @@ class _Judged:
         return self.verdict
 
 
-def _compared(verdict: Verdict, rows: steps.Rows, chosen: argparse.Namespace, out: Path) -> str | None:
-    """A table of the verdict and of plain methods, measured by the labels, where there are any."""
+def _compared(verdict: Verdict, rows: steps.Rows, chosen: argparse.Namespace, out: Path, spent: float) -> str | None:
+    """A table of the verdict, which took ``spent`` seconds, and of plain methods, where there are labels."""
     from fulgurite.anomaly.judge.baselines import baselines
     from fulgurite.anomaly.judge.evaluate import Entry, evaluate
 
@@ -149,7 +149,7 @@ def _compared(verdict: Verdict, rows: steps.Rows, chosen: argparse.Namespace, ou
     if len(rows.series) > MOST_COMPARED:
         note(f"More than {MOST_COMPARED:,} rows: to compare with plain methods, call fulgurite anomaly evaluate.")
         return None
-    entry = Entry(chosen.model, lambda seed: _Judged(verdict), causal=not chosen.offline)
+    entry = Entry(chosen.model, lambda seed: _Judged(verdict), causal=not chosen.offline, spent=spent)
     # The matrix profile compiles for half a minute; `evaluate` has it.
     others = [baseline for baseline in baselines() if baseline.package != "stumpy"]
     files, shown = {rows.name: rows.series}, sys.stderr.isatty()

@@ -26,9 +26,13 @@ COLUMNS = {
 }
 LEGEND = (
     "VUS-PR, VUS-ROC, AP: how well scores rank, whatever the threshold. flagged: share of rows above the threshold; "
-    "read recall\nand precision (of labelled windows, of alarms) beside it, since flagging every row makes both 1. "
-    "delay: rows from a window's start\nto its first flag. NAB: with this fixed threshold, 0 for no flags, 100 for "
-    "perfect. [ ]: 95 % bootstrap interval over files.\n* looks at later rows, which a live detector can't."
+    "read\nrecall and precision (of labelled windows, of alarms) beside it, since flagging every row makes both 1. "
+    "delay: rows from a\nwindow's start to its first flag. NAB: with this fixed threshold, 0 for no flags, 100 for "
+    "perfect. (2): mean of two files,\nsince the others have nothing to average, such as no alarm. * looks at later "
+    "rows, which a live detector can't."
+)
+SHORTENED = (
+    "[95 %]: bootstrap interval over files of the mean VUS-PR. norm.: normalised, the score measured by its own past."
 )
 
 
@@ -47,14 +51,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Line:
-    """One detector over all files: each measure's mean, over seeds first, and the interval of its mean VUS-PR."""
+    """One detector over all files: each measure's mean, over seeds first, and the interval of its mean VUS-PR.
+
+    ``covered``: how many files each mean is over. Without an alarm there is no precision, without a hit no delay.
+    """
 
     detector: str
     kind: str
     causal: bool
     files: int
-    ranked_files: int
     means: Mapping[str, float | None]
+    covered: Mapping[str, int]
     interval: tuple[float, float] | None
     seconds: float
 
@@ -62,6 +69,10 @@ class Line:
     def title(self) -> str:
         ending = ", normalised" if self.kind == "normalised" else ""
         return f"{self.detector}{ending}{'' if self.causal else ' *'}"
+
+    def beside(self, name: str) -> str:
+        """What has to stand beside a mean that isn't over all files: how many it is over."""
+        return f" ({self.covered[name]})" if 0 < self.covered[name] < self.files else ""
 
 
 @dataclass(frozen=True)
@@ -84,11 +95,12 @@ class Evaluation:
 
     def table(self) -> str:
         """The lines as text for a terminal, ours marked, with what they mean below."""
-        lines = self.lines()
-        width = max([len(line.title) for line in lines], default=0)
-        head = f"  {'':{width}}  {'VUS-PR':>6}  {'':13}" + "".join(f"{name:>10}" for name in list(COLUMNS.values())[1:])
-        rows = [f"{'>' if line.kind == 'ours' else ' '} {line.title:{width}}  {_cells(line)}" for line in lines]
-        return "\n".join([head, *rows, "", _counted(self), *self.notes, LEGEND])
+        first, *others = COLUMNS.values()
+        table = [["", first, "[95 %]", *others], *(_cells(line) for line in self.lines())]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        rows = ["  ".join(map(str.rjust, cells, widths[1:])) for _, *cells in table]
+        rows = [f"{title:{widths[0]}}  {row}" for (title, *_), row in zip(table, rows, strict=True)]
+        return "\n".join([*rows, "", _counted(self), *self.notes, LEGEND, SHORTENED])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the settings, the lines, every result."""
@@ -115,12 +127,6 @@ class Evaluation:
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is no saved evaluation: {error!r}.") from error
 
-    def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw the lines' VUS-PR with their intervals into a picture file; needs matplotlib."""
-        from fulgurite.anomaly.judge.chart import draw  # late: only who draws needs matplotlib
-
-        draw(self, path)
-
 
 def interval(values: Iterable[float], rounds: int = 2_000) -> tuple[float, float] | None:
     """A 95 % bootstrap interval of the mean (Efron, 1979: percentiles over resampled files); None below three files."""
@@ -135,13 +141,15 @@ def interval(values: Iterable[float], rounds: int = 2_000) -> tuple[float, float
 def _line(results: list[Result]) -> Line:
     by_file = {file: [one for one in results if one.file == file] for file in dict.fromkeys(r.file for r in results)}
     per_file = [{name: _mean(one.measures[name] for one in ones) for name in COLUMNS} for ones in by_file.values()]
-    volumes = [measures["vus_pr"] for measures in per_file if measures["vus_pr"] is not None]
-    means = {name: _mean(measures[name] for measures in per_file) for name in COLUMNS}
+    known = {name: _known(measures[name] for measures in per_file) for name in COLUMNS}
+    means = {name: _mean(values) for name, values in known.items()}
+    covered = {name: len(values) for name, values in known.items()}
     # The benchmark adds files up before it divides, and so counts false alarms in files without windows.
     means["nab"] = _mean(normalised(_benchmark(one) for one in results if one.seed == seed) for seed in _seeds(results))
-    first = results[0]
+    covered["nab"] = len(by_file)
+    first, volumes = results[0], known["vus_pr"]
     seconds = sum(one.seconds for one in results) / len(results)
-    return Line(first.detector, first.kind, first.causal, len(by_file), len(volumes), means, interval(volumes), seconds)
+    return Line(first.detector, first.kind, first.causal, len(by_file), means, covered, interval(volumes), seconds)
 
 
 def _benchmark(result: Result) -> Nab:
@@ -152,15 +160,20 @@ def _seeds(results: list[Result]) -> list[int]:
     return list(dict.fromkeys(result.seed for result in results))
 
 
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+    known = _known(values)
     return float(np.mean(known)) if known else None
 
 
-def _cells(line: Line) -> str:
+def _cells(line: Line) -> list[str]:
     span = f"[{line.interval[0]:.3f},{line.interval[1]:.3f}]" if line.interval else ""
-    texts = [_cell(name, line.means[name]) for name in COLUMNS]
-    return f"{texts[0]:>6}  {span:13}" + "".join(f"{text:>10}" for text in texts[1:])
+    first, *others = (_cell(name, line.means[name]) + line.beside(name) for name in COLUMNS)
+    title = line.title.replace(", normalised", ", norm.")
+    return [f"{'>' if line.kind == 'ours' else ' '} {title}", first, span, *others]
 
 
 def _cell(name: str, value: float | None) -> str:

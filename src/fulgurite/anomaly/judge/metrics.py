@@ -75,10 +75,11 @@ def groups(flags: np.ndarray, refractory: int) -> np.ndarray:
     return np.stack((flagged[np.append(True, apart)], flagged[np.append(apart, True)]), axis=1)
 
 
-def first_of_each(flags: np.ndarray, refractory: int) -> np.ndarray:
-    """Flags of which only the first row of each alarm is left."""
+def detections(labels: np.ndarray, flags: np.ndarray, refractory: int) -> np.ndarray:
+    """Flags of which the first row of each alarm and the first one in each window are left."""
     first = np.zeros(len(flags), dtype=bool)
     first[groups(flags, refractory)[:, 0]] = True
+    first[[flag for _, flag in alarms(labels, flags, refractory).found]] = True
     return first
 
 

@@ -25,21 +25,16 @@ class Nab:
     windows: int
 
 
-def nab(labels: np.ndarray, flags: np.ndarray, probation: int = 0) -> Nab:
-    """Score flags against windows, the runs of True in ``labels``; the first ``probation`` rows don't count.
+def nab(labels: np.ndarray, flags: np.ndarray) -> Nab:
+    """Score flags against windows, the runs of True in ``labels``.
 
-    Where a model has learned from rows before these, there is nothing to get used to: ``probation`` is 0 then.
+    All rows count: where a model has learned from rows before these, there is nothing to get used to.
     """
-    labels, flags = np.asarray(labels)[probation:] > 0, np.asarray(flags)[probation:] > 0
+    labels, flags = np.asarray(labels) > 0, np.asarray(flags) > 0
     windows = runs(labels)
     worth = worth_of_rows(labels)
     found = [worth[first : last + 1][flags[first : last + 1]].max(initial=-1.0) for first, last in windows]
     return Nab(float(np.sum(found) + worth[flags & ~labels].sum()), len(windows))
-
-
-def probation(rows: int) -> int:
-    """How many rows at its start the benchmark gives a detector to get used to a file: 15 %, at most 750."""
-    return int(0.15 * min(rows, 5_000))
 
 
 def normalised(scores: Iterable[Nab]) -> float | None:
