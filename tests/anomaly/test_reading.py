@@ -311,6 +311,19 @@ def test_naming_further_columns_leaves_the_others_out():
     assert rows(text, continuous="flow").categories == ()
 
 
+def test_what_is_left_out_by_naming_others_is_said():
+    series = rows("time,mode,load,value\n2024-01-01,a,1,2.5\n2024-01-02,b,2,3.5\n", categorical=["mode"])
+
+    assert series.names == ("value",)
+    assert told(series, "only some of the further columns were named: 'load'")
+
+
+def test_a_column_called_time_that_holds_none_is_refused():
+    """To count rows instead would hide that hours and days are lost."""
+    with pytest.raises(DataError, match="column 'time' .* does not hold times: e.g. 'kaputt'"):
+        rows("time,value\nkaputt,1\nkaputt,2\n")
+
+
 def test_a_constant_can_be_read_but_not_learned():
     """Scoring a quiet hour is fine; learning from it is not."""
     series = rows(table(HOURS, [4] * 24))

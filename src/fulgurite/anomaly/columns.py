@@ -154,6 +154,9 @@ class _Choice:
                 if formats := formats_of(self.sample[name], _time_rank(name) < NO_HINT):
                     self.notes.append(f"The times are read from the column {name!r}.")
                     return self._take(name), formats
+        for name in sorted(self.left, key=_time_rank):
+            if _time_rank(name) < NO_HINT and self._number_share(name) < 0.5:
+                raise self._no_times(name)  # it is meant to hold times; to count rows instead would hide that
         self.notes.append("No column holds times: rows are counted instead, and nothing is known of hours and days.")
         return None, []
 
@@ -191,6 +194,9 @@ class _Choice:
     def _further(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         asked = self.asked
         if asked.continuous is not None or asked.categorical is not None:
+            named = {*(asked.continuous or ()), *(asked.categorical or ())}
+            if idle := [name for name in self.left if name not in named]:
+                self.notes.append(f"Not used, since only some of the further columns were named: {listed(idle)}.")
             return asked.continuous or (), asked.categorical or ()
         self._leave_out_marks()
         whole = [name for name in self.left if self._number_share(name) == 1 and not self._counts_rows(name)]

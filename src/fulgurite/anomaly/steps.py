@@ -68,7 +68,8 @@ class Rows:
         if not self.begin:
             return None
         series, at = self.series, self.begin
-        from_there = f" from {moment(series.clock[at])} on" if series.clock is not None else ""
+        zone = " UTC" if series.clock is not None and (series.clock != series.time).any() else ""
+        from_there = f" from {moment(series.time[at])}{zone} on" if series.clock is not None else ""
         return f"Learned from the first {counted(at, 'row')}; scored are the {len(series) - at:,}{from_there}."
 
 
