@@ -7,6 +7,7 @@ import pytest
 
 from fulgurite.anomaly.events import Event
 from fulgurite.anomaly.interactive import draw_html
+from fulgurite.anomaly.picture import Scene
 from fulgurite.anomaly.rows import Rows
 from fulgurite.base.errors import DataError
 
@@ -33,7 +34,7 @@ def event(place=250, reason="value 8, expected 0", part="level") -> Event:
 
 
 def page(tmp_path, rows, events, **options) -> str:
-    draw_html(rows, events, 3.0, tmp_path / "picture.html", **options)
+    draw_html(Scene(rows, events, 3.0, **options), tmp_path / "picture.html")
     return (tmp_path / "picture.html").read_text(encoding="utf-8")
 
 
@@ -110,6 +111,6 @@ def test_no_event_is_said(tmp_path):
 def test_no_rows_are_an_error(tmp_path):
     """Nothing is written."""
     with pytest.raises(DataError, match="no rows"):
-        draw_html(scored().changed(lambda name, column: column[:0]), [], 3.0, tmp_path / "none.html")
+        draw_html(Scene(scored().changed(lambda name, column: column[:0]), [], 3.0), tmp_path / "none.html")
 
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fulgurite.anomaly.events import Event
-from fulgurite.anomaly.picture import FLAG, KNOWN, LEARNED, draw_png, outline
+from fulgurite.anomaly.picture import FLAG, KNOWN, LEARNED, Scene, draw_png
 from fulgurite.anomaly.rows import Rows
 from fulgurite.base.errors import DataError
 
@@ -43,8 +43,8 @@ def rgb(colour: str) -> tuple:
 
 def test_the_picture_shows_flags_and_what_is_known(tmp_path):
     """Flags have their colour; the strip of known anomalies is there only if some are known."""
-    draw_png(scored(), [event()], 3.0, tmp_path / "plain.png", title="sensor.csv", caption="Above 3.")
-    draw_png(scored(), [event()], 3.0, tmp_path / "known.png", known=[(START + 190 * HOUR, START + 210 * HOUR)])
+    draw_png(Scene(scored(), [event()], 3.0, title="sensor.csv", caption="Above 3."), tmp_path / "plain.png")
+    draw_png(Scene(scored(), [event()], 3.0, known=[(START + 190 * HOUR, START + 210 * HOUR)]), tmp_path / "known.png")
 
     assert rgb(FLAG) in colours(tmp_path / "plain.png")
     assert rgb(KNOWN) not in colours(tmp_path / "plain.png")
@@ -66,21 +66,23 @@ def test_the_picture_shows_flags_and_what_is_known(tmp_path):
 ], ids=["numbered", "one", "two", "dollars", "empty", "constant", "steep", "infinite", "one moment"])  # fmt: skip
 def test_odd_rows_are_drawn(rows, tmp_path):
     """Rows without times, values, variation or room still make a picture."""
-    draw_png(rows, [event()], 3.0, tmp_path / "odd.png", known=[(START, START + HOUR)])
+    draw_png(Scene(rows, [event()], 3.0, known=[(START, START + HOUR)]), tmp_path / "odd.png")
 
     assert (tmp_path / "odd.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_level_below_nothing_is_drawn(tmp_path):
     """A fixed threshold may be negative."""
-    draw_png(scored(), [], -2.0, tmp_path / "low.png")
+    draw_png(Scene(scored(), [], -2.0), tmp_path / "low.png")
 
     assert rgb(FLAG) in colours(tmp_path / "low.png")
 
 
 def test_thousands_of_events_are_drawn(tmp_path):
     """They are one shape, not one each."""
-    draw_png(scored(5_000), [event(place, place + 1) for place in range(0, 4_000, 2)], 3.0, tmp_path / "many.png")
+    draw_png(
+        Scene(scored(5_000), [event(place, place + 1) for place in range(0, 4_000, 2)], 3.0), tmp_path / "many.png"
+    )
 
     assert (tmp_path / "many.png").stat().st_size > 10_000
 
@@ -88,21 +90,23 @@ def test_thousands_of_events_are_drawn(tmp_path):
 def test_no_rows_are_an_error_that_says_so(tmp_path):
     """Nothing is written."""
     with pytest.raises(DataError, match="no rows of 'value'"):
-        draw_png(scored().changed(lambda name, column: column[:0]), [], 3.0, tmp_path / "none.png")
+        draw_png(Scene(scored().changed(lambda name, column: column[:0]), [], 3.0), tmp_path / "none.png")
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_that_were_learned_from_are_shown_as_such(tmp_path):
     """They have a ground of their own, and the share that is flagged is that of the others."""
-    draw_png(scored(), [event()], 3.0, tmp_path / "learned.png", begin=START + 100 * HOUR)
+    draw_png(Scene(scored(), [event()], 3.0, begin=START + 100 * HOUR), tmp_path / "learned.png")
 
     assert rgb(LEARNED) in colours(tmp_path / "learned.png")
-    assert outline(scored(), [event()], START + 100 * HOUR).endswith("1 event, 1 of 400 rows flagged (0.25 %)")
+    assert Scene(scored(), [event()], 3.0, begin=START + 100 * HOUR).outline.endswith(
+        "1 event, 1 of 400 rows flagged (0.25 %)"
+    )
 
 
 def test_the_outline_counts():
     """Rows, time, events, flagged rows."""
-    line = outline(scored(), [event()])
+    line = Scene(scored(), [event()], 3.0).outline
 
     assert line == "500 rows, 2024-01-01 00:00 to 2024-01-21 19:00   ·   1 event, 1 row flagged (0.2 %)"

@@ -4,6 +4,7 @@ import html
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,9 @@ from fulgurite.anomaly.picture import (
     LEARNED,
     SCORE,
     SERIES,
-    check_rows,
-    outline,
+    Scene,
 )
-from fulgurite.anomaly.rows import Rows, Spans, alone, drawable, spans
+from fulgurite.anomaly.rows import Rows, alone, drawable, spans
 from fulgurite.anomaly.words import moment, number, percent
 from fulgurite.base.optional import require
 from fulgurite.base.paths import atomic_write
@@ -38,34 +38,24 @@ CONFIG = {"displaylogo": False, "responsive": True, "scrollZoom": True, "showSen
           "modeBarButtons": [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]]}  # fmt: skip
 
 
-def draw_html(
-    rows: Rows,
-    events: Sequence[Event],
-    level: float,
-    path: str | os.PathLike[str],
-    *,
-    title: str = "",
-    caption: str = "",
-    known: Spans = (),
-    begin: np.datetime64 | None = None,
-) -> None:
+def draw_html(scene: Scene, path: str | os.PathLike[str]) -> None:
     """Draw what `draw_png` draws, to zoom into: a point tells its time, value, expected value, score and parts.
 
     The events are listed below; a click on one shows it. Of more than 300, those with the highest scores are there.
     """
-    check_rows(rows)
+    rows, events = scene.rows, scene.events
     highest = sorted(events, key=lambda event: -event.score)[:MOST_EVENTS]
     shown, thinned = drawable(rows, COLUMNS, also=_near(rows, highest[:MOST_NEAR]))
     listed = sorted(highest, key=lambda event: event.start)
     left_out = f"Of {len(events):,} events the {MOST_EVENTS} highest are shown." if len(events) > len(listed) else ""
-    figure = _figure(shown, rows, listed, level, known, begin)
+    figure = _figure(shown, replace(scene, events=listed))
     page = PAGE.format(
-        title=html.escape(title or rows.name),
-        outline=html.escape(outline(rows, events, begin)),
+        title=html.escape(scene.heading),
+        outline=html.escape(scene.outline),
         figure=figure.to_html(full_html=False, include_plotlyjs=True, div_id="picture", default_height="620px",
                               config=CONFIG),
         events=_list(listed, rows),
-        caption=html.escape(" ".join(filter(None, [caption, thinned, left_out]))),
+        caption=html.escape(" ".join(filter(None, [scene.caption, thinned, left_out]))),
     )  # fmt: skip
     with atomic_write(path, "w", encoding="utf-8") as file:
         file.write(page)
@@ -80,17 +70,17 @@ def _near(rows: Rows, events: Sequence[Event]) -> np.ndarray:
     return np.concatenate(kept)
 
 
-def _figure(
-    shown: Rows, rows: Rows, events: Sequence[Event], level: float, known: Spans, begin: np.datetime64 | None
-) -> Any:
+def _figure(shown: Rows, scene: Scene) -> Any:
+    """The scene with those of its rows that are ``shown``."""
     require("plotly", "anomaly")
     from plotly.subplots import make_subplots
 
+    rows, known = scene.rows, scene.known
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.68, 0.32])
     figure.add_traces(_value_traces(shown), rows=1, cols=1)
-    figure.add_traces(_score_traces(shown, level), rows=2, cols=1)
-    if begin is not None:
-        _shade_learned(figure, rows, begin)
+    figure.add_traces(_score_traces(shown, scene.level), rows=2, cols=1)
+    if scene.begin is not None:
+        _shade_learned(figure, rows, scene.begin)
     between = figure.layout.yaxis2.domain[1]
     strip = (between + 0.014, between + 0.036)
     if known:
@@ -100,7 +90,7 @@ def _figure(
         template="plotly_white", margin=dict(l=60, r=20, t=40, b=40), hovermode="closest", dragmode="zoom",
         font=dict(color=INK, family="system-ui, sans-serif"),
         legend=dict(orientation="h", x=0, y=1.1, traceorder="normal"),
-        shapes=[*figure.layout.shapes, *_boxes(rows, events, EVENT, (0, 1), 0.4),
+        shapes=[*figure.layout.shapes, *_boxes(rows, scene.events, EVENT, (0, 1), 0.4),
                 *_boxes(rows, known, KNOWN, strip, 1.0)],
         hoverlabel=dict(bgcolor="white", bordercolor=GRID, font=dict(color=INK, size=12), align="left"),
     )  # fmt: skip

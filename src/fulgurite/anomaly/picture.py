@@ -3,6 +3,7 @@
 import os
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,46 +31,68 @@ MOST_NUMBERS = 30
 SMALLEST = 0.003
 
 
-def draw_png(
-    rows: Rows,
-    events: Sequence[Event],
-    level: float,
-    path: str | os.PathLike[str],
-    *,
-    title: str = "",
-    caption: str = "",
-    known: Spans = (),
-    begin: np.datetime64 | None = None,
-) -> None:
-    """Draw the rows into a PNG: value, band and flags above, score and threshold below; events are shaded.
+@dataclass(frozen=True)
+class Scene:
+    """What a picture shows. A ``level`` of NaN is no threshold.
 
-    A ``level`` of NaN is no threshold. ``known`` (first and last time each) are the anomalies that are known, in a
-    strip of their own. Rows before ``begin`` were learned from, and are shown as such.
+    ``known`` (first and last time each) are the anomalies that are known, in a strip of their own. Rows before
+    ``begin`` were learned from, and are shown as such. Raises ``DataError`` where there are no rows.
     """
-    check_rows(rows)
+
+    rows: Rows
+    events: Sequence[Event]
+    level: float
+    title: str = ""
+    caption: str = ""
+    known: Spans = ()
+    begin: np.datetime64 | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.rows):
+            raise DataError(f"There are no rows of {self.rows.name!r} to draw. Score a file that has some.")
+
+    @property
+    def heading(self) -> str:
+        return self.title or self.rows.name
+
+    @property
+    def outline(self) -> str:
+        """Rows, their time, events and flagged rows in a line."""
+        rows, begin = self.rows, self.begin
+        flags = rows.flags if begin is None else rows.flags[rows.time >= rows.place(begin)]
+        flagged = counted(flags.sum(), "row") if begin is None else f"{flags.sum():,} of {counted(len(flags), 'row')}"
+        share = percent(flags.mean()) if len(flags) else "none scored"
+        return (
+            f"{counted(len(rows), 'row')}, {moment(rows.time[0])} to {moment(rows.time[-1])}   ·   "
+            f"{counted(len(self.events), 'event')}, {flagged} flagged ({share})"
+        )
+
+
+def draw_png(scene: Scene, path: str | os.PathLike[str]) -> None:
+    """Draw the scene into a PNG: value, band and flags above, score and threshold below; events are shaded."""
     require("matplotlib", "anomaly")
     from matplotlib.figure import Figure
 
+    rows = scene.rows
     shown, note = drawable(rows, COLUMNS)
-    figure = Figure(figsize=(12, 6.4 if known else 6.0), dpi=150, facecolor="white")
-    heights = [3.2, 1.5, 0.28][: 3 if known else 2]
+    figure = Figure(figsize=(12, 6.4 if scene.known else 6.0), dpi=150, facecolor="white")
+    heights = [3.2, 1.5, 0.28][: 3 if scene.known else 2]
     axes = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights, "hspace": 0.09})
     figure.subplots_adjust(left=0.065, right=0.985, top=0.85, bottom=0.115)
     _draw_value(axes[0], shown, rows.name)
-    _draw_score(axes[1], shown, level)
-    _shade(axes[:2], rows, events)
-    if begin is not None:
-        _shade_learned(axes[:2], rows, begin)
-    if known:
-        _draw_known(axes[2], rows, known)
+    _draw_score(axes[1], shown, scene.level)
+    _shade(axes[:2], rows, scene.events)
+    if scene.begin is not None:
+        _shade_learned(axes[:2], rows, scene.begin)
+    if scene.known:
+        _draw_known(axes[2], rows, scene.known)
     _letter(axes, rows)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="upper right", bbox_to_anchor=(0.985, 0.985), ncols=4,
                   frameon=False, fontsize=8.5, labelcolor=INK, handlelength=1.6, columnspacing=1.6)  # fmt: skip
-    figure.text(
-        0.065, 0.958, _plain(short(title or rows.name, 70)), fontsize=13, fontweight="bold", color=INK, va="center"
-    )
-    figure.text(0.065, 0.912, outline(rows, events, begin), fontsize=9, color=FAINT, va="center")
-    below = textwrap.fill(" ".join(filter(None, [caption, note])), 185)
+    heading = _plain(short(scene.heading, 70))
+    figure.text(0.065, 0.958, heading, fontsize=13, fontweight="bold", color=INK, va="center")
+    figure.text(0.065, 0.912, scene.outline, fontsize=9, color=FAINT, va="center")
+    below = textwrap.fill(" ".join(filter(None, [scene.caption, note])), 185)
     figure.text(0.065, 0.012, _plain(below), fontsize=8, color=FAINT, va="bottom")
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
@@ -139,23 +162,6 @@ def _draw_known(axis: Any, rows: Rows, known: Spans) -> None:
     axis.set_ylim(0, 1)
     axis.set_yticks([])
     axis.set_ylabel("known", color=INK, rotation=0, ha="right", va="center")
-
-
-def check_rows(rows: Rows) -> None:
-    """Raise ``DataError`` where there is nothing to draw."""
-    if not len(rows):
-        raise DataError(f"There are no rows of {rows.name!r} to draw. Score a file that has some.")
-
-
-def outline(rows: Rows, events: Sequence[Event], begin: np.datetime64 | None = None) -> str:
-    """Rows, their time, events and flagged rows in a line."""
-    flags = rows.flags if begin is None else rows.flags[rows.time >= rows.place(begin)]
-    flagged = counted(flags.sum(), "row") if begin is None else f"{flags.sum():,} of {counted(len(flags), 'row')}"
-    share = percent(flags.mean()) if len(flags) else "none scored"
-    return (
-        f"{counted(len(rows), 'row')}, {moment(rows.time[0])} to {moment(rows.time[-1])}   ·   "
-        f"{counted(len(events), 'event')}, {flagged} flagged ({share})"
-    )
 
 
 def _letter(axes: Sequence[Any], rows: Rows) -> None:

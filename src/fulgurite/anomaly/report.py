@@ -12,7 +12,7 @@ import numpy as np
 from fulgurite.anomaly.events import Event
 from fulgurite.anomaly.interactive import draw_html
 from fulgurite.anomaly.judge.evaluation import COLUMNS, LEGEND, Evaluation, Line
-from fulgurite.anomaly.picture import draw_png
+from fulgurite.anomaly.picture import Scene, draw_png
 from fulgurite.anomaly.result import Result
 from fulgurite.anomaly.schema import duration
 from fulgurite.anomaly.words import counted, moment, number, percent
@@ -27,18 +27,9 @@ def write_report(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
     png, html, page = (Path(folder, name) for name in ("picture.png", "picture.html", "report.html"))
     summary = result.summary
     title, caption = Path(summary["source"]["file"]).name, _caption(summary)
-    level = _level(summary)
-    for draw, path in ((draw_png, png), (draw_html, html)):
-        draw(
-            result.rows,
-            result.events,
-            level,
-            path,
-            title=title,
-            caption=caption,
-            known=result.known,
-            begin=result.begin,
-        )
+    scene = Scene(result.rows, result.events, _level(summary), title, caption, result.known, result.begin)
+    draw_png(scene, png)
+    draw_html(scene, html)
     with atomic_write(page, "w", encoding="utf-8") as file:
         file.write(page_of(result, png.read_bytes(), html.name))
     return [png, html, page]
