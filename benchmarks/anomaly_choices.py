@@ -4,7 +4,7 @@
 
 The network is trained once for each series and seed; the terms of its windows are then weighed anew for every line.
 Printed is the mean VUS-PR over the series of FOLDER (CSVs and `windows.json`) and over made-up ones, causal except for
-the last line, and the share of rows above the threshold of 3.
+the last line, and the share of rows above the threshold.
 """
 
 import argparse
@@ -20,13 +20,16 @@ from tqdm import tqdm
 
 from fulgurite.anomaly.generator import KINDS, generate
 from fulgurite.anomaly.judge.vus import vus, window_length
+from fulgurite.anomaly.kinds import WINDOW
 from fulgurite.anomaly.past import Past
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.terms import LATENT, SMALLEST_SCALE, WEIGHTS
+from fulgurite.anomaly.threshold import Threshold
 from fulgurite.anomaly.window import WindowModel
 
 Compress = Callable[[np.ndarray], np.ndarray]
 NAMES = (*WEIGHTS, "latent")
+LEVEL = Threshold.parse(WINDOW.threshold).number
 OURS = {**WEIGHTS, "latent": LATENT}
 TABLE = ("named", "spike", "shift", "flat", "calendar", "clean")
 
@@ -69,7 +72,7 @@ def judged(
         score, own = measured.measure(compress(each.test / scales) @ weighed)
         if each.labels.any():
             found.setdefault(each.group, []).append(vus(each.labels, score, each.tolerance)[0])
-        found.setdefault(f"{each.group}, flagged", []).append(float((own > 3).mean()))
+        found.setdefault(f"{each.group}, flagged", []).append(float((own > LEVEL).mean()))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
