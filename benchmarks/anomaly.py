@@ -19,7 +19,6 @@ import io
 import json
 import logging
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from machine import machine
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -327,16 +327,6 @@ def made_up_series(rows: int) -> Series:
     values = np.sin(np.arange(rows) / 288 * 2 * np.pi) + random.normal(0, 0.3, rows)
     words = Category("state", random.integers(0, 3, rows).astype(np.int32), ("on", "off", "idle"))
     return Series(clock, clock, values[:, None], ("value",), (words,))
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "processors": os.cpu_count(),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
 
 
 def main() -> None:

@@ -14,8 +14,6 @@ import contextlib
 import io
 import json
 import logging
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 from torch.nn.functional import mse_loss
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -172,16 +171,6 @@ def show(result: dict[str, Any]) -> None:
         f"{name} {own['median']:.3f} × ({own['min']:.3f}–{own['max']:.3f})" for name, own in result["ratio"].items()
     )
     print(f"{case}   by hand {result['microseconds']['by hand']:.0f} µs   {ratios}", flush=True)
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "processors": os.cpu_count(),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
 
 
 def main() -> None:
