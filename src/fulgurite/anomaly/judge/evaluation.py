@@ -25,11 +25,11 @@ COLUMNS = {
     "nab": "NAB",
 }
 LEGEND = (
-    "VUS-PR, VUS-ROC, AP: how well scores rank, whatever the threshold. flagged: share of rows above the threshold; "
-    "read\nrecall and precision (of labelled windows, of alarms) beside it, since flagging every row makes both 1, "
-    "and NAB\nnearly 100. delay: rows from a window's start to its first flag. NAB: with this fixed threshold, 0 for no "
-    "flags,\n100 for perfect. (2): mean of two files, since the others have nothing to average, such as no alarm. * looks at "
-    "later\nrows, which a live detector can't."
+    "VUS-PR, VUS-ROC, AP: how well scores rank, whatever the threshold. flagged: share of rows above the threshold;\n"
+    "read recall and precision (of labelled windows, of alarms) beside it, since flagging every row makes both 1, and\n"
+    "NAB nearly 100. delay: rows from a window's start to its first flag. NAB: with this fixed threshold, 0 for no\n"
+    "flags, 100 for perfect. (2): mean of two files, since the others have nothing to average, such as no alarm. *\n"
+    "looks at later rows, which a live detector can't."
 )
 SHORTENED = (
     "[95 %]: bootstrap interval over files of the mean VUS-PR. norm.: normalised, the score measured by its own past."
