@@ -111,3 +111,13 @@ def test_a_rows_own_score_ends_with_its_cause():
     assert (own <= score + 1e-9).all()
     assert own[1500:1540].max() > 3
     assert own[1555:1700].max() < 1 < score[1555]
+
+
+def test_one_outage_does_not_hide_a_later_spike():
+    """A day at a hundred times the usual raw score, and weeks later a row at twenty times."""
+    raw = noise()
+    raw[1500] = 20 * raw[:500].mean()
+    calm = raw.copy()
+    raw[600:624] *= 100
+
+    assert Past().measure(raw)[1][1500] > 0.8 * Past().measure(calm)[1][1500]

@@ -1,5 +1,6 @@
 """Measures a score against its own past: how far, in its own standard deviations, it lies above what it has been."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 SMALLEST = 1e-6  # a raw score below it counts as it, since its logarithm is taken
 NARROWEST = 0.05  # standard deviations of log scores below it count as it
+MOST = 3.0  # standard deviations above the past with which a row enters it at most
 WARM_UP = 20  # rows; a past of fewer says nothing, and scores are 0
 
 
@@ -15,9 +17,10 @@ class Past:
 
     On the logarithm of the raw score: the mean of the last ``rows`` rows, less the mean of the whole past, over the
     standard deviation of the past. A single row counts as well, less ``margin``, so that a spike of one row is not
-    averaged away. What is below 0 becomes 0, and a peak fades by 1/e in ``hold`` rows: what was strange a moment ago
-    is not all well yet. A row's own score is what it has before fading; rows are flagged by that, so that an alarm ends
-    when its cause does.
+    averaged away. A row enters the past with at most 3 standard deviations above it, so that one outage does not hide
+    what comes after it. What is below 0 becomes 0, and a peak fades by 1/e in ``hold`` rows: what was strange a moment
+    ago is not all well yet. A row's own score is what it has before fading; rows are flagged by that, so that an alarm
+    ends when its cause does.
 
     ``offline`` looks ahead: means are brought forward by ``lead`` rows, and their peaks fade to both sides. The rows'
     own scores stay where they are, so that what is flagged is what happened. It needs all rows in one `update`.
@@ -47,17 +50,30 @@ class Past:
 
     def _measured(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         count = self.count + np.arange(1, len(logs) + 1)
-        total, squares = self.total + np.cumsum(logs), self.squares + np.cumsum(logs**2)
-        mean = total / count
-        spread = np.maximum(np.sqrt(np.maximum(squares / count - mean**2, 0)), NARROWEST)
+        mean, spread = self._past_of(logs)
         lately = np.where(count < WARM_UP, 0.0, np.maximum((self._recent(logs) - mean) / spread, 0))
         own = np.where(count < WARM_UP, 0.0, np.maximum(lately, (logs - mean) / spread - self.margin))
-        self.count, self.total, self.squares = int(count[-1]), float(total[-1]), float(squares[-1])
         if self.offline:
             return np.maximum(_fading_both_ways(_brought_forward(lately, self.lead), self.hold), own), own
         held = fading(own, self.hold, self.level)
         self.level = float(held[-1])
         return held, own
+
+    def _past_of(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The mean and the standard deviation of the past at each row, the row included."""
+        mean, spread = np.empty(len(logs)), np.empty(len(logs))
+        middle, width = self._middle_and_width()
+        for row, value in enumerate(logs.tolist()):
+            if self.count >= WARM_UP:
+                value = min(value, middle + MOST * width)
+            self.count, self.total, self.squares = self.count + 1, self.total + value, self.squares + value * value
+            middle, width = self._middle_and_width()
+            mean[row], spread[row] = middle, width
+        return mean, spread
+
+    def _middle_and_width(self) -> tuple[float, float]:
+        middle = self.total / max(self.count, 1)
+        return middle, max(math.sqrt(max(self.squares / max(self.count, 1) - middle * middle, 0.0)), NARROWEST)
 
     def forget_last(self) -> None:
         """Forget the last rows, but not what has been usual: rows of another time follow."""
