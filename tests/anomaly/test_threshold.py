@@ -19,7 +19,7 @@ def test_a_rule_reads_back_as_it_was_written(text):
     assert str(Threshold.parse(str(Threshold.parse(text)))) == str(Threshold.parse(text))
 
 
-@pytest.mark.parametrize("rule, number", [("normalised", 2.75), ("quantile", 0.999), ("pot", 1e-4), ("scored", 0.999)])
+@pytest.mark.parametrize("rule, number", [("normalised", 3), ("quantile", 0.999), ("pot", 1e-4), ("scored", 0.999)])
 def test_a_rule_alone_takes_its_usual_number(rule, number):
     """`--threshold pot` is enough."""
     assert Threshold.parse(rule).number == number

@@ -28,7 +28,7 @@ class Kind:
 WINDOW = Kind(
     "fulgurite.anomaly.window:WindowModel",
     "The window model compares each row with what the rows before it and the calendar let expect.",
-    "normalised:2.75",
+    "normalised:3",
     normalise=True,
 )
 SEED = Kind(

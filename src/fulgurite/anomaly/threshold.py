@@ -7,7 +7,7 @@ import numpy as np
 
 from fulgurite.base.errors import DataError, MisconfigurationException
 
-USUAL = {"normalised": "2.75", "quantile": "0.999", "pot": "1e-4", "scored": "0.999", "fixed": ""}
+USUAL = {"normalised": "3", "quantile": "0.999", "pot": "1e-4", "scored": "0.999", "fixed": ""}
 KNOWN = "normalised:3, quantile:0.999, pot:1e-4, scored:0.999 or fixed:NUMBER"
 FEWEST = 10
 
