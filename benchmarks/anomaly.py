@@ -43,6 +43,7 @@ from fulgurite.anomaly.series import Category, Series, chunks
 from fulgurite.anomaly.table import Slices, Table, as_it_is
 from fulgurite.anomaly.vae import VAE
 
+MODELS = ("fulgurite.anomaly.seed:SeedModel", "fulgurite.anomaly.window:WindowModel")
 EMBEDDED = [(7, 16), (2, 16)]
 CONTINUOUS = 4
 BATCH = 128
@@ -335,7 +336,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000, help="rows of a training epoch")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=("loading", "training", "scoring"))
-    parser.add_argument("--models", nargs="+", default=["fulgurite.anomaly.seed:SeedModel"], help="what scores")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), help="what scores")
     parser.add_argument("--detector", type=Path, help="a saved detector that scores the rows of --data as well")
     parser.add_argument("--data", type=Path, help="a CSV with the columns that --detector was trained on")
     parser.add_argument("--out", type=Path)
