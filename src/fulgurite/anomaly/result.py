@@ -18,7 +18,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -59,12 +59,15 @@ class Result:
     evaluation: Evaluation | None = None
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> "Result":
-        """Read the files of a folder; ``DataError`` says which one is missing or is something else."""
+    def read(cls, folder: str | os.PathLike[str], done: Callable[[int], object] | None = None) -> "Result":
+        """Read the files of a folder; ``DataError`` says which one is missing or is something else.
+
+        ``done`` is told how many rows were read.
+        """
         folder = Path(folder)
         summary = read_summary(folder / "summary.json")
         events = read_events(_there(folder / "events.csv"))
-        rows = read_scores(_there(folder / "scores.csv"), summary)
+        rows = read_scores(_there(folder / "scores.csv"), summary, done)
         evaluation = folder / "evaluation.json"
         return cls(rows, tuple(events), summary, Evaluation.load(evaluation) if evaluation.is_file() else None)
 
@@ -172,7 +175,9 @@ def read_events(path: str | os.PathLike[str]) -> list[Event]:
     return [_event(line) for line in lines]
 
 
-def read_scores(path: str | os.PathLike[str], summary: Mapping[str, Any]) -> Rows:
+def read_scores(
+    path: str | os.PathLike[str], summary: Mapping[str, Any], done: Callable[[int], object] | None = None
+) -> Rows:
     """The scored rows of scores.csv, in order of time, with the columns that the summary names."""
     source, parts = summary["source"], summary["model"]["parts"]
     called = summary.get("columns", {})
@@ -182,7 +187,7 @@ def read_scores(path: str | os.PathLike[str], summary: Mapping[str, Any]) -> Row
         value = columns[source["value"]]
         time = order = np.arange(len(value))
     else:
-        series = read(path, time=source["time"], value=source["value"], continuous=(), categorical=())
+        series = read(path, time=source["time"], value=source["value"], continuous=(), categorical=(), done=done)
         columns, value, time = read_columns(path, ours), series.value, series.time
         order = np.arange(len(value)) if series.order is None else series.order
     score, flags, expected, low, high, *rest = (columns[name][order] for name in ours)

@@ -11,7 +11,7 @@ from fulgurite.anomaly import steps
 from fulgurite.anomaly.detector import AnomalyDetector
 from fulgurite.anomaly.result import Result
 from fulgurite.anomaly.series import Series
-from fulgurite.anomaly.telling import note
+from fulgurite.anomaly.telling import bar, note
 from fulgurite.anomaly.tracked import Run
 from fulgurite.anomaly.verdict import Verdict
 from fulgurite.anomaly.words import counted
@@ -49,7 +49,11 @@ def score(chosen: argparse.Namespace) -> int:
 def report(chosen: argparse.Namespace) -> int:
     from fulgurite.anomaly.report import write_report
 
-    for path in write_report(Result.read(chosen.folder), chosen.folder):
+    with bar("Reading") as done:
+        result = Result.read(chosen.folder, done)
+    with bar("Drawing"):
+        paths = write_report(result, chosen.folder)
+    for path in paths:
         print(path)
     return 0
 
