@@ -296,3 +296,11 @@ def test_rows_without_any_score_have_no_level(tmp_path):
     write(verdict, tmp_path)
 
     assert "none" in write_report(Result.read(tmp_path), tmp_path)[2].read_text()
+
+
+def test_a_folder_without_a_result_is_one_sentence(tmp_path):
+    """And not also called a broken file."""
+    with pytest.raises(DataError, match="^There is no summary.json in ") as told:
+        Result.read(tmp_path)
+
+    assert "JSON" not in str(told.value)

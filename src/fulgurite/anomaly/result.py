@@ -142,8 +142,9 @@ def write_summary(summary: Mapping[str, Any], path: str | os.PathLike[str]) -> N
 
 def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read what `write_summary` wrote. Raises ``DataError`` for a missing file, or one that is something else."""
+    there = _there(Path(path))
     try:
-        summary = json.loads(_there(Path(path)).read_text(encoding="utf-8"))
+        summary = json.loads(there.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is no JSON file: {error}. Score the rows anew.") from error
     missing = [f"{part}.{key}" for part, keys in NEEDED.items() for key in keys if key not in _dict(summary, part)]
