@@ -15,7 +15,7 @@ import numpy as np
 from fulgurite.anomaly import frames
 from fulgurite.anomaly.arrange import check_for_fit
 from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart
-from fulgurite.anomaly.model import Model
+from fulgurite.anomaly.model import Model, check_setting
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema
 from fulgurite.anomaly.scorer import CHUNK, Scorer
@@ -262,10 +262,8 @@ class AnomalyDetector:
 
     def _settings(self) -> dict[str, Any]:
         """What the model is made with; what is not said here is left to it."""
-        for name in ("epochs", "refractory"):
-            number = getattr(self, name)
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise MisconfigurationException(f"{name}={number!r} can't be used: give a whole number from 1 on.")
+        check_setting("epochs", self.epochs, 1)
+        check_setting("refractory", self.refractory, 1)
         said = {"holidays": self.holidays, "epochs": self.epochs, "seed": self.seed}
         return {**{name: value for name, value in said.items() if value is not None}, **(self.options or {})}
 

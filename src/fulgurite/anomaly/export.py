@@ -84,7 +84,7 @@ def inputs_of(detector: AnomalyDetector, series: Series) -> tuple[Tensor, ...]:
     if isinstance(model, SeedModel):
         return model.table(series).tensors[:2]
     assert isinstance(model, WindowModel)
-    return tuple(vars(model._reading(series, {})).values())
+    return tuple(vars(model.reading(series, {})).values())
 
 
 def export(detector: AnomalyDetector, out: str | os.PathLike[str], form: str = "torch") -> list[Path]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fulgurite.anomaly.series import Series
+from fulgurite.base.errors import MisconfigurationException
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,11 @@ class Model(Protocol):
         """All that `load_state_dict` of a new instance needs to score as this one does."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def check_setting(name: str, given: int | None, least: int) -> None:
+    """Raise ``MisconfigurationException`` unless a setting is a whole number of at least ``least``, or left open."""
+    if given is not None and (not isinstance(given, int) or given < least):
+        raise MisconfigurationException(
+            f"{name}={given!r} can't be used: give a whole number of {least} or more, or None."
+        )

@@ -91,24 +91,22 @@ class WindowNetwork(LightningModule):
 class Windows:
     """A loader of random windows: ``steps`` batches in each of the epochs.
 
-    ``values`` (n, c) are rows, ``conditions`` (n, k) and ``codes`` (n, m) theirs; ``ends`` the rows at which a window
-    may end.
+    ``windows`` (n, c, w), ``conditions`` (n, k) and ``codes`` (n, m) are drawn from, at the ``places`` alone.
     """
 
     def __init__(
-        self, values: Tensor, conditions: Tensor, codes: Tensor, ends: Tensor, window: int, size: int, steps: int
+        self, windows: Tensor, conditions: Tensor, codes: Tensor, places: Tensor, size: int, steps: int
     ) -> None:
-        self.windows = values.unfold(0, window, 1)
-        self.conditions, self.codes, self.ends = conditions, codes, ends
-        self.window, self.size, self.steps = window, size, steps
+        self.windows, self.conditions, self.codes = windows, conditions, codes
+        self.places, self.size, self.steps = places, size, steps
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
         for _ in range(self.steps):
-            ends = self.ends[torch.randint(len(self.ends), (self.size,))]
-            yield self.windows[ends - self.window + 1], self.conditions[ends], self.codes[ends]
+            drawn = self.places[torch.randint(len(self.places), (self.size,))]
+            yield self.windows[drawn], self.conditions[drawn], self.codes[drawn]
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

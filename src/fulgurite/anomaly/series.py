@@ -51,6 +51,13 @@ class Series:
         """The median distance of two rows in seconds; 0 for fewer than two rows."""
         return float(np.median(np.diff(self.time).astype(np.int64)) / 1e6) if len(self) > 1 else 0.0
 
+    @property
+    def days(self) -> float:
+        """How many days of the wall clock the rows span; 0 without a clock."""
+        if self.clock is None or not len(self):
+            return 0.0
+        return float((self.clock[-1] - self.clock[0]) / np.timedelta64(1, "D"))
+
     def rows(self, start: int | None = None, stop: int | None = None) -> "Series":
         """The rows from ``start`` up to ``stop``, as a slice counts them, without their notes."""
         part = slice(start, stop)

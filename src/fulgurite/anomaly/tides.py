@@ -68,9 +68,8 @@ class Tides:
     @classmethod
     def fit(cls, scaled: np.ndarray, series: Series) -> "Tides":
         profile = np.tile(np.nanmedian(scaled, axis=0), (48, 1))
-        days = 0.0 if series.clock is None else (series.clock[-1] - series.clock[0]) / np.timedelta64(1, "D")
-        tides = cls(profile, weekly=days >= WEEKS)
-        if days >= DAYS:
+        tides = cls(profile, weekly=series.days >= WEEKS)
+        if series.days >= DAYS:
             slots = tides._slots(series)
             for slot in np.unique(slots):
                 rows = scaled[slots == slot]

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from fulgurite.anomaly.calendars import calendar_features
 from fulgurite.anomaly.encoding import Vocabulary
-from fulgurite.anomaly.model import Scored
+from fulgurite.anomaly.model import Scored, check_setting
 from fulgurite.anomaly.network import WindowNetwork, Windows
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.terms import FLAT_ROWS, Reading, Terms, part_names
 from fulgurite.anomaly.threads import one_thread
 from fulgurite.anomaly.tides import DAYS, WEEKS, Scale, Tides, period
-from fulgurite.base.errors import DataError, MisconfigurationException
+from fulgurite.base.errors import DataError
 from fulgurite.base.seed import isolate_rng
 from fulgurite.trainer import Trainer
 
@@ -52,8 +52,8 @@ class WindowModel:
         hidden: tuple[int, ...] = (128, 64),
         latent: int = 8,
     ) -> None:
-        _check("window", window, FEWEST)
-        _check("epochs", epochs, 1)
+        check_setting("window", window, FEWEST)
+        check_setting("epochs", epochs, 1)
         self.holidays, self.epochs, self.seed, self.window = holidays, epochs, seed, window
         self.hidden, self.latent = tuple(hidden), latent
         self.part_names: tuple[str, ...] = ()
@@ -79,30 +79,27 @@ class WindowModel:
         self.columns = series.names
         self.scale = Scale.fit(series)
         self.calendar = calendar_names(series, self.holidays)
-        scaled = self.scale(series.values)
-        self.tides = Tides.fit(scaled, series)
+        self.tides = Tides.fit(self.scale(series.values), series)
         self.vocabularies = tuple(Vocabulary.fit(column) for column in series.categories)
         self.part_names = part_names(series.names)
-        filled = self.tides.fill(scaled, series)
-        conditions, codes = self._conditions(series), self._codes(series)
-        ends = _ends(np.isfinite(series.value), self.window)
+        reading = self.reading(series, {})
+        places = np.flatnonzero(np.isfinite(series.value)[self.window - 1 :])
+        references = places[np.linspace(0, len(places) - 1, min(REFERENCES, len(places))).astype(int)]
         with isolate_rng(), one_thread():
             torch.manual_seed(self.seed)
-            steps = self._steps(len(ends))
-            self.terms = self._build(min(REFERENCES, len(ends)), steps)
-            rows = torch.from_numpy(filled).float()
-            loader = Windows(rows, conditions, codes, torch.from_numpy(ends), self.window, BATCH, steps // ROUNDS)
+            steps = self._steps(len(places))
+            self.terms = self._build(len(references), steps)
+            drawn_from = (reading.windows, reading.conditions, reading.codes, torch.from_numpy(places))
+            loader = Windows(*drawn_from, BATCH, steps // ROUNDS)
             Trainer(**{"max_epochs": ROUNDS, "gradient_clip_val": 10.0, **trainer}).fit(self.terms.network, loader)
         self.terms.eval()
-        chosen = ends[np.linspace(0, len(ends) - 1, min(REFERENCES, len(ends))).astype(int)]
-        reading = self._reading(series, {})
-        self.terms.learn(Reading(*(tensor[chosen - self.window + 1] for tensor in vars(reading).values())))
+        self.terms.learn(Reading(*(tensor[references] for tensor in vars(reading).values())))
         self.calibrate(series.rows(max(0, len(series) - ENOUGH)), {})
 
     def calibrate(self, series: Series, memory: dict[str, Any]) -> None:
         """Set the terms' scales and the band on rows that follow those of ``memory``; best ones not learned from."""
         assert self.terms is not None and self.scale is not None and self.window is not None
-        reading = self._reading(series, dict(memory))
+        reading = self.reading(series, dict(memory))
         first = len(series) - len(reading)
         whole = np.isfinite(series.value)[first:]
         if not whole.any():
@@ -146,7 +143,7 @@ class WindowModel:
         rows = len(series)
         parts, expected = np.full((rows, len(self.part_names)), np.nan), np.full(rows, np.nan)
         low, high = expected.copy(), expected.copy()
-        reading = self._reading(series, memory)
+        reading = self.reading(series, memory)
         first = rows - len(reading)
         if len(reading):
             found, guess = self._judged(reading, Terms.forward)
@@ -161,13 +158,13 @@ class WindowModel:
 
     def raw_terms(self, series: Series, memory: dict[str, Any]) -> np.ndarray:
         """The terms (n, p) before they are scaled, weighed and summed; NaN where the window is not full."""
-        reading = self._reading(series, memory)
+        reading = self.reading(series, memory)
         terms = np.full((len(series), len(self.part_names)), np.nan)
         if len(reading):
             terms[len(series) - len(reading) :] = self._judged(reading, Terms.terms)[0]
         return terms
 
-    def _reading(self, series: Series, memory: dict[str, Any]) -> Reading:
+    def reading(self, series: Series, memory: dict[str, Any]) -> Reading:
         """The windows that end with the rows of the series, as far as they are full; ``memory`` then has its rows."""
         assert self.scale is not None and self.tides is not None and self.window is not None
         scaled = self.scale(series.values)
@@ -249,23 +246,9 @@ class WindowModel:
 
 def calendar_names(series: Series, holidays: str | None) -> tuple[str, ...]:
     """What of the calendar the rows can teach: the hour from two days on, the week from two weeks on."""
-    days = 0.0 if series.clock is None else (series.clock[-1] - series.clock[0]) / np.timedelta64(1, "D")
-    hour = ("sin_day", "cos_day") if days >= DAYS else ()
-    week = ("sin_week", "cos_week") if days >= WEEKS else ()
-    return (*hour, *week, *(("holiday",) if holidays is not None and days >= WEEKS else ()))
-
-
-def _check(name: str, given: int | None, least: int) -> None:
-    if given is not None and (not isinstance(given, int) or given < least):
-        raise MisconfigurationException(
-            f"{name}={given!r} can't be used: give a whole number of {least} or more, or None."
-        )
-
-
-def _ends(whole: np.ndarray, window: int) -> np.ndarray:
-    """The rows with a number at which a window may end."""
-    ends = np.flatnonzero(whole)
-    return ends[ends >= window - 1]
+    hour = ("sin_day", "cos_day") if series.days >= DAYS else ()
+    week = ("sin_week", "cos_week") if series.days >= WEEKS else ()
+    return (*hour, *week, *(("holiday",) if holidays is not None and series.days >= WEEKS else ()))
 
 
 def _mean_before(values: np.ndarray, window: int) -> np.ndarray:
