@@ -1,0 +1,138 @@
+"""How a column of values becomes bytes and comes back. Pure functions; no SQL here.
+
+A chunk is a run of a key's values in the order of their steps. Numbers are stored as arrays of 8 bytes each, integers
+exactly; booleans as bytes; all else (text, media, lists, numbers that fit neither) as compressed JSON.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FLOAT, INTEGER, BOOLEAN, JSON = "d", "q", "b", "j"
+DTYPES = {FLOAT: np.dtype("<f8"), INTEGER: np.dtype("<i8"), BOOLEAN: np.dtype("?")}
+EXACT = 2**53  # beyond it a float skips integers
+BLOCK = 64  # values that a summary for charts takes together
+SUMMARY = np.dtype([("first", "<i8"), ("last", "<i8"), ("low", "<f8"), ("high", "<f8"), ("value", "<f8")])
+
+Steps = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class Column:
+    """Values at rising steps: ``steps`` (n,), and ``cells``, an array of n numbers or a list of n others."""
+
+    steps: Steps
+    kind: str
+    cells: Any
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def values(self) -> list[Any]:
+        """The values as they were logged."""
+        return list(self.cells) if self.kind == JSON else self.cells.tolist()
+
+    def numbers(self) -> Numbers:
+        """The values as numbers for a chart; what is no number is NaN."""
+        if self.kind == JSON:
+            return np.array([_number(cell) for cell in self.cells], dtype=np.float64)
+        return np.asarray(self.cells, dtype=np.float64)
+
+    def between(self, low: int, high: int) -> "Column":
+        """The part with ``low <= step <= high``."""
+        start, stop = np.searchsorted(self.steps, low, "left"), np.searchsorted(self.steps, high, "right")
+        return Column(self.steps[start:stop], self.kind, self.cells[start:stop])
+
+    def cut(self, size: int) -> "list[Column]":
+        """Pieces of at most ``size`` values."""
+        starts = range(0, len(self), size)
+        return [Column(self.steps[i : i + size], self.kind, self.cells[i : i + size]) for i in starts]
+
+
+def column(steps: Sequence[int], values: Sequence[Any]) -> Column:
+    """The column of ``values`` at ``steps``, sorted; of several values at one step the last one counts."""
+    places = np.asarray(steps, dtype=np.int64)
+    if len(places) > 1 and not (np.diff(places) > 0).all():
+        kept = dict(sorted(zip(steps, values, strict=True), key=lambda pair: pair[0]))
+        places, values = np.fromiter(kept, dtype=np.int64, count=len(kept)), list(kept.values())
+    kind = _kind(values)
+    return Column(places, kind, list(values) if kind == JSON else np.array(values, dtype=DTYPES[kind]))
+
+
+def joined(columns: Sequence[Column]) -> Column:
+    """One column of several that follow each other."""
+    if len(columns) == 1:
+        return columns[0]
+    steps = np.concatenate([each.steps for each in columns])
+    kinds = {each.kind for each in columns}
+    if kinds == {FLOAT} or kinds == {INTEGER} or kinds == {BOOLEAN}:
+        return Column(steps, kinds.pop(), np.concatenate([each.cells for each in columns]))
+    return column(steps.tolist(), [value for each in columns for value in each.values()])
+
+
+def packed_steps(steps: Steps) -> bytes | None:
+    """None where steps have one distance, which the first, the last and the count tell; else distances to the first."""
+    away = steps - steps[0]
+    if len(steps) < 3 or (away == np.arange(len(steps)) * away[1]).all():
+        return None
+    return away.astype("<u4" if away[-1] < 2**32 else "<i8").tobytes()
+
+
+def unpacked_steps(first: int, last: int, count: int, packed: bytes | None) -> Steps:
+    if packed is None:
+        return first + np.arange(count, dtype=np.int64) * ((last - first) // max(count - 1, 1))
+    away = np.frombuffer(packed, "<u4" if len(packed) == 4 * count else "<i8")
+    return first + away.astype(np.int64)
+
+
+def packed_cells(part: Column) -> bytes:
+    if part.kind == JSON:
+        return zlib.compress(json.dumps(part.cells, separators=(",", ":")).encode(), 3)
+    return part.cells.tobytes()
+
+
+def unpacked_cells(kind: str, packed: bytes) -> Any:
+    return json.loads(zlib.decompress(packed)) if kind == JSON else np.frombuffer(packed, DTYPES[kind])
+
+
+def summary(part: Column) -> bytes | None:
+    """What a chart from afar needs of each ``BLOCK`` values: first and last step, lowest, highest and last value."""
+    if part.kind == JSON or len(part) < 4 * BLOCK:
+        return None
+    starts = np.arange(0, len(part), BLOCK)
+    ends = np.minimum(starts + BLOCK, len(part)) - 1
+    numbers = part.numbers()
+    blocks = np.empty(len(starts), dtype=SUMMARY)
+    blocks["first"], blocks["last"] = part.steps[starts], part.steps[ends]
+    blocks["low"], blocks["high"] = np.fmin.reduceat(numbers, starts), np.fmax.reduceat(numbers, starts)
+    blocks["value"] = numbers[ends]
+    return blocks.tobytes()
+
+
+def _kind(values: Sequence[Any]) -> str:
+    types = set(map(type, values))
+    if types == {float}:
+        return FLOAT
+    if types == {bool}:
+        return BOOLEAN
+    if types == {int}:
+        return INTEGER if -(2**63) <= min(values) and max(values) < 2**63 else JSON
+    if types == {int, float} and all(type(value) is float or abs(value) <= EXACT for value in values):
+        return FLOAT
+    return JSON
+
+
+def _number(cell: Any) -> float:
+    if isinstance(cell, int | float):
+        try:
+            return float(cell)
+        except OverflowError:
+            return math.inf if cell > 0 else -math.inf
+    return math.nan

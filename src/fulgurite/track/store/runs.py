@@ -1,0 +1,241 @@
+"""Projects and their runs: what is known of each one beside what it logged."""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fulgurite.track.store.database import Database
+from fulgurite.track.store.errors import NotFound
+
+ENTITY = "local"  # who owns what nobody is named for
+RUNNING, FINISHED, FAILED, CRASHED, KILLED = "running", "finished", "failed", "crashed", "killed"
+SILENCE = 300.0  # seconds without a word after which a running run counts as crashed
+
+# What can be said of a run with `Runs.update`, and which of it is kept as JSON.
+FIELDS = (
+    "display_name", "notes", "group_name", "job_type", "sweep", "tags", "config", "summary", "facts", "source",
+    "state", "exit_code", "stop_asked", "seen_at", "ended_at",
+)  # fmt: skip
+AS_JSON = {"tags", "config", "summary", "facts"}
+
+
+@dataclass(slots=True, frozen=True)
+class Project:
+    """A project: its runs are told apart by their names (W&B calls those ids)."""
+
+    id: int
+    entity: str
+    name: str
+    description: str | None
+    created_at: float
+
+
+@dataclass(slots=True, frozen=True)
+class Run:
+    """A run. ``name`` is its id in addresses, ``display_name`` what people call it; times are seconds since 1970.
+
+    ``config`` and ``summary`` are plain dicts; ``facts`` holds what was found out about machine, program, git and user.
+    """
+
+    id: int
+    project: Project
+    name: str
+    display_name: str | None
+    notes: str | None
+    group_name: str | None
+    job_type: str | None
+    sweep: str | None
+    tags: list[str]
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    facts: dict[str, Any]
+    source: str
+    recorded_state: str
+    exit_code: int | None
+    stop_asked: bool
+    row_count: int
+    event_count: int
+    created_at: float
+    seen_at: float
+    ended_at: float | None
+    deleted_at: float | None
+    version: int
+
+    @property
+    def state(self) -> str:
+        """The state now: a run that says nothing for five minutes has crashed, until it speaks again."""
+        silent = self.recorded_state == RUNNING and time.time() - self.seen_at > SILENCE
+        return CRASHED if silent else self.recorded_state
+
+
+class Runs:
+    """All projects and runs of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def project(self, name: str, entity: str = ENTITY, create: bool = False) -> Project:
+        """The project of that name. Raises ``NotFound`` if it is not there and shall not be made."""
+        row = self._database.first("SELECT * FROM project WHERE entity = ? AND name = ?", (entity, name))
+        if row is None and create:
+            with self._database.writing():
+                self._database.write(
+                    "INSERT INTO project (entity, name, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    (entity, name, time.time()),
+                )
+            return self.project(name, entity)
+        if row is None:
+            raise NotFound(f"There is no project {entity}/{name}.")
+        return Project(**dict(row))
+
+    def projects(self, entity: str | None = None) -> list[Project]:
+        """All projects, or those of one entity; the newest first."""
+        where, values = ("WHERE entity = ?", (entity,)) if entity else ("", ())
+        rows = self._database.query(f"SELECT * FROM project {where} ORDER BY created_at DESC, id DESC", values)
+        return [Project(**dict(row)) for row in rows]
+
+    def describe_project(self, project: Project, description: str) -> None:
+        with self._database.writing():
+            self._database.write("UPDATE project SET description = ? WHERE id = ?", (description, project.id))
+
+    def open(self, project: Project, name: str | None = None, **known: Any) -> tuple[Run, bool]:
+        """The run ``name`` of a project, made if it is not there; and whether it was made. ``known`` as in `update`.
+
+        Without a name a new one is drawn. A run that was deleted is not found: it makes way for the new one.
+        """
+        name = name or new_name()
+        with self._database.writing():
+            row = self._row(project.id, name)
+            if row is not None and row["deleted_at"] is not None:
+                self._database.write("UPDATE run SET name = ? WHERE id = ?", (f"{name}\0{row['id']}", row["id"]))
+                row = None
+            if row is None:
+                now = time.time()
+                self._database.write(
+                    "INSERT INTO run (project_id, name, source, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+                    (project.id, name, known.get("source", "wandb"), known.pop("created_at", now), now),
+                )
+            run = self.find(project, name)
+            return (self.update(run, **known) if known else run), row is None
+
+    def find(self, project: Project, name: str) -> Run:
+        """The run ``name``. Raises ``NotFound``."""
+        row = self._row(project.id, name)
+        if row is None or row["deleted_at"] is not None:
+            raise NotFound(f"There is no run {project.entity}/{project.name}/{name}.")
+        return _run(row, project)
+
+    def by_id(self, id: int) -> Run:
+        """The run with that row id, also if it was deleted. Raises ``NotFound``."""
+        row = self._database.first("SELECT * FROM run WHERE id = ?", (id,))
+        if row is None:
+            raise NotFound(f"There is no run with the number {id}.")
+        project = self._database.first("SELECT * FROM project WHERE id = ?", (row["project_id"],))
+        assert project is not None, "a run has a project"
+        return _run(row, Project(**dict(project)))
+
+    def all(self, project: Project, deleted: bool = False) -> list[Run]:
+        """The project's runs, the newest first; or those that were deleted."""
+        rows = self._database.query(
+            f"SELECT * FROM run WHERE project_id = ? AND deleted_at IS {'NOT ' if deleted else ''}NULL "
+            "ORDER BY created_at DESC, id DESC",
+            (project.id,),
+        )
+        return [_run(row, project) for row in rows]
+
+    def count(self, project: Project) -> int:
+        row = self._database.first(
+            "SELECT COUNT(*) FROM run WHERE project_id = ? AND deleted_at IS NULL", (project.id,)
+        )
+        return int(row[0]) if row else 0
+
+    def update(self, run: Run, **said: Any) -> Run:
+        """Change what is said of a run (names as in ``FIELDS``) and return it as it is now."""
+        unknown = said.keys() - set(FIELDS)
+        assert not unknown, f"{sorted(unknown)} can't be said of a run"
+        values = [json.dumps(value) if name in AS_JSON else value for name, value in said.items()]
+        setting = "".join(f"{name} = ?, " for name in said)
+        with self._database.writing():
+            self._database.write(f"UPDATE run SET {setting}version = version + 1 WHERE id = ?", (*values, run.id))
+            return self.by_id(run.id)
+
+    def merge_summary(self, run: Run, values: Mapping[str, Any]) -> None:
+        """Put the newest values into the run's summary; the others stay."""
+        with self._database.writing():
+            summary = {**self.by_id(run.id).summary, **values}
+            self.update(run, summary=summary)
+
+    def seen(self, run: Run) -> None:
+        """Note that the run has given a sign of life now; one that counted as ended is running again."""
+        with self._database.writing():
+            self._database.write(
+                "UPDATE run SET seen_at = ?, state = ?, ended_at = NULL, exit_code = NULL, version = version + 1 "
+                "WHERE id = ?",
+                (time.time(), RUNNING, run.id),
+            )
+
+    def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
+        """Note that the run has ended: finished at exit code 0, failed at another, or as ``state`` says."""
+        now = time.time()
+        state = state or (FINISHED if exit_code == 0 else FAILED)
+        return self.update(run, state=state, exit_code=exit_code, ended_at=now, seen_at=now, stop_asked=0)
+
+    def delete(self, runs: Sequence[Run]) -> None:
+        """Hide runs; `restore` brings them back until `purge`."""
+        self._mark(runs, time.time())
+
+    def restore(self, runs: Sequence[Run]) -> None:
+        self._mark(runs, None)
+
+    def deleted_before(self, moment: float) -> Iterator[Run]:
+        """The runs that were deleted before ``moment``, for `Store.purge`."""
+        for row in self._database.query("SELECT id FROM run WHERE deleted_at < ?", (moment,)):
+            yield self.by_id(row["id"])
+
+    def forget(self, run: Run) -> None:
+        """Take a run out of the tables of runs. What it logged goes with ``History.forget``."""
+        with self._database.writing():
+            for table in ("console", "run_file", "alert"):
+                self._database.write(f"DELETE FROM {table} WHERE run_id = ?", (run.id,))
+            self._database.write("DELETE FROM run WHERE id = ?", (run.id,))
+
+    def alert(self, run: Run, title: str, text: str, level: str) -> None:
+        """Keep a message that the run wants somebody to see."""
+        with self._database.writing():
+            self._database.write(
+                "INSERT INTO alert (run_id, title, text, level, raised_at) VALUES (?, ?, ?, ?, ?)",
+                (run.id, title, text, level, time.time()),
+            )
+
+    def alerts(self, run: Run) -> list[dict[str, Any]]:
+        rows = self._database.query(
+            "SELECT title, text, level, raised_at FROM alert WHERE run_id = ? ORDER BY id", (run.id,)
+        )
+        return [dict(row) for row in rows]
+
+    def _mark(self, runs: Sequence[Run], moment: float | None) -> None:
+        with self._database.writing():
+            self._database.write_many(
+                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ?", [(moment, run.id) for run in runs]
+            )
+
+    def _row(self, project: int, name: str) -> Any:
+        return self._database.first("SELECT * FROM run WHERE project_id = ? AND name = ?", (project, name))
+
+
+def new_name() -> str:
+    """A new run's id: eight letters and digits, as W&B's are."""
+    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(8))
+
+
+def _run(row: Any, project: Project) -> Run:
+    fields = dict(row)
+    for name in AS_JSON:
+        fields[name] = json.loads(fields[name])
+    fields["recorded_state"] = fields.pop("state")
+    fields["stop_asked"] = bool(fields["stop_asked"])
+    del fields["project_id"]
+    return Run(project=project, **fields)

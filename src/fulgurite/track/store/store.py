@@ -1,0 +1,47 @@
+"""The store as one object: each part has one topic."""
+
+import os
+import time
+
+from fulgurite.track.places import data_folder
+from fulgurite.track.store.blobs import Blobs
+from fulgurite.track.store.console import Console
+from fulgurite.track.store.database import Database
+from fulgurite.track.store.history import History
+from fulgurite.track.store.runs import Run, Runs
+
+KEPT_AFTER_DELETION = 7 * 86_400.0
+
+
+class Store:
+    """All runs in ``folder`` ($FULGURITE_DIR or ``~/.fulgurite``), which is made where there is none.
+
+    Threads and processes may share a folder: each transaction is whole, and one writer is let in at a time.
+    Raises ``StoreError`` if the folder can't be used.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self.database = Database(data_folder(folder))
+        self.folder = self.database.folder
+        self.runs = Runs(self.database)
+        self.history = History(self.database)
+        self.console = Console(self.database)
+        self.blobs = Blobs(self.database)
+
+    def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
+        """Note that a run has ended, and make what it logged compact."""
+        ended = self.runs.end(run, exit_code, state)
+        self.history.compact(run.id)
+        return ended
+
+    def purge(self, older_than: float = KEPT_AFTER_DELETION) -> int:
+        """Forget the runs that were deleted more than ``older_than`` seconds ago; return how many."""
+        gone = list(self.runs.deleted_before(time.time() - older_than))
+        for run in gone:
+            with self.database.writing():
+                self.history.forget(run.id)
+                self.runs.forget(run)
+        return len(gone)
+
+    def close(self) -> None:
+        self.database.close()
