@@ -133,7 +133,7 @@ class History:
             self._write_chunks(series, whole, FULL if len(whole) >= CHUNK else tier + 1)
 
     def _seal(self, series: int) -> None:
-        """Let no chunk that is there be joined with later ones: a full one comes between, and only neighbours may be."""
+        """Let no chunk that is there be joined with later ones: only neighbours may be, and a full one follows."""
         self._database.write("UPDATE chunk SET tier = ? WHERE series_id = ? AND tier <> ?", (FULL, series, FULL))
 
     def _merge(self, series: int, added: Column) -> None:
