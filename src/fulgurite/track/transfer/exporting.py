@@ -67,14 +67,15 @@ def _write(store: Store, run: Run, folder: Path, format: Format, files: bool) ->
     (folder / "run.json").write_text(text + "\n", encoding="utf-8")
     write_history(store.history, run.id, folder / f"history.{format}", HISTORY)
     write_history(store.history, run.id, folder / f"system.{format}", SYSTEM)
-    _write_console(store, run, folder / "console.log")
+    write_console(store, run, folder / "console.log")
     for file in store.blobs.files(run.id) if files else ():
         path = folder / "files" / as_path(file.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(store.blobs.path(file.blob.sha256), path)
 
 
-def _write_console(store: Store, run: Run, path: Path) -> None:
+def write_console(store: Store, run: Run, path: Path) -> None:
+    """Write what a run printed to ``path``; no file where it printed nothing."""
     lines = store.console.read(run.id, most=LINES)
     if not lines:
         return
