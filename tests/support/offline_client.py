@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import wandb
+from wandb.sdk.interface import interface
 
 
 def everything() -> None:
@@ -47,6 +48,20 @@ def two() -> None:
         time.sleep(1.1)  # a folder's name tells seconds
 
 
+def manifests() -> None:
+    """Two artifacts of the same files, the second handled as one of very many files."""
+    with wandb.init(project="demo", id="manifests") as run:
+        for limit in (interface.MANIFEST_FILE_SIZE_THRESHOLD, 2):
+            interface.MANIFEST_FILE_SIZE_THRESHOLD = limit
+            artifact = wandb.Artifact(f"limit-{limit}", "dataset")
+            for name, text in (("a.txt", "first"), ("b.txt", "second")):
+                Path(name).write_text(text)
+                artifact.add_file(name)
+            artifact.add_reference("http://example.invalid/y.bin", name="y", checksum=False)
+            artifact.add_reference(Path("a.txt").absolute().as_uri(), name="z")
+            run.log_artifact(artifact)
+
+
 def endless() -> None:
     """A run that logs until it is killed; says by ``ready`` that it has begun."""
     run = wandb.init(project="demo", id="endless")
@@ -57,4 +72,4 @@ def endless() -> None:
 
 
 if __name__ == "__main__":
-    {"everything": everything, "two": two, "endless": endless}[sys.argv[1]]()
+    {"everything": everything, "two": two, "manifests": manifests, "endless": endless}[sys.argv[1]]()

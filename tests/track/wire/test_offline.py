@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -30,25 +28,13 @@ from fulgurite.track.wire.records import (
     SummaryChange,
     SystemMetrics,
 )
+from support.offline_run import PATIENCE, ended, start
 from support.record_log import log_of
 from support.wandb_file import records as pb2_records
 from support.wandb_file import row_of
 
 wandb = pytest.importorskip("wandb")
 client = pytest.importorskip("wandb.proto.wandb_internal_pb2")
-
-PATIENCE = 60
-CLIENT = Path(__file__).parents[2] / "support" / "offline_client.py"
-
-
-def start(what: str, folder: Path, **options) -> subprocess.Popen:
-    environment = os.environ | {
-        "WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_CONSOLE": "wrap",
-        "WANDB_DATA_DIR": str(folder / "data"), "WANDB_CACHE_DIR": str(folder / "cache"),
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }  # fmt: skip
-    environment.pop("WANDB_SERVICE", None)
-    return subprocess.Popen([sys.executable, str(CLIENT), what], cwd=folder, env=environment, **options)
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +51,6 @@ def whole(tmp_path_factory) -> Path:
 def run(whole) -> OfflineRun:
     (run,) = find_runs(whole)
     return ended(run)
-
-
-def ended(run: OfflineRun) -> OfflineRun:
-    """The run, once its end is in the file; the client writes it shortly after its process may have ended."""
-    deadline = time.monotonic() + PATIENCE
-    while not run.finished:
-        assert time.monotonic() < deadline, f"{run.file} has no end"
-        time.sleep(0.05)
-    return run
 
 
 @pytest.fixture(scope="module")

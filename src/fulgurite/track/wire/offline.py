@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from fulgurite.track.wire.recordlog import BLOCK, Damage, RecordLog
 from fulgurite.track.wire.records import Content, Exit, Ignored, decode
 
-# What may lie in a run's `files`; offline runs have no file of their configuration, summary or metadata.
+# What may lie in a run's `files`. Offline, current clients write neither configuration nor summary nor metadata there.
 CONFIG = "config.yaml"
 SUMMARY = "wandb-summary.json"
 METADATA = "wandb-metadata.json"

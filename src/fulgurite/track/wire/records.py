@@ -23,7 +23,7 @@ FILE_KINDS = {0: "other", 1: "wandb", 2: "media", 3: "artifact"}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first record: which client wrote the file, such as ``0.31.0``."""
+    """The first record: which client wrote the file, such as ``0.31.0``; old ones say it in ``Run`` only."""
 
     client_version: str
 
@@ -205,7 +205,7 @@ class ManifestEntry:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An artifact that the run logged. If it has very many files they are listed in ``manifest_file`` instead."""
+    """An artifact that the run logged. ``manifest.entries_of`` gives its files, wherever they are listed."""
 
     type: str
     name: str
