@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     # Its own words are read where they are meant for it.
     commands.add_parser("anomaly", help="find anomalies in rows with a time: CSV in, scores, events and a picture out")
     commands.add_parser("export", help="write runs to Parquet, CSV or W&B's offline files, and their files beside them")
-    commands.add_parser("import", help="take in the runs of CSVLogger or TensorBoard")
+    commands.add_parser("import", help="take in runs of CSVLogger, of TensorBoard, or of an offline W&B client")
     return parser
 
 

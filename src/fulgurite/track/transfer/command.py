@@ -9,7 +9,7 @@ from fulgurite.base.errors import DataError, MissingExtra
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY, Run
 from fulgurite.track.store.store import Store
-from fulgurite.track.transfer import from_csv, from_tensorboard
+from fulgurite.track.transfer import from_csv, from_tensorboard, from_wandb
 from fulgurite.track.transfer.exporting import export
 from fulgurite.track.transfer.to_wandb import write_offline
 
@@ -76,7 +76,8 @@ def _import(store: Store, chosen: argparse.Namespace) -> int:
                 taken += 1
     if not taken:
         print(
-            "fulgurite import: no runs were found. Looked for metrics.csv (CSVLogger) and event files (TensorBoard).",
+            "fulgurite import: no runs were found. Looked for metrics.csv (CSVLogger), event files (TensorBoard) and "
+            "offline runs (W&B).",
             file=sys.stderr,
         )
     return 0 if taken else USAGE
@@ -85,6 +86,7 @@ def _import(store: Store, chosen: argparse.Namespace) -> int:
 _WAYS: list[tuple[Callable[[Path], list[Path]], Callable[[Store, Path, str], Run]]] = [
     (from_csv.find, from_csv.take),
     (from_tensorboard.find, from_tensorboard.take),
+    (from_wandb.find, from_wandb.take),
 ]
 
 
@@ -102,7 +104,7 @@ def _parser(verb: str) -> argparse.ArgumentParser:
         parser.add_argument("--no-files", dest="files", action="store_false", help="leave out the runs' files")
     else:
         parser = argparse.ArgumentParser(prog="fulgurite import", description="Take in the runs of other loggers.")
-        parser.add_argument("path", nargs="+", help="a folder with runs of CSVLogger or TensorBoard in it")
-        parser.add_argument("--project", help="the project they go to (the folder's name)")
+        parser.add_argument("path", nargs="+", help="a folder with runs of CSVLogger, TensorBoard or W&B in it")
+        parser.add_argument("--project", help="the project of runs that name none (the folder's name)")
     parser.add_argument("--data", metavar="DIR", help=DATA_HELP)
     return parser
