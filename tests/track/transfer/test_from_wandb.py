@@ -18,8 +18,9 @@ WHOLE = """
 import numpy as np
 import wandb
 
-run = wandb.init(mode="offline", project="p", id="off", name="Offline", config={"lr": 0.1, "deep": {"a": 1}}, tags=["t"],
-                 notes="some notes", group="g", job_type="train", settings=wandb.Settings(x_stats_sampling_interval=0.2))
+run = wandb.init(mode="offline", project="p", id="off", name="Offline", config={"lr": 0.1, "deep": {"a": 1}},
+                 tags=["t"], notes="some notes", group="g", job_type="train",
+                 settings=wandb.Settings(x_stats_sampling_interval=0.2))
 run.define_metric("val/*", step_metric="epoch", step_sync=True)
 run.define_metric("val/acc", summary="max")
 for i in range(5):

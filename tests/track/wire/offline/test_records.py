@@ -331,7 +331,10 @@ def test_bytes_that_are_no_record_are_refused():
 
 def test_reading_needs_neither_the_client_nor_torch():
     """A machine that only shows runs has neither."""
-    script = "import sys, json, fulgurite.track.wire.offline.runs as _; print(json.dumps([m.split('.')[0] for m in sys.modules]))"
+    script = (
+        "import sys, json, fulgurite.track.wire.offline.runs as _; "
+        "print(json.dumps([m.split('.')[0] for m in sys.modules]))"
+    )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     loaded = set(json.loads(answer.stdout))
