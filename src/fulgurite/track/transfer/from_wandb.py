@@ -47,13 +47,14 @@ class Follower:
         self._store, self._project = store, project
         self._source = OfflineRun(folder, offset=known[1] if known else 0)
         self.run: Run | None = store.runs.by_id(known[0]) if known else None
+        self._elsewhere = False
         self._told = 0
         self._screen: Screen | None = None
         self._first_line = 0
 
     def pull(self) -> bool:
         """Take in what has been written since the last time; False if that is nothing."""
-        found = self._source.read()
+        found = [] if self._elsewhere else self._source.read()
         for damage in self._source.damages[self._told :]:
             log.warning("A part of an offline run could not be read and is left out: %s", damage)
         self._told = len(self._source.damages)
@@ -77,6 +78,8 @@ class Follower:
         if self.run is None:
             assert taken.begun is not None
             self.run = self._opened(taken.begun)
+        if self._elsewhere:
+            return
         self._store.history.append(self.run.id, taken.rows)
         self._store.history.append(self.run.id, taken.samples, SYSTEM)
         self._write_console(self.run, taken.texts)
@@ -93,6 +96,8 @@ class Follower:
         runs: Runs = self._store.runs
         project = runs.project(begun.project or self._project or UNNAMED, begun.entity or ENTITY, create=True)
         run, new = runs.open(project, begun.id, source="wandb offline", created_at=begun.started or time.time())
+        # The client keeps a copy of what it sends: a run that has come from it directly is not read once more.
+        self._elsewhere = run.source != "wandb offline" and not self._source.folder.name.startswith("offline-")
         if new and begun.branch_point is not None:
             try:
                 parent = runs.find(project, begun.branch_point.run)
@@ -121,6 +126,8 @@ class Follower:
             with self._store.database.writing():
                 begun = next((content for content in found if isinstance(content, records.Run)), None)
                 self.run = self._opened(begun) if begun is not None else None
+        if self._elsewhere:
+            return
         for name in self._source.saved() if ended else sorted(named):
             path = self._source.locate(name)
             if path is not None and self.run is not None:
