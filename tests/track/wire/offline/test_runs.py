@@ -29,7 +29,7 @@ from fulgurite.track.wire.offline.records import (
 )
 from fulgurite.track.wire.offline.runs import OfflineRun, find_runs
 from support.offline_run import PATIENCE, ended, start
-from support.record_log import log_of
+from support.record_log import BLOCK, log_of
 from support.wandb_file import records as pb2_records
 from support.wandb_file import row_of
 
@@ -247,6 +247,16 @@ def test_a_record_that_cannot_be_decoded_is_reported(tmp_path):
     assert run.read() == [Exit(1, 0, True)] * 2
     (damage,) = run.damages
     assert (damage.offset, damage.end) == (len(log_of([good])), len(log_of([good, b"\xff\xff\xff"])))
+
+
+@pytest.mark.parametrize("beyond", [-8, -7, -1, 0, 1, 8, 15])
+def test_the_end_is_seen_wherever_it_lies(tmp_path, beyond):
+    """Even if its record reaches over the border of a block, or ends with one."""
+    end = client.Record(num=1, exit=client.RunExitRecord()).SerializeToString()
+    before = BLOCK + beyond - len(log_of([b"", end]))
+    (tmp_path / "run-x.wandb").write_bytes(log_of([b"x" * (2 * BLOCK - 14), b"x" * before, end]))
+
+    assert OfflineRun(tmp_path).finished
 
 
 def test_a_run_is_read_as_it_grows_and_after_it_was_killed(tmp_path):

@@ -51,8 +51,7 @@ class Change:
 
     def apply_to(self, tree: dict[str, Any]) -> None:
         """Make the change in ``tree``. A value that stands where a dict is needed gives way to it."""
-        for path, value in self.update:
-            _place(tree, path)[path[-1]] = value
+        _set_all(tree, self._message.update, lambda item: None)
         for path in self.remove:
             _delete(tree, path)
 
@@ -346,6 +345,18 @@ def _path(item: Any) -> Path:
     return tuple(item.nested_key) or (item.key,)
 
 
+def _set_all(tree: dict[str, Any], items: Any, without_json: Callable[[Any], Any]) -> None:
+    """Put the value of each item where its path says. Most paths are one key, and all the time goes here."""
+    for item in items:
+        text = item.value_json
+        value = _json(text) if text else without_json(item)
+        path = item.nested_key
+        if len(path) < 2:
+            tree[path[0] if path else item.key] = value
+        else:
+            _place(tree, path)[path[-1]] = value
+
+
 def _place(tree: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
     """The dict in which the last key of ``path`` stands."""
     *above, _ = path
@@ -378,15 +389,8 @@ def _json(text: str) -> Any:
 
 def _history(message: Any) -> HistoryRow:
     values: dict[str, Any] = {}
-    for item in message.item:
-        # The older field is asked first: those who write the newer ones leave it empty.
-        text = item.value_json
-        value = _json(text) if text else _typed(item)
-        path = item.nested_key
-        if len(path) < 2:
-            values[path[0] if path else item.key] = value
-        else:
-            _place(values, path)[path[-1]] = value
+    # A client fills either the older field with JSON or one of the newer, typed ones.
+    _set_all(values, message.item, _typed)
     return HistoryRow(message.step.num if message.HasField("step") else None, values)
 
 
