@@ -4,19 +4,6 @@ import numpy as np
 import pytest
 
 from fulgurite.track.store.errors import NotFound
-from fulgurite.track.store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def run(store):
-    return store.runs.open(store.runs.project("p", create=True), "abc")[0]
 
 
 def test_rows_come_back_as_they_were_logged(store, run):

@@ -44,6 +44,7 @@ CREATE TABLE series (
     count INTEGER NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
+    waiting INTEGER NOT NULL DEFAULT 0,
     UNIQUE (run_id, stream, path)
 );
 CREATE TABLE chunk (
