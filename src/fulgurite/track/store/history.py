@@ -58,12 +58,11 @@ class History:
             (run, stream, path),
         )
         if known is None:
-            cursor = self._database.write(
-                "INSERT INTO series (run_id, stream, path, kinds, count, first, last) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            series = self._database.insert(
+                "INSERT INTO series (run_id, stream, path, kinds, count, first, last) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (run, stream, path, added.kinds(), len(added), int(added.steps[0]), int(added.steps[-1])),
             )
-            self._chunks.add(cursor.fetchone()["id"], added)
+            self._chunks.add(series, added)
             return
         series, later = known["id"], added
         if added.steps[0] <= known["last"]:
