@@ -286,7 +286,7 @@ def test_charts_can_be_drawn_while_chunks_are_gathered(store, run):
     done = threading.Event()
 
     def write():
-        for start in range(0, 60_000, 40):
+        for start in range(0, 20_000, 40):
             store.history.append(run.id, [(start + i, {"y": float(start + i)}) for i in range(40)])
         done.set()
 
