@@ -112,3 +112,15 @@ def test_alerts_are_kept_in_order(store, run):
         store.runs.alert(run, "title", "text", level)
 
     assert [alert["level"] for alert in store.runs.alerts(run)] == ["INFO", "ERROR"]
+
+
+def test_a_list_of_runs_can_be_opened_though_one_of_them_is_large(store, project):
+    """Its JSON is read when it is asked for, and then kept: changes to the dict are the caller's."""
+    store.runs.open(project, "large", summary={str(i): i for i in range(1000)})
+
+    (run,) = store.runs.all(project)
+
+    assert "summary" not in vars(run)
+    assert run.summary["999"] == 999
+    assert run.summary is run.summary
+    assert run == store.runs.find(project, "large")

@@ -4,7 +4,8 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fulgurite.track.store.database import Database
@@ -34,11 +35,11 @@ class Project:
     created_at: float
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True)
 class Run:
     """A run. ``name`` is its id in addresses, ``display_name`` what people call it; times are seconds since 1970.
 
-    ``config`` and ``summary`` are plain dicts; ``facts`` holds what was found out about machine, program, git and user.
+    What is kept as JSON is read when it is asked for: a list of thousands of runs rarely asks for all of it.
     """
 
     id: int
@@ -49,10 +50,6 @@ class Run:
     group_name: str | None
     job_type: str | None
     sweep: str | None
-    tags: list[str]
-    config: dict[str, Any]
-    summary: dict[str, Any]
-    facts: dict[str, Any]
     source: str
     recorded_state: str
     exit_code: int | None
@@ -64,6 +61,31 @@ class Run:
     ended_at: float | None
     deleted_at: float | None
     version: int
+    texts: Mapping[str, str] = field(repr=False)
+
+    @cached_property
+    def tags(self) -> list[str]:
+        tags: list[str] = json.loads(self.texts["tags"])
+        return tags
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The run's settings."""
+        return self._dict("config")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The newest value of each key, or what the run itself says."""
+        return self._dict("summary")
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What was found out about machine, program, git and user."""
+        return self._dict("facts")
+
+    def _dict(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.texts[name])
+        return found
 
     @property
     def state(self) -> str:
@@ -196,8 +218,8 @@ class Runs:
             for run in map(self.by_id, [run.id for run in runs]):
                 if run.deleted_at is not None and self._row(run.project.id, run.name) is not None:
                     raise StoreError(
-                        f"Run {run.project.entity}/{run.project.name}/{run.name} can't be restored: another run has its "
-                        "name. Delete that one first."
+                        f"Run {run.project.entity}/{run.project.name}/{run.name} can't be restored: another run has "
+                        "taken its name. Delete that one first."
                     )
                 self._database.write("UPDATE run SET deleted_at = NULL, version = version + 1 WHERE id = ?", (run.id,))
 
@@ -240,8 +262,7 @@ def new_name() -> str:
 
 def _run(row: Any, project: Project) -> Run:
     fields = dict(row)
-    for name in AS_JSON:
-        fields[name] = json.loads(fields[name])
+    fields["texts"] = {name: fields.pop(name) for name in AS_JSON}
     fields["recorded_state"] = fields.pop("state")
     fields["stop_asked"] = bool(fields["stop_asked"])
     del fields["project_id"]
