@@ -12,15 +12,18 @@ from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.schema import STEPS
 
 FILE = "fulgurite.db"
-PATIENCE = 60.0  # seconds that a writer waits for another process's transaction
+PATIENCE = 60.0
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "9p", "afs"}
 
 
 class Database:
-    """The database in ``folder``, made where there is none. Raises ``StoreError`` if it can't be used."""
+    """The database in ``folder``, made where there is none. Raises ``StoreError`` if it can't be used.
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    ``patience``: seconds that a writer waits for another process's transaction.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], patience: float = PATIENCE) -> None:
+        self.folder, self._patience = Path(folder), patience
         self._local = threading.local()
         self._writing = threading.RLock()
         self._all: list[sqlite3.Connection] = []
@@ -98,7 +101,11 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.folder / FILE, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=512
+            self.folder / FILE,
+            timeout=self._patience,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
         )
         connection.row_factory = sqlite3.Row
         # Readers of a write-ahead log map a file into memory, which needs one machine.

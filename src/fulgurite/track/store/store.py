@@ -6,7 +6,7 @@ import time
 from fulgurite.track.places import data_folder
 from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
-from fulgurite.track.store.database import Database
+from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.runs import Run, Runs
 
@@ -20,8 +20,8 @@ class Store:
     Raises ``StoreError`` if the folder can't be used.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.database = Database(data_folder(folder))
+    def __init__(self, folder: str | os.PathLike[str] | None = None, patience: float = PATIENCE) -> None:
+        self.database = Database(data_folder(folder), patience)
         self.folder = self.database.folder
         self.runs = Runs(self.database)
         self.history = History(self.database)
