@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from fulgurite.track.store.store import Store
 
 FORMAT = 1
+BROUGHT_IN = "brought_in"  # the fact that says which files were, and where their lines begin
 
 
 def rescue_file(folder: str | os.PathLike[str], run: str) -> Path:
@@ -27,9 +29,14 @@ def rescue_file(folder: str | os.PathLike[str], run: str) -> Path:
 def set_aside(path: Path, target: Target, first_line: int | None, batch: Batch) -> None:
     """Add a batch to the file, flushed to the disk. ``first_line`` is the number of its line 0, if it is known."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    head = {"fulgurite_rescue": FORMAT, "target": asdict(target), "first_line": first_line}
+    head = {
+        "fulgurite_rescue": FORMAT,
+        "id": secrets.token_hex(4),
+        "target": asdict(target),
+        "first_line": first_line,
+    }
     # A line that a dying process left unfinished shall not swallow the next one.
-    lines = ["" if path.exists() else json.dumps(head), json.dumps(as_plain(batch))]
+    lines = ["" if path.exists() else json.dumps(head), json.dumps(as_plain(batch), default=str)]
     with path.open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
         file.flush()
@@ -48,10 +55,19 @@ def bring_in(store: "Store", path: str | os.PathLike[str]) -> "Run":
     run, made = Target(**head["target"]).opened(store)
     first_line = head["first_line"]
     if first_line is None:
-        first_line = 0 if made else store.console.count(run.id)
+        first_line = _first_line(store, run, head["id"], made)
     for plain in lines:
         run = deliver(store, run, from_plain(plain), first_line)
     return run
+
+
+def _first_line(store: "Store", run: "Run", file: str, made: bool) -> int:
+    """Below which of the run's lines those of the file belong: noted, since the file may come again."""
+    known = run.facts.get(BROUGHT_IN, {})
+    if file not in known:
+        known = {**known, file: 0 if made else store.console.count(run.id)}
+        store.runs.update(run, facts={**run.facts, BROUGHT_IN: known})
+    return int(known[file])
 
 
 def _lines(path: Path) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """A run as its own process writes it: rows go to memory at once, and to the store a moment later."""
 
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -24,6 +25,8 @@ FINISHING = 10.0  # seconds that `finish` goes on trying
 PRINTED = 100_000  # pieces of what is printed that may wait between two writings
 LOW, HIGH = -(2**63), 2**63 - 1
 FORKING = 1.0  # seconds that a fork waits for a writing to end
+
+log = logging.getLogger("fulgurite.track")
 
 _open: "weakref.WeakSet[RunWriter]" = weakref.WeakSet()
 _held: list[threading.Lock] = []
@@ -176,7 +179,13 @@ class RunWriter:
         wait = PERIOD
         while not stop.wait(wait):
             self._say(self._known_facts.found(), open=False)
-            wait = PERIOD if self._write_out() else min(2 * wait, 20 * PERIOD)
+            written = False
+            try:
+                written = self._write_out()
+            except Exception:
+                # A thread that ends would take all that is logged later with it.
+                log.debug("Writing to the run store failed", exc_info=True)
+            wait = PERIOD if written else min(2 * wait, 20 * PERIOD)
 
     def _take_metrics(self, moment: float, values: Mapping[str, float]) -> None:
         self._say(Batch(system=[(int(moment * 1000), moment, dict(values))]), open=False)
