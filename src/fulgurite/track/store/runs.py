@@ -101,10 +101,18 @@ class Runs:
         with self._database.writing():
             self._database.write("UPDATE project SET description = ? WHERE id = ?", (description, project.id))
 
-    def open(self, project: Project, name: str | None = None, **known: Any) -> tuple[Run, bool]:
+    def open(
+        self,
+        project: Project,
+        name: str | None = None,
+        source: str = "wandb",
+        created_at: float | None = None,
+        **known: Any,
+    ) -> tuple[Run, bool]:
         """The run ``name`` of a project, made if it is not there; and whether it was made. ``known`` as in `update`.
 
-        Without a name a new one is drawn. A run that was deleted is not found: it makes way for the new one.
+        Without a name a new one is drawn. A run that was deleted is not found: it makes way for the new one. ``source``
+        and ``created_at`` are for a run that is made.
         """
         name = name or new_name()
         with self._database.writing():
@@ -116,7 +124,7 @@ class Runs:
                 now = time.time()
                 self._database.write(
                     "INSERT INTO run (project_id, name, source, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
-                    (project.id, name, known.get("source", "wandb"), known.pop("created_at", now), now),
+                    (project.id, name, source, created_at or now, now),
                 )
             run = self.find(project, name)
             return (self.update(run, **known) if known else run), row is None

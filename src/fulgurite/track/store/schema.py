@@ -92,5 +92,16 @@ CREATE TABLE alert (
 );
 """
 
+SOURCES = """
+CREATE TABLE source (
+    path TEXT PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES run (id),
+    place INTEGER NOT NULL
+);
+"""
+
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
-STEPS: list[tuple[str, str]] = [("runs, their series, files and console", RUNS)]
+STEPS: list[tuple[str, str]] = [
+    ("runs, their series, files and console", RUNS),
+    ("how far files of other trackers have been read", SOURCES),
+]

@@ -9,6 +9,7 @@ from fulgurite.track.store.console import Console
 from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.runs import Run, Runs
+from fulgurite.track.store.sources import Sources
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
 
@@ -27,6 +28,7 @@ class Store:
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
+        self.sources = Sources(self.database)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
         """Note that a run has ended, and make what it logged compact."""
@@ -40,6 +42,7 @@ class Store:
         for run in gone:
             with self.database.writing():
                 self.history.forget(run.id)
+                self.sources.forget(run.id)
                 self.runs.forget(run)
         return len(gone)
 

@@ -1,0 +1,209 @@
+"""Answers GraphQL documents from plain objects, without a schema: a field that we don't know is null.
+
+The client asks for hundreds of fields, and other ones with each release. What it gets back may nearly always be null,
+so a document is walked over the objects that are there, instead of being checked against types first.
+"""
+
+import functools
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    parse,
+    value_from_ast_untyped,
+)
+
+from fulgurite.track.store.errors import StoreError
+
+log = logging.getLogger("fulgurite.track")
+_unknown: set[tuple[str, str]] = set()
+
+
+class Node:
+    """A GraphQL type: public attributes and methods are its fields, a method's parameters are the field's arguments."""
+
+    also: tuple[str, ...] = ()  # interfaces and unions that the type belongs to
+
+    @classmethod
+    def fields(cls) -> list[str]:
+        """The names of its fields, for clients that ask what a server can do."""
+        own = {name for name in dir(cls) if not name.startswith("_")} | set(getattr(cls, "__annotations__", {}))
+        return sorted(own - {"also", "fields", "is_a"})
+
+    @classmethod
+    def is_a(cls, name: str) -> bool:
+        return name in cls.also or any(parent.__name__ == name for parent in cls.__mro__)
+
+
+@dataclass
+class Asked:
+    """One document that is being answered: what it says, and what went wrong so far."""
+
+    fragments: dict[str, FragmentDefinitionNode]
+    variables: dict[str, Any]
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def execute(
+    text: str, variables: Mapping[str, Any] | None, operation: str | None, roots: Mapping[str, Node]
+) -> dict[str, Any]:
+    """Return GraphQL's answer, ``{"data": …}`` with ``"errors"`` where there were some. ``roots``: query, mutation.
+
+    ``operation`` may be empty, as the client's often is: then the document's only one is meant.
+    """
+    try:
+        document = _parsed(text)
+        chosen = _operation(document, operation or None)
+    except GraphQLError as error:
+        return {"data": None, "errors": [{"message": error.message}]}
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})})
+    data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
+    return {"data": data, "errors": asked.errors} if asked.errors else {"data": data}
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(text: str) -> DocumentNode:
+    return parse(text, no_location=True)
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    found = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    named = [d for d in found if name is None or (d.name is not None and d.name.value == name)]
+    if not named:
+        raise GraphQLError(f"The document has no operation {name!r}.")
+    return named[0]
+
+
+def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
+    return {
+        each.variable.name.value: value_from_ast_untyped(each.default_value)
+        for each in operation.variable_definitions or ()
+        if each.default_value is not None
+    }
+
+
+def _object(node: Any, selections: Iterable[SelectionSetNode], asked: Asked, path: tuple[Any, ...]) -> dict[str, Any]:
+    answer: dict[str, Any] = {}
+    for name, group in _grouped(node, selections, asked).items():
+        answer[name] = _value(_resolved(node, group[0], asked, (*path, name)), group, asked, (*path, name))
+    return answer
+
+
+def _grouped(node: Any, selections: Iterable[SelectionSetNode], asked: Asked) -> dict[str, list[FieldNode]]:
+    """The fields that are asked of ``node``, by the names under which the answer has them; fragments are opened."""
+    groups: dict[str, list[FieldNode]] = {}
+    for selection in (each for chosen in selections for each in chosen.selections):
+        if not _included(selection, asked):
+            continue
+        if isinstance(selection, FieldNode):
+            groups.setdefault((selection.alias or selection.name).value, []).append(selection)
+        elif fragment := _fragment(node, selection, asked):
+            for name, fields in _grouped(node, [fragment], asked).items():
+                groups.setdefault(name, []).extend(fields)
+    return groups
+
+
+def _fragment(node: Any, selection: Any, asked: Asked) -> SelectionSetNode | None:
+    """The selection of a fragment if it is meant for things like ``node``."""
+    assert isinstance(selection, FragmentSpreadNode | InlineFragmentNode)
+    if isinstance(selection, FragmentSpreadNode):
+        found: Any = asked.fragments.get(selection.name.value)
+        if found is None:
+            return None
+    else:
+        found = selection
+    condition = found.type_condition
+    fits = condition is None or not isinstance(node, Node) or node.is_a(condition.name.value)
+    chosen: SelectionSetNode = found.selection_set
+    return chosen if fits else None
+
+
+def _included(selection: Any, asked: Asked) -> bool:
+    for directive in selection.directives or ():
+        if directive.name.value in ("include", "skip"):
+            wanted = all(value_from_ast_untyped(each.value, asked.variables) for each in directive.arguments or ())
+            if wanted == (directive.name.value == "skip"):
+                return False
+    return True
+
+
+def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...]) -> Any:
+    name = chosen.name.value
+    if name == "__typename":
+        return type(node).__name__
+    if isinstance(node, Mapping):
+        return node.get(name)
+    found = None if name.startswith("_") else getattr(node, name, None)
+    if found is None and not hasattr(type(node), name) and name not in getattr(node, "__dict__", ()):
+        _tell_unknown(type(node).__name__, name)
+    if not callable(found):
+        return found
+    arguments = {
+        each.name.value: value_from_ast_untyped(each.value, asked.variables) for each in chosen.arguments or ()
+    }
+    try:
+        return found(**_accepted(found, arguments))
+    except StoreError as error:
+        asked.errors.append({"message": str(error), "path": list(path)})
+    except Exception as error:
+        log.exception("The field %s of %s failed", name, type(node).__name__)
+        asked.errors.append({"message": f"{type(error).__name__} in {name}: {error}", "path": list(path)})
+    return None
+
+
+def _accepted(method: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that the method knows; one that was left out or is null keeps the method's default."""
+    known = _parameters(getattr(method, "__func__", method))
+    return {name: value for name, value in arguments.items() if name in known and value is not None}
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def _value(value: Any, group: Sequence[FieldNode], asked: Asked, path: tuple[Any, ...]) -> Any:
+    selections = [each.selection_set for each in group if each.selection_set is not None]
+    if value is None or not selections:
+        return value
+    if isinstance(value, list | tuple):
+        return [_value(each, group, asked, (*path, i)) for i, each in enumerate(value)]
+    return _object(value, selections, asked, path)
+
+
+def _tell_unknown(kind: str, name: str) -> None:
+    """Say once that a client asked for something that is not here; it gets null and goes on."""
+    if (kind, name) not in _unknown:
+        _unknown.add((kind, name))
+        log.info("A client asked for %s.%s, which is not known here; it was answered with null.", kind, name)
+
+
+def as_json(value: Any) -> str:
+    """JSON that every parser reads: numbers that JSON has no word for become the texts "NaN" and "Infinity"."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_tame(value), separators=(",", ":"))
+
+
+def _tame(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return "NaN"
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _tame(each) for key, each in value.items()}
+    return [_tame(each) for each in value] if isinstance(value, list | tuple) else value

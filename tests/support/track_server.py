@@ -1,0 +1,76 @@
+"""A real server on a free port of this machine, and real clients that log to it from processes of their own."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from fulgurite.track.server.app import application
+from fulgurite.track.store.runs import Run
+from fulgurite.track.store.store import Store
+
+KEY = "local-" + "k" * 40
+
+
+class Served:
+    """A server over ``store``; ``url`` is its address, ``folder`` where clients work."""
+
+    def __init__(self, store: Store, url: str, folder: Path) -> None:
+        self.store, self.url, self.folder = store, url, folder
+
+    def client(self, script: str, python: str = sys.executable, check: bool = True, **environment: str) -> str:
+        """Run a script that uses the wandb client, and return what it printed. Fails with its errors if it fails."""
+        done = subprocess.run(
+            [python, "-c", textwrap.dedent(script)],
+            env=self.environment(**environment),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a client's process needs to find this server and nothing of the machine's own settings."""
+        server = {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
+        return {**clean_environment(self.folder), **server, **more}
+
+    def run(self, name: str, project: str = "p", entity: str = "local") -> Run:
+        return self.store.runs.find(self.store.runs.project(project, entity), name)
+
+
+def clean_environment(folder: Path) -> dict[str, str]:
+    """An environment in which the client knows nothing of this machine's settings and writes below ``folder`` only."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    places = {name: str(folder / name.lower()) for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR")}
+    return {**own, **places, "HOME": str(folder), "WANDB_SILENT": "true"}
+
+
+@contextmanager
+def served(folder: Path, port: int = 0) -> Iterator[Served]:
+    """Serve ``folder/data`` until the block ends."""
+    store = Store(folder / "data")
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(application(store), log_level="warning", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started:
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.01)
+        try:
+            yield Served(store, address, folder)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            store.close()
