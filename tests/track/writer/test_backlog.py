@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from fulgurite import cli
 from fulgurite.track.store.database import FILE
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.store import Store
@@ -95,6 +96,21 @@ def test_what_is_left_at_the_end_can_be_brought_in(store, locked, tmp_path, capl
     assert steps(store) == [0, 7] and found.row_count == 2
     assert [line.line for line in store.console.read(found.id)] == ["hello"]
     assert store.blobs.path(store.blobs.file(found.id, "x.txt").blob.sha256).read_bytes() == b"content"
+
+
+def test_the_command_brings_it_in(store, locked, tmp_path, capsys):
+    """`fulgurite import`, as the warning says: by the file, or by a folder above it."""
+    writer = RunWriter("p", "abc", facts=False, rescue=tmp_path / "logs" / "version_0")
+    writer.log({"loss": 1.0}, 0)
+    writer.finish()
+    (file,) = tmp_path.rglob("*.jsonl")
+    locked.execute("ROLLBACK")
+
+    assert cli.main(["import", str(file)]) == 0
+    assert cli.main(["import", str(tmp_path)]) == 0
+
+    assert steps(store) == [0]
+    assert capsys.readouterr().out.count("is run p/abc") == 2
 
 
 def test_a_later_part_of_the_run_brings_the_file_in(store, locked, tmp_path):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fulgurite.track.store.store import Store
 
 FORMAT = 1
+NAME = "fulgurite-rescue-{}.jsonl"
 BROUGHT_IN = "brought_in"  # the fact that says which files were, and where their lines begin
 
 
@@ -23,7 +24,7 @@ def rescue_file(folder: str | os.PathLike[str], run: str) -> Path:
     """Where the rows of a run go that the store can't take."""
     # An id may hold characters that a file's name may not.
     plain = "".join(each if each.isalnum() or each in "-_." else "_" for each in run)
-    return Path(folder, f"fulgurite-rescue-{plain}.jsonl")
+    return Path(folder, NAME.format(plain))
 
 
 def set_aside(path: Path, target: Target, first_line: int | None, batch: Batch) -> None:
