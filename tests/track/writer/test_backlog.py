@@ -75,6 +75,24 @@ def test_too_many_rows_wait_in_a_file(store, locked, tmp_path, monkeypatch):
     writer.finish()
 
 
+def test_a_few_large_files_are_many_rows(store, locked, tmp_path, monkeypatch):
+    """Pictures fill the memory sooner than numbers do."""
+    monkeypatch.setattr(backlog, "MOST", 1000)
+    writer = RunWriter("p", "abc", facts=False, rescue=tmp_path)
+    writer.file("small", b"x" * 10_000)
+    writer.flush()
+    assert list(tmp_path.iterdir()) == []
+    writer.file("large", b"x" * 1_000_000)
+    writer.flush()
+    assert len(list(tmp_path.iterdir())) == 1
+
+    locked.execute("ROLLBACK")
+    writer.finish()
+
+    run = store.runs.find(store.runs.project("p"), "abc")
+    assert [file.blob.size for file in store.blobs.files(run.id)] == [1_000_000, 10_000]
+
+
 def test_what_is_left_at_the_end_can_be_brought_in(store, locked, tmp_path, caplog):
     """The rescue file holds all of the run: rows, summary, config, lines, files, and how it ended."""
     writer = RunWriter("p", "abc", facts=False, console=True, rescue=tmp_path, display_name="mine", tags=["a"])

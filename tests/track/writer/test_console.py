@@ -116,6 +116,23 @@ def test_another_stand_in_is_left_alone(monkeypatch):
     assert terminal.getvalue() == "x" and taken == []
 
 
+def test_two_captures_end_in_any_order(monkeypatch):
+    """Two loggers listen at once; when both have ended, the stream is the script's own."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    taken = []
+    first, second = (Capture(lambda *what, n=n: taken.append((n, what[2]))) for n in (1, 2))
+    first.start()
+    second.start()
+    sys.stdout.write("both")
+    first.stop()
+    sys.stdout.write("second")
+    second.stop()
+
+    assert sys.stdout is terminal
+    assert sorted(taken) == [(1, "both"), (2, "both"), (2, "second")]
+
+
 def test_an_error_of_the_stream_is_the_scripts(monkeypatch):
     """A closed stream raises what it always raises."""
     terminal = Terminal()

@@ -121,8 +121,9 @@ def test_workers_of_a_loader_write_nothing_twice(store, tmp_path, method):
 
     if __name__ == "__main__":
         writer = RunWriter("p", "abc", facts=False, console=True)
+        loader = DataLoader(Rows(), num_workers=1, multiprocessing_context="{method}", persistent_workers=True)
         for epoch in range(2):
-            for step, batch in enumerate(DataLoader(Rows(), num_workers=2, multiprocessing_context="{method}")):
+            for step, batch in enumerate(loader):
                 writer.log({{"value": batch}}, 40 * epoch + step)
         writer.finish()
     """

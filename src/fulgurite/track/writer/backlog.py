@@ -49,7 +49,7 @@ class Backlog:
     def _refused(self, error: Exception) -> bool:
         if self._outlet.is_down(error):
             self._complain(f"can't be written to ({error}). The run is kept in memory until it can")
-            if len(self._waiting) > MOST:
+            if self._waiting.weight() > MOST:
                 self._spill()
             return False
         # Nothing that is tried again can change it: what else is logged must not wait behind it.

@@ -48,6 +48,10 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(len(self) or self.config or self.summary or self.facts or self.end)
 
+    def weight(self) -> int:
+        """What it takes of memory, counted in rows: a file is as many as it has kilobytes."""
+        return len(self) + sum(len(kept.content) // 1000 for kept in self.files if kept.content is not None)
+
     def add(self, later: "Batch") -> None:
         """Take in what came later."""
         self.rows += later.rows
