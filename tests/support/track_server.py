@@ -1,5 +1,6 @@
 """A real server on a free port of this machine, and real clients that log to it from processes of their own."""
 
+import json
 import os
 import socket
 import subprocess
@@ -7,9 +8,13 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -38,6 +43,29 @@ class Served:
         )
         assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def post(self, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
+        """Send bytes as they are; return the status and the answer, read as JSON where it is JSON."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", body, named), timeout=60) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    def ask(self, document: str, **variables: Any) -> dict[str, Any]:
+        """The answer to a GraphQL document."""
+        _, answer = self.post("/graphql", json.dumps({"query": document, "variables": variables}).encode())
+        return answer
+
+    def stream(self, run: str, body: Any, project: str = "p") -> tuple[int, Any]:
+        """Send what a run sends while it goes on."""
+        path = urllib.parse.quote(f"/files/local/{project}/{run}/file_stream")
+        return self.post(path, json.dumps(body).encode())
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a client's process needs to find this server and nothing of the machine's own settings."""
