@@ -61,6 +61,14 @@ def test_an_unknown_field_is_null_and_the_rest_is_answered(caplog):
     assert sum("Shelf.shine" in message for message in caplog.messages) == 1
 
 
+def test_an_unknown_change_is_an_error():
+    """Null would mean that it was done, and the client of 0.31 breaks when it reads on."""
+    answer = execute("mutation { paint { colour } }", None, None, {"query": Shelf(), "mutation": Shelf()})
+
+    assert answer["data"] == {"paint": None}
+    assert answer["errors"] == [{"message": "paint is not known to this server.", "path": ["paint"]}]
+
+
 @pytest.mark.parametrize(
     ("document", "told"),
     [

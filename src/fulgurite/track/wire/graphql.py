@@ -52,6 +52,7 @@ class Asked:
     fragments: dict[str, FragmentDefinitionNode]
     variables: dict[str, Any]
     describe: Callable[[str], Any]
+    mutations: Node | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -73,7 +74,7 @@ def execute(
     except GraphQLError as error:
         return {"data": None, "errors": [{"message": error.message}]}
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})}, describe)
+    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})}, describe, roots.get("mutation"))
     if chosen.operation.value not in roots:
         return {"data": None, "errors": [{"message": f"A {chosen.operation.value} is not answered here."}]}
     data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
@@ -157,6 +158,9 @@ def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...])
     found = None if name.startswith("_") else getattr(node, name, None)
     if found is None and not hasattr(type(node), name) and name not in getattr(node, "__dict__", ()):
         _tell_unknown(type(node).__name__, name)
+        if len(path) == 1 and node is asked.mutations:
+            # Null here would mean that it was done: the client reads on in what it did, and breaks.
+            asked.errors.append({"message": f"{name} is not known to this server.", "path": list(path)})
     if not callable(found):
         return found
     try:
