@@ -329,8 +329,8 @@ names = ["plain.txt", "a b.txt", "50%.txt", "ünï.txt", "sub dir/c.txt", "per%2
 names += ["./d.txt"]
 for name in names:
     open(name, "w").write(name)
-run = wandb.init(project="p", id="all", group="g", job_type="j", tags=["x", "ü"], notes="first\\nsecond", save_code=True,
-                 name="The name / ü")
+run = wandb.init(project="p", id="all", group="g", job_type="j", tags=["x", "ü"], notes="first\\nsecond",
+                 save_code=True, name="The name / ü")
 run.define_metric("val/acc", summary="max,last")
 run.define_metric("epoch")
 run.define_metric("val/*", step_metric="epoch")
