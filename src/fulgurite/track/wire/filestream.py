@@ -12,7 +12,7 @@ from fulgurite.track.store.console import Line
 from fulgurite.track.store.history import SYSTEM
 from fulgurite.track.store.runs import PREEMPTING, Run
 from fulgurite.track.store.store import Store
-from fulgurite.track.wire.facts import STARTED
+from fulgurite.track.wire.facts import BEHIND, STARTED
 
 log = logging.getLogger("fulgurite.track")
 PLAIN_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?: \[([^\]]*)\])? ?(.*)", re.DOTALL)
@@ -99,14 +99,25 @@ def _take_summary(store: Store, run: Run, offset: int, content: Sequence[str]) -
 
 
 def _take_console(store: Store, run: Run, offset: int, content: Sequence[str]) -> None:
-    lines = [console_line(offset + i, text) for i, text in enumerate(content)]
-    facts = store.runs.by_id(run.id).facts
-    if lines and facts.pop(STARTED, None):
-        store.runs.update(run, facts=facts)
-        # A process that was not told of the old lines counts from 0: what it prints takes the place of the whole log.
-        if offset == 0:
-            store.console.clear(run.id)
-    store.console.write(run.id, lines)
+    behind = _behind(store, store.runs.by_id(run.id), offset) if content else 0
+    store.console.write(run.id, [console_line(behind + offset + i, text) for i, text in enumerate(content)])
+
+
+def _behind(store: Store, run: Run, offset: int) -> int:
+    """How many older lines stand before those that the run's process counts from 0.
+
+    One that was told of them counts on from there. Clients of 0.21 to 0.23 are told, and count from 0 all the same. One
+    that was not told takes the place of the whole log.
+    """
+    facts = dict(run.facts)
+    if STARTED not in facts:
+        return int(facts.get(BEHIND, 0))
+    kept = int(facts.pop(STARTED))
+    if offset == 0:
+        store.console.clear(run.id, kept)
+        facts[BEHIND] = kept
+    store.runs.update(run, facts=facts)
+    return int(facts.get(BEHIND, 0))
 
 
 TAKERS: dict[str, Callable[[Store, Run, int, Sequence[str]], None]] = {

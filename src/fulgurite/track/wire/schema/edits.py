@@ -7,7 +7,7 @@ from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.paths import nested
 from fulgurite.track.store.runs import CRASHED, FAILED, PENDING, PREEMPTED, PREEMPTING, RUNNING
 from fulgurite.track.store.runs import Run as StoredRun
-from fulgurite.track.wire.facts import OWN, STARTED, WRITERS, from_client
+from fulgurite.track.wire.facts import BEHIND, OWN, STARTED, WRITERS, from_client
 from fulgurite.track.wire.graphql import Node
 from fulgurite.track.wire.ids import inner, inner_text, outer
 from fulgurite.track.wire.schema.context import Context
@@ -69,7 +69,9 @@ class RunEdits(Node):
         """Note that the run lives. What was asked of its last process is not asked of a new one."""
         runs = self._context.store.runs
         if _is_start(run, input):
-            facts = {**run.facts, STARTED: True}
+            # Whoever has the run's id asked for the run before, and goes on with it.
+            lines = self._context.store.console.count(run.id) if input.get("id") else 0
+            facts = {name: value for name, value in run.facts.items() if name != BEHIND} | {STARTED: lines}
             runs.update(run, state=input.get("state") or RUNNING, stop_asked=0, facts=facts)
         runs.seen(run)
         if input.get("state") == PENDING:
