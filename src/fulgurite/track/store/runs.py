@@ -13,6 +13,7 @@ from fulgurite.track.store.errors import NotFound
 ENTITY = "local"  # who owns what nobody is named for
 RUNNING, FINISHED, FAILED, CRASHED, KILLED = "running", "finished", "failed", "crashed", "killed"
 PENDING, PREEMPTING, PREEMPTED = "pending", "preempting", "preempted"  # waits; is about to be taken off; was
+LIVING = (RUNNING, PREEMPTING)
 SILENCE = 300.0  # seconds without a word after which a running run counts as crashed
 
 # What can be said of a run with `Runs.update`, and which of it is kept as JSON.
