@@ -14,11 +14,11 @@ import numpy as np
 
 from fulgurite.anomaly import frames
 from fulgurite.anomaly.arrange import check_for_fit
-from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart
+from fulgurite.anomaly.kinds import Kind, hindsight_of, kind_of, new_model, past_of, reach, rows_apart
 from fulgurite.anomaly.model import Model, check_setting
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema
-from fulgurite.anomaly.scorer import CHUNK, Scorer
+from fulgurite.anomaly.scorer import Scorer
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.stream import Stream
 from fulgurite.anomaly.threshold import Threshold
@@ -139,8 +139,12 @@ class AnomalyDetector:
             model.fit(learned, {**QUIET, **(self.trainer or {})})
         self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
         self.refractory_ = rows_apart(model) if self.refractory is None else self.refractory
-        self._scorer = Scorer(model, past_of(model, self.offline) if normalise else None)
-        _calibrate(self._scorer, threshold, learned, rest)
+        hindsight = hindsight_of(model, learned) if normalise and self.offline else None
+        ahead = self.offline and hindsight is None
+        self._scorer = Scorer(model, past_of(model, ahead) if normalise else None, hindsight)
+        own = self._scorer.learn(learned, rest)
+        if len(rest):
+            threshold.fit(own)
         self._last = None if series.clock is None else series.time[-1]
         told = getattr(model, "notes", ())
         self.notes_ = [*series.notes, *told, _told(len(learned), len(rest)), threshold.explain()]
@@ -302,21 +306,6 @@ def _parts(series: Series, calibrates: bool) -> tuple[Series, Series]:
     kept = int(len(whole) * CALIBRATION) if calibrates else 0
     cut = int(whole[-kept]) if kept else len(series)
     return series.rows(None, cut), series.rows(cut)
-
-
-def _calibrate(scorer: Scorer, threshold: Threshold, learned: Series, rest: Series) -> None:
-    """Let the scorer come to the end of training, with a past of rows the model has not seen, and set the level.
-
-    Scores of rows that it did learn from are too low to measure others by.
-    """
-    # What is further back than this, no model's memory holds.
-    scorer.model.score(learned.rows(max(0, len(learned) - CHUNK)), scorer.memory)
-    if not len(rest):
-        return
-    if hasattr(scorer.model, "calibrate"):
-        scorer.model.calibrate(rest, copy.deepcopy(scorer.memory))
-    _, own, _ = scorer.score(rest)
-    threshold.fit(own)
 
 
 def _told(learned: int, rest: int) -> str:

@@ -17,11 +17,11 @@ class Stream:
 
     def __init__(self, scorer: Scorer, threshold: Threshold, refractory: int) -> None:
         self._scorer, self.threshold = scorer, threshold
-        self._alarms = Alarms(refractory, scorer.model.part_names)
+        self._alarms = Alarms(refractory, scorer.part_names)
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        return tuple(self._scorer.model.part_names)
+        return self._scorer.part_names
 
     def update(self, series: Series, done: Callable[[int], object] | None = None) -> Verdict:
         """The verdict on the next rows, with the events that ended in them; ``done`` is told of rows as they pass."""
