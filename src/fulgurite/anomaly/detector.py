@@ -36,10 +36,10 @@ class AnomalyDetector:
 
     ``model`` is "window" (the default) or "seed" (the document's), or an object like `fulgurite.anomaly.model.Model`.
     ``threshold`` is a rule such as "normalised:3", "quantile:0.999", "pot:1e-4", "fixed:2.5" or "scored:0.999", and
-    ``normalise`` says whether scores are measured by their own past; None takes what suits the model. ``offline`` may
-    look at later rows. ``holidays`` is a country such as "US" or "DE-BY", ``epochs`` how often to go over the rows.
-    Flagged rows at most ``refractory`` rows apart are one event. ``options`` go to the model, ``trainer`` to the
-    `Trainer`.
+    ``normalise`` says whether scores are measured by their own past; None takes what suits the model. ``offline`` ranks
+    rows by what is on both sides of them, and flags those that it would flag live. ``holidays`` is a country such as
+    "US" or "DE-BY", ``epochs`` how often to go over the rows. Flagged rows at most ``refractory`` rows apart are one
+    event. ``options`` go to the model, ``trainer`` to the `Trainer`.
 
     No label is ever looked at. The model learns from the first 80 % of the training rows; scores and threshold are
     calibrated on the rest, which it has not seen. Where there is nothing to calibrate, it learns from all.
