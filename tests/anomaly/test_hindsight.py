@@ -43,6 +43,18 @@ def test_what_is_flagged_is_what_is_flagged_live(rows, offline, test):
     np.testing.assert_array_equal(found.scored.expected, live.scored.expected)
 
 
+def test_an_event_has_the_reason_that_it_has_live(rows, offline, test):
+    live = AnomalyDetector(**PLAIN).fit(rows.rows(0, TRAINING)).judge(test)
+
+    found = offline.judge(test).events
+
+    assert found
+    assert [(each.start, each.end, each.part) for each in found] == [
+        (each.start, each.end, each.part) for each in live.events
+    ]
+    assert not any("surroundings" in each.part for each in found)
+
+
 def test_the_parts_sum_to_the_score(offline, test):
     found = offline.judge(test)
 

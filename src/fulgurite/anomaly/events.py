@@ -20,7 +20,6 @@ TERMS = {
     "flat": "hardly changes",
     "shape": "the rows up to it have a shape that training had not",
     "shift": "the mean has moved",
-    "surroundings": "the rows around it have a shape that training had not",
 }
 OTHERS = {"latent": "the pattern as a whole is rare", "kld": "the latent code is far from the usual ones"}
 

@@ -1,6 +1,7 @@
 """From rows to a verdict: score, threshold and events in a row, for all rows at once or for pieces as they come."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ class Stream:
 
     def __init__(self, scorer: Scorer, threshold: Threshold, refractory: int) -> None:
         self._scorer, self.threshold = scorer, threshold
-        self._alarms = Alarms(refractory, scorer.part_names)
+        self._alarms = Alarms(refractory, scorer.model.part_names)
 
     @property
     def part_names(self) -> tuple[str, ...]:
@@ -27,7 +28,9 @@ class Stream:
         """The verdict on the next rows, with the events that ended in them; ``done`` is told of rows as they pass."""
         score, own, scored = self._scorer.score(series, done)
         flags = self._flags(own)
-        ended = self._alarms.update(series, scored, score, flags)
+        # What flags a row is its own score: what is around it is no reason of an event.
+        own = replace(scored, parts=scored.parts[:, : len(self._scorer.model.part_names)])
+        ended = self._alarms.update(series, own, score, flags)
         return Verdict(series, score, scored, flags, self.part_names, self.threshold, tuple(ended))
 
     def close(self) -> tuple[Event, ...]:
