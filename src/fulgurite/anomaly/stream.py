@@ -29,8 +29,8 @@ class Stream:
         score, own, scored = self._scorer.score(series, done)
         flags = self._flags(own)
         # What flags a row is its own score: what is around it is no reason of an event.
-        own = replace(scored, parts=scored.parts[:, : len(self._scorer.model.part_names)])
-        ended = self._alarms.update(series, own, score, flags)
+        reasons = replace(scored, parts=scored.parts[:, : len(self._scorer.model.part_names)])
+        ended = self._alarms.update(series, reasons, score, flags)
         return Verdict(series, score, scored, flags, self.part_names, self.threshold, tuple(ended))
 
     def close(self) -> tuple[Event, ...]:
