@@ -357,7 +357,7 @@ def main() -> None:
         result: dict[str, Any] = json.loads(arguments.out.read_text()) if keeps(arguments) else {}
         result |= {
             "machine": machine() | {"numpy": np.__version__, "sqlite": sqlite3.sqlite_version},
-            "versions": {each: version(each) for each in contestants},
+            "versions": result.get("versions", {}) | {each: version(each) for each in contestants},
         }
         topics = {
             "taken in": lambda: taken_in(contestants, arguments.posts, arguments.rounds),
