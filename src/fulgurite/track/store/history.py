@@ -48,7 +48,7 @@ class History:
                 if len(added):
                     try:
                         self._append(run, stream, path, added)
-                    except TypeError as error:
+                    except (TypeError, ValueError, RecursionError) as error:
                         raise Unkeepable(f"A value of {shown(path)!r} is no data that can be kept: {error}.") from error
             self._count_rows(run, stream, time.time())
 
