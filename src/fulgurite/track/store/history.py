@@ -25,6 +25,7 @@ from fulgurite.track.store.cells import (
 )
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.paths import flattened, nested
+from fulgurite.track.store.runs import NEXT_VERSION
 
 HISTORY, SYSTEM = 0, 1
 STEP = "_step"
@@ -170,7 +171,7 @@ class History:
         counted = "row_count" if stream == HISTORY else "event_count"
         path = STEP if stream == HISTORY else "_timestamp"
         self._database.write(
-            f"UPDATE run SET seen_at = ?, version = version + 1, {counted} = COALESCE("
+            f"UPDATE run SET seen_at = ?, {NEXT_VERSION}, {counted} = COALESCE("
             "(SELECT count FROM series WHERE run_id = ? AND stream = ? AND path = ?), 0) WHERE id = ?",
             (now, run, stream, path, run),
         )

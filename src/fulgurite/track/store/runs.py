@@ -21,6 +21,9 @@ FIELDS = (
 )  # fmt: skip
 AS_JSON = {"tags", "config", "summary", "facts"}
 
+# Versions rise over all runs: what is above a version that was seen has changed since.
+NEXT_VERSION = "version = (SELECT MAX(version) + 1 FROM run)"
+
 
 @dataclass(slots=True, frozen=True)
 class Project:
@@ -115,7 +118,8 @@ class Runs:
             if row is None:
                 now = time.time()
                 self._database.write(
-                    "INSERT INTO run (project_id, name, source, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO run (project_id, name, source, created_at, seen_at, version) VALUES (?, ?, ?, ?, ?, "
+                    "(SELECT COALESCE(MAX(version), 0) + 1 FROM run))",
                     (project.id, name, known.get("source", "wandb"), known.pop("created_at", now), now),
                 )
             run = self.find(project, name)
@@ -126,7 +130,7 @@ class Runs:
         row = self._row(project.id, name)
         if row is None or row["deleted_at"] is not None:
             raise NotFound(f"There is no run {project.entity}/{project.name}/{name}.")
-        return _run(row, project)
+        return run_from(row, project)
 
     def by_id(self, id: int) -> Run:
         """The run with that row id, also if it was deleted. Raises ``NotFound``."""
@@ -135,7 +139,7 @@ class Runs:
             raise NotFound(f"There is no run with the number {id}.")
         project = self._database.first("SELECT * FROM project WHERE id = ?", (row["project_id"],))
         assert project is not None, "a run has a project"
-        return _run(row, Project(**dict(project)))
+        return run_from(row, Project(**dict(project)))
 
     def all(self, project: Project, deleted: bool = False) -> list[Run]:
         """The project's runs, the newest first; or those that were deleted."""
@@ -144,7 +148,7 @@ class Runs:
             "ORDER BY created_at DESC, id DESC",
             (project.id,),
         )
-        return [_run(row, project) for row in rows]
+        return [run_from(row, project) for row in rows]
 
     def count(self, project: Project) -> int:
         row = self._database.first(
@@ -159,7 +163,7 @@ class Runs:
         values = [json.dumps(value) if name in AS_JSON else value for name, value in said.items()]
         setting = "".join(f"{name} = ?, " for name in said)
         with self._database.writing():
-            self._database.write(f"UPDATE run SET {setting}version = version + 1 WHERE id = ?", (*values, run.id))
+            self._database.write(f"UPDATE run SET {setting}{NEXT_VERSION} WHERE id = ?", (*values, run.id))
             return self.by_id(run.id)
 
     def merge_summary(self, run: Run, values: Mapping[str, Any]) -> None:
@@ -172,7 +176,7 @@ class Runs:
         """Note that the run has given a sign of life now; one that counted as ended is running again."""
         with self._database.writing():
             self._database.write(
-                "UPDATE run SET seen_at = ?, state = ?, ended_at = NULL, exit_code = NULL, version = version + 1 "
+                f"UPDATE run SET seen_at = ?, state = ?, ended_at = NULL, exit_code = NULL, {NEXT_VERSION} "
                 "WHERE id = ?",
                 (time.time(), RUNNING, run.id),
             )
@@ -219,7 +223,7 @@ class Runs:
     def _mark(self, runs: Sequence[Run], moment: float | None) -> None:
         with self._database.writing():
             self._database.write_many(
-                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ?", [(moment, run.id) for run in runs]
+                f"UPDATE run SET deleted_at = ?, {NEXT_VERSION} WHERE id = ?", [(moment, run.id) for run in runs]
             )
 
     def _row(self, project: int, name: str) -> Any:
@@ -231,7 +235,8 @@ def new_name() -> str:
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(8))
 
 
-def _run(row: Any, project: Project) -> Run:
+def run_from(row: Any, project: Project) -> Run:
+    """The run that a row of the table describes."""
     fields = dict(row)
     for name in AS_JSON:
         fields[name] = json.loads(fields[name])

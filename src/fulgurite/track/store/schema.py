@@ -92,5 +92,11 @@ CREATE TABLE alert (
 );
 """
 
+# A page that is open asks again and again what has changed since.
+CHANGES = "CREATE INDEX run_version ON run (version);"
+
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
-STEPS: list[tuple[str, str]] = [("runs, their series, files and console", RUNS)]
+STEPS: list[tuple[str, str]] = [
+    ("runs, their series, files and console", RUNS),
+    ("what changed since", CHANGES),
+]

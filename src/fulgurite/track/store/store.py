@@ -8,6 +8,7 @@ from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.history import History
+from fulgurite.track.store.listings import Listings
 from fulgurite.track.store.runs import Run, Runs
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
@@ -27,6 +28,7 @@ class Store:
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
+        self.listings = Listings(self.database)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
         """Note that a run has ended, and make what it logged compact."""
