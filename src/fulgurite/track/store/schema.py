@@ -95,8 +95,20 @@ CREATE TABLE alert (
 # A page that is open asks again and again what has changed since.
 CHANGES = "CREATE INDEX run_version ON run (version);"
 
+KEYS = """
+CREATE TABLE access_key (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE,
+    created_at REAL NOT NULL,
+    revoked_at REAL
+);
+"""
+
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
 STEPS: list[tuple[str, str]] = [
     ("runs, their series, files and console", RUNS),
     ("what changed since", CHANGES),
+    ("users and their keys", KEYS),
 ]

@@ -10,6 +10,7 @@ from fulgurite.track.store.database import Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.listings import Listings
 from fulgurite.track.store.runs import Run, Runs
+from fulgurite.track.store.users import Users
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
 
@@ -28,6 +29,7 @@ class Store:
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
+        self.users = Users(self.database)
         self.listings = Listings(self.database)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
