@@ -10,6 +10,7 @@ from fulgurite.track.store.console import Line
 from fulgurite.track.store.history import SYSTEM
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.store import Store
+from fulgurite.track.wire.documents import read_json
 
 log = logging.getLogger("fulgurite.track")
 PLAIN_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?: \[([^\]]*)\])? ?(.*)", re.DOTALL)
@@ -53,7 +54,7 @@ def _events(rows: Iterator[dict[str, Any]], offset: int) -> list[tuple[int, dict
 def _read(lines: Sequence[str], run: Run) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
-            row = json.loads(line)
+            row = read_json(line)
         except ValueError:
             log.warning("A line of run %s is no JSON and was left out: %.80r", run.name, line)
             continue
