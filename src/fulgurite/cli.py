@@ -15,11 +15,12 @@ from types import ModuleType, TracebackType
 
 from fulgurite import compat
 
-COMMANDS = ("run", "anomaly")
+COMMANDS = ("run", "anomaly", "ui")
 EXAMPLES = """examples:
   fulgurite run train.py --epochs 5      run a Lightning script, unmodified, on Fulgurite
   fulgurite run -m project.train         the same for a module
   fulgurite anomaly detect sensor.csv    find anomalies in a CSV file
+  fulgurite ui                           see the runs of this machine in a browser
 """
 
 
@@ -30,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from fulgurite.anomaly import command  # late: nobody else shall wait for numpy and all that
 
         return command.main(words[1:])
+    if words[:1] == ["ui"]:
+        from fulgurite.track.command import main as ui  # late, for the same reason
+
+        return ui(words[1:])
     parser = _parser()
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         parser.error(_unknown(words[0]))
@@ -122,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     script.add_argument("target", help="the script; everything after it is handed to it")
     # Its own words are read where they are meant for it.
     commands.add_parser("anomaly", help="find anomalies in rows with a time: CSV in, scores, events and a picture out")
+    commands.add_parser("ui", help="show the runs of this machine in a browser, and let the wandb client log to it")
     return parser
 
 

@@ -66,11 +66,12 @@ def execute(
     try:
         document = _parsed(text)
         chosen = _operation(document, operation or None)
+        root = _root(chosen, roots)
     except GraphQLError as error:
         return {"data": None, "errors": [{"message": error.message}]}
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     asked = Asked(fragments, {**_defaults(chosen), **(variables or {})})
-    data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
+    data = _object(root, [chosen.selection_set], asked, ())
     return {"data": data, "errors": asked.errors} if asked.errors else {"data": data}
 
 
@@ -85,6 +86,14 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     if not named:
         raise GraphQLError(f"The document has no operation {name!r}.")
     return named[0]
+
+
+def _root(operation: OperationDefinitionNode, roots: Mapping[str, Node]) -> Node:
+    """Where the operation begins. A root that is not there is one that the asker may not use."""
+    kind = operation.operation.value
+    if kind not in roots:
+        raise GraphQLError(f"Permission denied: a reader's key does not allow a {kind}.")
+    return roots[kind]
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:

@@ -1,22 +1,22 @@
 """The addresses that the client calls."""
 
-import gzip
-import json
 import logging
-import mimetypes
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY
 from fulgurite.track.store.store import Store
+from fulgurite.track.store.users import LOCAL, User
 from fulgurite.track.wire import filestream
 from fulgurite.track.wire.addresses import Addresses, Refused
+from fulgurite.track.wire.contents import content_response
+from fulgurite.track.wire.documents import read_json
 from fulgurite.track.wire.graphql import as_json, execute
 from fulgurite.track.wire.schema.context import Context
 from fulgurite.track.wire.schema.roots import TYPES, roots
@@ -39,19 +39,24 @@ class Wire:
         ]
 
     async def graphql(self, request: Request) -> Response:
-        asked = json.loads(await _body(request))
-        answer = await run_in_threadpool(self._answer, self._context(request), asked)
+        try:
+            asked = read_json(await request.body())
+        except ValueError:
+            return PlainTextResponse("The body is no JSON.", status_code=400)
+        may_write = user_of(request).may_write
+        answer = await run_in_threadpool(self._answer, self._context(request), asked, may_write)
         return Response(answer, media_type="application/json")
 
-    def _answer(self, context: Context, asked: Mapping[str, Any]) -> str:
-        return as_json(
-            execute(asked.get("query") or "", asked.get("variables"), asked.get("operationName"), roots(context))
-        )
+    def _answer(self, context: Context, asked: Mapping[str, Any], may_write: bool) -> str:
+        begin = roots(context)
+        if not may_write:
+            del begin["mutation"]
+        return as_json(execute(asked.get("query") or "", asked.get("variables"), asked.get("operationName"), begin))
 
     async def file_stream(self, request: Request) -> Response:
         """Never a refusal for what can be put right: the client would give up the whole upload on it."""
         try:
-            body = json.loads(await _body(request) or b"{}")
+            body = read_json(await request.body() or b"{}")
             return JSONResponse(await run_in_threadpool(self._take, request.path_params, body))
         except Exception:
             log.exception("A file stream request for run %s failed; the client will send it again", request.url.path)
@@ -83,16 +88,17 @@ class Wire:
             what = self._addresses(request).opened(request.path_params["token"], "get")
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
-        kind = mimetypes.guess_type(what["name"])[0] or "application/octet-stream"
-        return FileResponse(self._store.blobs.path(what["sha256"]), media_type=kind)
+        return content_response(self._store.blobs.path(what["sha256"]), what["name"])
 
     def _context(self, request: Request) -> Context:
-        return Context(self._store, self._addresses(request), TYPES, ENTITY, ENTITY)
+        return Context(self._store, self._addresses(request), TYPES, ENTITY, user_of(request).name)
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(self._secret, str(request.base_url))
 
 
-async def _body(request: Request) -> bytes:
-    body = await request.body()
-    return gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body
+def user_of(request: Request) -> User:
+    """Who asks, as the server found out on the way here."""
+    user = getattr(request.state, "user", LOCAL)
+    assert isinstance(user, User)
+    return user
