@@ -17,7 +17,7 @@ class Hosts:
         self.local = is_loopback(address)
         self._allowed = frozenset(name.lower().rstrip(".") for name in allowed)
         if not self.local:
-            self._allowed |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+            self._allowed |= {socket.gethostname().lower()}
 
     def are_ours(self, host: str | None) -> bool:
         """Whether a request's ``Host`` (name or address, with or without a port) means this server."""
