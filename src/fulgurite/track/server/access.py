@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fulgurite.track.server.bodies import App, Receive, Scope, Send
 from fulgurite.track.server.hosts import Hosts
 from fulgurite.track.server.pages import shell
 from fulgurite.track.server.sessions import Sessions
@@ -33,7 +33,7 @@ class Policy:
 class Access:
     """An ASGI application that lets through to ``app`` who may go there; ``state.user`` says who it is."""
 
-    def __init__(self, app: App, users: Users, sessions: Sessions, policy: Policy) -> None:
+    def __init__(self, app: ASGIApp, users: Users, sessions: Sessions, policy: Policy) -> None:
         self._app, self._users, self._sessions, self._policy = app, users, sessions, policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,13 +3,12 @@
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from fulgurite.track.server import pages
 from fulgurite.track.server.access import Access, Policy
 from fulgurite.track.server.api.asked import WholeNames
-from fulgurite.track.server.api.routes import api, refusal
-from fulgurite.track.server.bodies import Bodies
+from fulgurite.track.server.api.routes import api, nothing, refusal
 from fulgurite.track.server.headers import Headers
 from fulgurite.track.server.hosts import Hosts
 from fulgurite.track.server.secret import secret_of
@@ -23,13 +22,18 @@ def application(store: Store, policy: Policy | None = None) -> Starlette:
     secret = secret_of(store.folder)
     sessions = Sessions(secret)
     return Starlette(
-        routes=[*Wire(store, secret).routes(), Mount("/api", api(store, sessions)), *pages.routes()],
+        routes=[
+            *Wire(store, secret).routes(),
+            Mount("/api", api(store, sessions)),
+            # The client gives up its own telemetry when it hears that nothing is there.
+            Route("/sdk/otel/{rest:path}", nothing, methods=["GET", "POST"]),
+            *pages.routes(),
+        ],
         # From the outside in: whoever isn't let in is told so before anything of the request is read.
         middleware=[
             Middleware(Headers),
             Middleware(WholeNames),
             Middleware(Access, store.users, sessions, policy or Policy(Hosts())),
-            Middleware(Bodies),
         ],
         exception_handlers={HTTPException: refusal},
     )

@@ -1,8 +1,7 @@
 """What every answer tells the browser about what it may do with it."""
 
 from starlette.datastructures import MutableHeaders
-
-from fulgurite.track.server.bodies import App, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Scripts, styles and data of our own alone: nothing is loaded from elsewhere, and nothing is sent there.
 POLICY = (
@@ -21,7 +20,7 @@ HEADERS = {
 class Headers:
     """An ASGI application that adds ``HEADERS`` to the answers of ``app``, where they don't say otherwise."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,6 +21,7 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    Undefined,
     parse,
     value_from_ast_untyped,
 )
@@ -31,16 +32,13 @@ log = logging.getLogger("fulgurite.track")
 _unknown: set[tuple[str, str]] = set()
 
 
+NOT_FIELDS = {"also", "is_a"}  # public names of `Node` that are no fields
+
+
 class Node:
     """A GraphQL type: public attributes and methods are its fields, a method's parameters are the field's arguments."""
 
     also: tuple[str, ...] = ()  # interfaces and unions that the type belongs to
-
-    @classmethod
-    def fields(cls) -> list[str]:
-        """The names of its fields, for clients that ask what a server can do."""
-        own = {name for name in dir(cls) if not name.startswith("_")} | set(getattr(cls, "__annotations__", {}))
-        return sorted(own - {"also", "fields", "is_a"})
 
     @classmethod
     def is_a(cls, name: str) -> bool:
@@ -53,26 +51,40 @@ class Asked:
 
     fragments: dict[str, FragmentDefinitionNode]
     variables: dict[str, Any]
+    describe: Callable[[str], Any]
+    mutations: Node | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
 def execute(
-    text: str, variables: Mapping[str, Any] | None, operation: str | None, roots: Mapping[str, Node]
+    text: str,
+    variables: Mapping[str, Any] | None,
+    operation: str | None,
+    roots: Mapping[str, Node],
+    describe: Callable[[str], Any] = lambda name: None,
 ) -> dict[str, Any]:
     """Return GraphQL's answer, ``{"data": …}`` with ``"errors"`` where there were some. ``roots``: query, mutation.
 
-    ``operation`` may be empty, as the client's often is: then the document's only one is meant.
+    ``operation`` may be empty, as the client's often is: then the document's only one is meant. ``describe`` answers
+    what a type is like.
     """
     try:
         document = _parsed(text)
         chosen = _operation(document, operation or None)
-        root = _root(chosen, roots)
     except GraphQLError as error:
         return {"data": None, "errors": [{"message": error.message}]}
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})})
-    data = _object(root, [chosen.selection_set], asked, ())
+    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})}, describe, roots.get("mutation"))
+    if chosen.operation.value not in roots:
+        return {"data": None, "errors": [{"message": _not_here(chosen.operation.value)}]}
+    data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
     return {"data": data, "errors": asked.errors} if asked.errors else {"data": data}
+
+
+def _not_here(kind: str) -> str:
+    if kind == "mutation":
+        return "Permission denied: a reader's key does not allow a mutation."
+    return f"A {kind} is not answered here."
 
 
 @functools.lru_cache(maxsize=512)
@@ -86,14 +98,6 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     if not named:
         raise GraphQLError(f"The document has no operation {name!r}.")
     return named[0]
-
-
-def _root(operation: OperationDefinitionNode, roots: Mapping[str, Node]) -> Node:
-    """Where the operation begins. A root that is not there is one that the asker may not use."""
-    kind = operation.operation.value
-    if kind not in roots:
-        raise GraphQLError(f"Permission denied: a reader's key does not allow a {kind}.")
-    return roots[kind]
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
@@ -151,26 +155,40 @@ def _included(selection: Any, asked: Asked) -> bool:
 
 def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...]) -> Any:
     name = chosen.name.value
-    if name == "__typename":
-        return type(node).__name__
     if isinstance(node, Mapping):
         return node.get(name)
+    if name == "__typename":
+        return type(node).__name__
+    if name == "__type":
+        return asked.describe(str(_arguments(chosen, asked).get("name")))
     found = None if name.startswith("_") else getattr(node, name, None)
     if found is None and not hasattr(type(node), name) and name not in getattr(node, "__dict__", ()):
         _tell_unknown(type(node).__name__, name)
+        if len(path) == 1 and node is asked.mutations:
+            # Null here would mean that it was done: the client reads on in what it did, and breaks.
+            asked.errors.append({"message": f"{name} is not known to this server.", "path": list(path)})
     if not callable(found):
         return found
-    arguments = {
-        each.name.value: value_from_ast_untyped(each.value, asked.variables) for each in chosen.arguments or ()
-    }
     try:
-        return found(**_accepted(found, arguments))
+        return found(**_accepted(found, _arguments(chosen, asked)))
     except StoreError as error:
         asked.errors.append({"message": str(error), "path": list(path)})
     except Exception as error:
         log.exception("The field %s of %s failed", name, type(node).__name__)
         asked.errors.append({"message": f"{type(error).__name__} in {name}: {error}", "path": list(path)})
     return None
+
+
+def _arguments(chosen: FieldNode, asked: Asked) -> dict[str, Any]:
+    """A field's arguments. A variable that was not sent is as if its name did not stand there, at any depth."""
+    values = {each.name.value: value_from_ast_untyped(each.value, asked.variables) for each in chosen.arguments or ()}
+    return {name: _sent(value) for name, value in values.items() if value is not Undefined}
+
+
+def _sent(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sent(each) for name, each in value.items() if each is not Undefined}
+    return [_sent(each) for each in value if each is not Undefined] if isinstance(value, list) else value
 
 
 def _accepted(method: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fulgurite.track.server.bodies import App, Receive, Scope, Send
+from fulgurite.track.wire.bodies import whole
 from fulgurite.track.wire.documents import read_json
+
+LARGEST = 1 << 20  # bytes of an edit
 
 
 class BadRequest(ValueError):
@@ -19,7 +22,7 @@ class BadRequest(ValueError):
 class WholeNames:
     """An ASGI application that hands addresses under /api on undecoded: a name may hold a slash, written %2F."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +78,7 @@ def flag(request: Request, key: str) -> bool:
 async def fields(request: Request, allowed: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
     """The JSON object in the body, with fields of these types only."""
     try:
-        body = read_json(await request.body())
+        body = read_json(await whole(request.stream(), request.headers, LARGEST))
     except ValueError:
         raise BadRequest("The body is no JSON.") from None
     if not isinstance(body, dict):

@@ -17,8 +17,9 @@ from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.server.sessions import Sessions
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.store import Store
+from fulgurite.track.wire.bodies import TooLarge
 
-STATUS: Mapping[type[Exception], int] = {BadRequest: 400, NotFound: 404, StoreError: 400}
+STATUS: Mapping[type[Exception], int] = {BadRequest: 400, NotFound: 404, TooLarge: 413, StoreError: 400}
 
 
 def api(store: Store, sessions: Sessions) -> Starlette:

@@ -16,7 +16,7 @@ from fulgurite.track.server.api.shapes import (
     unless_known,
 )
 from fulgurite.track.store.errors import NotFound
-from fulgurite.track.store.listings import LATEST
+from fulgurite.track.store.listing import LATEST
 from fulgurite.track.store.runs import Project, Run
 from fulgurite.track.store.store import Store
 
@@ -63,7 +63,7 @@ class RunRoutes:
         ]
 
     def projects(self, request: Request) -> Response:
-        return answer({"projects": [project_shape(each) for each in self._store.listings.projects()]})
+        return answer({"projects": [project_shape(each) for each in self._store.listing.projects()]})
 
     async def describe(self, request: Request) -> Response:
         said = await asked.fields(request, {"description": str})
@@ -75,20 +75,20 @@ class RunRoutes:
 
     def runs(self, request: Request) -> Response:
         """A page of runs, or with ``since`` what has changed after that version."""
-        listings = self._store.listings
+        listing = self._store.listing
         first = asked.integer(request, "first", PAGE, 1, MOST)
         before = asked.integer(request, "before", LATEST)
         since = asked.integer(request, "since", -1, -1)
         with self._store.database.reading():
             project = project_of(self._store, request)
-            version = listings.version(project)
+            version = listing.version(project)
             # A version that is not there yet was seen in another store, or before the newest runs were purged.
             if 0 <= since <= version:
-                found = listings.changed(project, since)
+                found = listing.changed(project, since)
                 gone = [each.id for each in found if each.deleted_at is not None]
                 kept = [each for each in found if each.deleted_at is None]
                 return answer(self._page(kept, version, gone=gone, more=False, delta=True))
-            found = listings.page(project, first + 1, before)
+            found = listing.page(project, first + 1, before)
         return answer(self._page(found[:first], version, gone=[], more=len(found) > first, delta=False))
 
     def _page(self, runs: list[Run], version: int, **more: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class RunRoutes:
 
     def deleted(self, request: Request) -> Response:
         first = asked.integer(request, "first", PAGE, 1, MOST)
-        found = self._store.listings.page(project_of(self._store, request), first, deleted=True)
+        found = self._store.listing.page(project_of(self._store, request), first, deleted=True)
         return answer({"runs": [listed_run_shape(each) for each in found]})
 
     async def delete(self, request: Request) -> Response:

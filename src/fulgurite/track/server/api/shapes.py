@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from fulgurite.track.store.blobs import RunFile
 from fulgurite.track.store.console import Line
-from fulgurite.track.store.listings import Overview
+from fulgurite.track.store.listing import Overview
 from fulgurite.track.store.paths import shown
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.users import User

@@ -29,10 +29,10 @@ def test_every_change_makes_a_run_the_newest(store):
     ]
 
     for change in changes:
-        before = store.listings.version(project)
+        before = store.listing.version(project)
         change()
-        assert [each.name for each in store.listings.changed(project, before)] == ["a"]
-        assert store.listings.version(project) > before
+        assert [each.name for each in store.listing.changed(project, before)] == ["a"]
+        assert store.listing.version(project) > before
 
 
 def test_a_page_of_runs_continues_where_the_last_one_ended(store):
@@ -40,8 +40,8 @@ def test_a_page_of_runs_continues_where_the_last_one_ended(store):
     runs = [store.runs.open(project, f"r{i}")[0] for i in range(5)]
     store.runs.delete(runs[1:2])
 
-    first = store.listings.page(project, 2)
-    second = store.listings.page(project, 2, before=first[-1].id)
+    first = store.listing.page(project, 2)
+    second = store.listing.page(project, 2, before=first[-1].id)
 
     assert [each.name for each in first + second] == ["r4", "r3", "r2", "r0"]
-    assert [each.name for each in store.listings.page(project, 9, deleted=True)] == ["r1"]
+    assert [each.name for each in store.listing.page(project, 9, deleted=True)] == ["r1"]

@@ -1,12 +1,18 @@
-"""Many runs at once, for pages that show them and ask again what has changed."""
+"""Many runs at once, read only as far as a question about them goes."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fulgurite.track.store.database import Database
-from fulgurite.track.store.runs import Project, Run, run_from
+from fulgurite.track.store.runs import Project, Run, as_run
 
+AT_ONCE = 500  # ids in one statement
 LATEST = 2**62  # no run's number is above it
+COLUMNS = {
+    "id", "name", "display_name", "notes", "group_name", "job_type", "sweep", "tags", "config", "summary", "facts",
+    "state", "exit_code", "stop_asked", "row_count", "created_at", "seen_at", "ended_at",
+}  # fmt: skip
 
 
 @dataclass(slots=True, frozen=True)
@@ -19,11 +25,31 @@ class Overview:
     version: int
 
 
-class Listings:
-    """Lists over projects and runs."""
+class Listing:
+    """Lists of projects and runs. JSON stays text here: whoever needs it decodes it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def columns(self, project: Project, names: Iterable[str]) -> list[Any]:
+        """One row for each run that is not deleted, the newest first: its id and the columns of those names."""
+        asked = sorted({"id", *names})
+        assert COLUMNS.issuperset(asked), f"{asked} are columns of a run"
+        return self._database.query(
+            f"SELECT {', '.join(asked)} FROM run WHERE project_id = ? AND deleted_at IS NULL "
+            "ORDER BY created_at DESC, id DESC",
+            (project.id,),
+        )
+
+    def runs(self, project: Project, ids: Sequence[int]) -> list[Run]:
+        """The runs with those ids, in that order; one that is gone is left out."""
+        found: dict[int, Run] = {}
+        for start in range(0, len(ids), AT_ONCE):
+            some = ids[start : start + AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            for row in self._database.query(f"SELECT * FROM run WHERE id IN ({marks})", some):
+                found[row["id"]] = as_run(row, project)
+        return [found[id] for id in ids if id in found]
 
     def projects(self) -> list[Overview]:
         """All projects, the one that was last active first."""
@@ -45,14 +71,14 @@ class Listings:
             "ORDER BY id DESC LIMIT ?",
             (project.id, before, first),
         )
-        return [run_from(row, project) for row in rows]
+        return [as_run(row, project) for row in rows]
 
     def changed(self, project: Project, since: int) -> list[Run]:
         """The runs that changed after version ``since``, those that were deleted too."""
         rows = self._database.query(
             "SELECT * FROM run WHERE project_id = ? AND version > ? ORDER BY version", (project.id, since)
         )
-        return [run_from(row, project) for row in rows]
+        return [as_run(row, project) for row in rows]
 
     def version(self, project: Project) -> int:
         """The highest version of a run of the project: it rises with every change. 0 where there is no run."""
