@@ -19,11 +19,10 @@ UI = [sys.executable, "-m", "fulgurite", "ui"]
 
 
 @contextmanager
-def started(folder, *words):
+def started(folder, *words, command=None):
     """The server's process and its address, once it has told it."""
-    process = subprocess.Popen(
-        [*UI, "--data", str(folder), "--no-browser", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = command or [*UI, "--data", str(folder), "--no-browser", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         first = process.stdout.readline()
@@ -93,6 +92,24 @@ def test_it_says_how_a_client_gets_there(tmp_path):
     assert f"WANDB_BASE_URL={address}\n" in said
     key = re.search(r"WANDB_API_KEY=([\w-]+)\n", said)[1]
     assert len(key.partition("-")[2]) >= 40
+
+
+def test_it_calls_nobody(tmp_path):
+    """No connection is opened and no name is looked up, whatever is asked of it: Python itself watches for that."""
+    watch = (
+        "import sys; sys.addaudithook(lambda event, given: (event in ('socket.connect', 'socket.gethostbyname') or "
+        "event == 'socket.getaddrinfo' and given[0] != '127.0.0.1') and print(event, given, file=sys.stderr)); "
+        "from fulgurite.cli import main; sys.exit(main())"
+    )
+    words = ["ui", "--data", str(tmp_path / "data"), "--no-browser"]
+    with started(None, command=[sys.executable, "-c", watch, *words]) as (process, address):
+        for path in ("/", "/api/projects", "/static/plotly.min.js", "/api/session", "/nothing"):
+            get(address, path, Accept="text/html")
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+        said = process.stderr.read()
+
+    assert said == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
