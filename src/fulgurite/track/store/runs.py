@@ -154,7 +154,7 @@ class Runs:
         row = self._row(project.id, name)
         if row is None:
             raise NotFound(f"There is no run {project.entity}/{project.name}/{name}.")
-        return as_run(row, project)
+        return run_from(row, project)
 
     def by_id(self, id: int) -> Run:
         """The run with that row id, also if it was deleted. Raises ``NotFound``."""
@@ -163,7 +163,7 @@ class Runs:
             raise NotFound(f"There is no run with the number {id}.")
         project = self._database.first("SELECT * FROM project WHERE id = ?", (row["project_id"],))
         assert project is not None, "a run has a project"
-        return as_run(row, Project(**dict(project)))
+        return run_from(row, Project(**dict(project)))
 
     def all(self, project: Project, deleted: bool = False) -> list[Run]:
         """The project's runs, the newest first; or those that were deleted."""
@@ -172,7 +172,7 @@ class Runs:
             "ORDER BY created_at DESC, id DESC",
             (project.id,),
         )
-        return [as_run(row, project) for row in rows]
+        return [run_from(row, project) for row in rows]
 
     def count(self, project: Project) -> int:
         row = self._database.first(
@@ -274,7 +274,7 @@ def new_name() -> str:
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(8))
 
 
-def as_run(row: Any, project: Project) -> Run:
+def run_from(row: Any, project: Project) -> Run:
     """The run that a row of the table describes."""
     fields = dict(row)
     fields["texts"] = {name: fields.pop(name) for name in AS_JSON}

@@ -1,10 +1,10 @@
-"""Many runs at once, read only as far as a question about them goes."""
+"""Runs by what is known of them, read only as far as a question goes."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fulgurite.track.store.database import Database
-from fulgurite.track.store.runs import Project, Run, as_run
+from fulgurite.track.store.runs import Project, Run, run_from
 
 AT_ONCE = 500  # ids in one statement
 COLUMNS = {
@@ -13,7 +13,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
-class Listing:
+class Search:
     """The runs of projects by column. JSON stays text here: whoever needs it decodes it."""
 
     def __init__(self, database: Database) -> None:
@@ -36,5 +36,5 @@ class Listing:
             some = ids[start : start + AT_ONCE]
             marks = ", ".join("?" * len(some))
             for row in self._database.query(f"SELECT * FROM run WHERE id IN ({marks})", some):
-                found[row["id"]] = as_run(row, project)
+                found[row["id"]] = run_from(row, project)
         return [found[id] for id in ids if id in found]
