@@ -14,6 +14,7 @@ import pytest
 
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.addresses import Addresses
+from support.track_server import clean_environment
 
 UI = [sys.executable, "-m", "fulgurite", "ui"]
 
@@ -58,16 +59,10 @@ def failed(*words):
     return done.returncode, done.stderr
 
 
-def test_it_starts_in_under_two_seconds(tmp_path):
-    """From the command to the first answer; the best of three, since the machine may be busy with other tests."""
-    taken = []
-    for i in range(3):
-        begin = time.monotonic()
-        with started(tmp_path / str(i)) as (_, address):
-            assert get(address, "/api/projects") == (200, b'{"projects":[]}')
-            taken.append(time.monotonic() - begin)
-
-    assert min(taken) < 2
+def test_it_starts_with_an_empty_folder(tmp_path):
+    """From the command to the first answer. How long that takes is measured by `benchmarks/ui.py`."""
+    with started(tmp_path / "new") as (_, address):
+        assert get(address, "/api/projects") == (200, b'{"projects":[]}')
 
 
 def test_it_loads_nothing_of_the_training(tmp_path):
@@ -243,3 +238,33 @@ def test_two_servers_may_show_one_folder(tmp_path):
         assert talk.getresponse().status == 200
 
         assert b'"made"' in get(second, "/api/projects")[1]
+
+
+def test_offline_runs_appear_by_themselves(tmp_path):
+    """A logger without account or settings, in some folder; the server, in another one. Nobody says where to look."""
+    script = """
+from fulgurite.loggers import WandbLogger
+
+logger = WandbLogger(name="no set-up")
+logger.log_metrics({"loss": 0.25}, step=3)
+import wandb; wandb.finish()
+"""
+    (tmp_path / "work").mkdir()
+    environment = {**clean_environment(tmp_path), "FULGURITE_DIR": str(tmp_path / "data")}
+    environment.pop("WANDB_MODE", None)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path / "work", env=environment, check=True, timeout=120)
+
+    with started(tmp_path / "data") as (_, address):
+        deadline = time.monotonic() + 60
+        while not (runs := runs_of(address, "lightning_logs")) or runs[0]["state"] != "finished":
+            assert time.monotonic() < deadline, runs
+            time.sleep(0.1)
+
+    assert [(run["display_name"], run["summary"]["loss"], run["source"]) for run in runs] == [
+        ("no set-up", 0.25, "wandb offline")
+    ]
+
+
+def runs_of(address, project):
+    status, answer = get(address, f"/api/projects/local/{project}/runs")
+    return json.loads(answer)["runs"] if status == 200 else []

@@ -54,7 +54,7 @@ def _demand(package: str) -> None:
 def _serve(chosen: argparse.Namespace) -> None:
     from fulgurite.track.server.serve import Settings, serve  # late: only now it is known that its packages are there
 
-    serve(Settings(chosen.data, chosen.host, chosen.port, not chosen.no_browser, chosen.allow_host))
+    serve(Settings(chosen.data, chosen.host, chosen.port, not chosen.no_browser, chosen.allow_host, chosen.watched))
 
 
 def _add(chosen: argparse.Namespace) -> None:
@@ -89,6 +89,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Show the runs of this machine in a browser, and let the wandb client log to it.",
         epilog=KEYS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "watched",
+        metavar="FOLDER",
+        nargs="*",
+        type=Path,
+        default=[Path()],
+        help="show the W&B client's offline runs in its `wandb` folder, too (default: the working folder)",
     )
     _add_folder(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")

@@ -18,6 +18,7 @@ from fulgurite.track.server.access import Policy
 from fulgurite.track.server.app import application
 from fulgurite.track.server.hosts import Hosts
 from fulgurite.track.store.store import Store
+from fulgurite.track.transfer.watching import Watch
 
 PORT, TRIED = 7007, 100
 ANY_KEY = "local-" + "0" * 40  # where no keys are demanded, the client still wants to see one
@@ -26,19 +27,24 @@ GRACE = 30  # seconds that requests in flight are given at the end
 
 @dataclass(frozen=True)
 class Settings:
-    """How to serve: ``port`` None takes the first free one from ``PORT`` on."""
+    """How to serve: ``port`` None takes the first free one from ``PORT`` on.
+
+    ``watched`` are folders whose offline runs are shown; those that loggers have noted are watched as well.
+    """
 
     folder: Path
     host: str = "127.0.0.1"
     port: int | None = None
     browser: bool = True
     allowed_hosts: Sequence[str] = ()
+    watched: Sequence[Path] = ()
 
 
 def serve(settings: Settings) -> None:
     """Serve until Ctrl-C or SIGTERM. Requests in flight are finished; what was acknowledged is on the disk by then."""
     with listening(settings.host, settings.port) as listener:
         store = Store(settings.folder)
+        watch = Watch(store, settings.watched)
         try:
             policy = policy_of(settings, listener)
             server = uvicorn.Server(
@@ -56,8 +62,10 @@ def serve(settings: Settings) -> None:
             print(told(address, store, policy), flush=True)
             if settings.browser and has_browser():
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            watch.start()
             _run(server, listener)
         finally:
+            watch.stop()
             store.close()
 
 
