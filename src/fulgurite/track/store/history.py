@@ -8,7 +8,7 @@ from fulgurite.track.store.buckets import Chart, bucketed, chart_of, from_blocks
 from fulgurite.track.store.cells import BLOCK, Column, column, joined
 from fulgurite.track.store.chunks import FIRST_STEP, GATHER, LAST_STEP, Chunks
 from fulgurite.track.store.database import Database
-from fulgurite.track.store.errors import StoreError
+from fulgurite.track.store.errors import Unkeepable
 from fulgurite.track.store.paths import nested, shown
 from fulgurite.track.store.transpose import Row, transposed
 
@@ -38,7 +38,7 @@ class History:
                     try:
                         self._append(run, stream, path, added)
                     except TypeError as error:
-                        raise StoreError(f"A value of {shown(path)!r} is no data that can be kept: {error}.") from error
+                        raise Unkeepable(f"A value of {shown(path)!r} is no data that can be kept: {error}.") from error
             self._count_rows(run, stream, time.time())
 
     def _append(self, run: int, stream: int, path: str, added: Column) -> None:

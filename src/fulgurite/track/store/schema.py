@@ -102,6 +102,7 @@ CREATE TABLE source (
     run_id INTEGER NOT NULL REFERENCES run (id),
     place INTEGER NOT NULL
 );
+CREATE INDEX source_run ON source (run_id);
 """
 
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
