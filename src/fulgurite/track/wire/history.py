@@ -48,8 +48,7 @@ def _steps(history: History, run: int, stream: int, low: int = FIRST_STEP, high:
     steps = history.read(run, STEP if stream == HISTORY else TIMESTAMP, low, high, stream).steps
     if len(steps):
         return steps
-    all_steps = [history.read(run, path, low, high, stream).steps for path in history.keys(run, stream)]
-    return np.unique(np.concatenate(all_steps)) if all_steps else steps
+    return _any([history.read(run, path, low, high, stream).steps for path in history.keys(run, stream)])
 
 
 def _even(steps: Steps, count: int) -> Steps:
@@ -100,9 +99,19 @@ def _common(columns: Iterable[Mapping[str, Column]]) -> Steps:
     """The steps at which every key has a value."""
     steps: Steps | None = None
     for parts in columns:
-        own = np.unique(np.concatenate([part.steps for part in parts.values()])) if parts else np.empty(0, np.int64)
-        steps = own if steps is None else np.intersect1d(steps, own, assume_unique=True)
+        own = _any([part.steps for part in parts.values()])
+        if steps is None or np.array_equal(steps, own):  # mostly all keys have the same steps
+            steps = own
+        else:
+            steps = np.intersect1d(steps, own, assume_unique=True)
     return np.empty(0, np.int64) if steps is None else steps
+
+
+def _any(several: Sequence[Steps]) -> Steps:
+    """The steps that are in any of ``several``, each of which rises."""
+    if len(several) == 1:
+        return several[0]
+    return np.unique(np.concatenate(several)) if several else np.empty(0, np.int64)
 
 
 def _together(key: str, parts: Mapping[str, Column], picked: Steps) -> list[Any]:
