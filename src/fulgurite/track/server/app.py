@@ -7,11 +7,15 @@ from starlette.applications import Starlette
 
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.routes import Wire
+from fulgurite.track.wire.uploads import LARGEST
 
 
-def application(store: Store) -> Starlette:
-    """The whole server over ``store``."""
-    return Starlette(routes=Wire(store, secret_of(store)).routes())
+def application(store: Store, largest: int = LARGEST, in_parts: bool = True) -> Starlette:
+    """The whole server over ``store``. A file that is sent to it may have ``largest`` bytes.
+
+    With ``in_parts=False`` big files come in one piece, for proxies that can't do otherwise.
+    """
+    return Starlette(routes=Wire(store, secret_of(store), largest, in_parts).routes())
 
 
 def secret_of(store: Store) -> bytes:

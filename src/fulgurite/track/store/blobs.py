@@ -58,6 +58,11 @@ class Incoming:
         self._file.close()
         return Blob(self._sha256.hexdigest(), base64.b64encode(self._md5.digest()).decode(), self.size)
 
+    def move(self, target: Path) -> None:
+        """Give what is `done` its place."""
+        os.replace(self._path, target)
+        sync_folder(target.parent)
+
     def drop(self) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
@@ -90,8 +95,7 @@ class Blobs:
         target = self.path(blob.sha256)
         if not target.exists():
             target.parent.mkdir(exist_ok=True, mode=0o700)
-            os.replace(content._path, target)
-            sync_folder(target.parent)
+            content.move(target)
         with self._database.writing():
             self._database.write(
                 "INSERT INTO blob (sha256, md5, size, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",

@@ -4,6 +4,7 @@ import os
 import time
 
 from fulgurite.track.places import data_folder
+from fulgurite.track.store.artifacts import Artifacts
 from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
 from fulgurite.track.store.database import Database
@@ -27,6 +28,7 @@ class Store:
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
+        self.artifacts = Artifacts(self.database, self.blobs)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
         """Note that a run has ended, and make what it logged compact."""
@@ -40,7 +42,9 @@ class Store:
         for run in gone:
             with self.database.writing():
                 self.history.forget(run.id)
+                self.artifacts.lineage.forget(run.id)
                 self.runs.forget(run)
+        self.artifacts.forget_abandoned()
         return len(gone)
 
     def close(self) -> None:

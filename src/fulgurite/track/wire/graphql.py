@@ -142,10 +142,10 @@ def _included(selection: Any, asked: Asked) -> bool:
 
 def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...]) -> Any:
     name = chosen.name.value
-    if name == "__typename":
-        return type(node).__name__
     if isinstance(node, Mapping):
         return node.get(name)
+    if name == "__typename":
+        return type(node).__name__
     found = None if name.startswith("_") else getattr(node, name, None)
     if found is None and not hasattr(type(node), name) and name not in getattr(node, "__dict__", ()):
         _tell_unknown(type(node).__name__, name)

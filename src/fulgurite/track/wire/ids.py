@@ -6,8 +6,8 @@ import binascii
 from fulgurite.track.store.errors import NotFound
 
 
-def outer(kind: str, number: int) -> str:
-    """The id of our row ``number``: ``outer("Run", 1)`` is ``UnVuOjE=``."""
+def outer(kind: str, number: int | str) -> str:
+    """The id of our row ``number``, or of what has a name only: ``outer("Run", 1)`` is ``UnVuOjE=``."""
     return base64.b64encode(f"{kind}:{number}".encode()).decode()
 
 

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire import filestream
@@ -20,15 +19,20 @@ from fulgurite.track.wire.addresses import Addresses, Refused
 from fulgurite.track.wire.graphql import as_json, execute
 from fulgurite.track.wire.schema.context import Context
 from fulgurite.track.wire.schema.roots import TYPES, roots
+from fulgurite.track.wire.uploads import LARGEST, Uploads
 
 log = logging.getLogger("fulgurite.track")
 
 
 class Wire:
-    """The protocol's endpoints over one store."""
+    """The protocol's endpoints over one store.
 
-    def __init__(self, store: Store, secret: bytes) -> None:
+    A file may have ``largest`` bytes. With ``in_parts`` the client sends big ones in parts, otherwise in one piece.
+    """
+
+    def __init__(self, store: Store, secret: bytes, largest: int = LARGEST, in_parts: bool = True) -> None:
         self._store, self._secret = store, secret
+        self._uploads, self._in_parts = Uploads(store, largest), in_parts
 
     def routes(self) -> list[Route]:
         return [
@@ -68,15 +72,7 @@ class Wire:
             what = self._addresses(request).opened(request.path_params["token"], "put")
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
-        with self._store.blobs.incoming() as content:
-            async for piece in request.stream():
-                content.write(piece)
-            try:
-                blob = await run_in_threadpool(self._store.blobs.keep, content, request.headers.get("content-md5"))
-            except StoreError as error:
-                return PlainTextResponse(str(error), status_code=400)
-        await run_in_threadpool(self._store.blobs.put, what["run"], what["name"].removeprefix("./"), blob)
-        return Response(headers={"ETag": f'"{blob.md5}"'})
+        return await self._uploads.take(request, what)
 
     async def content(self, request: Request) -> Response:
         try:
@@ -87,7 +83,7 @@ class Wire:
         return FileResponse(self._store.blobs.path(what["sha256"]), media_type=kind)
 
     def _context(self, request: Request) -> Context:
-        return Context(self._store, self._addresses(request), TYPES, ENTITY, ENTITY)
+        return Context(self._store, self._addresses(request), TYPES, ENTITY, ENTITY, self._in_parts)
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(self._secret, str(request.base_url))
