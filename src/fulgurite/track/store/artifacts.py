@@ -147,7 +147,7 @@ class Artifacts:
         Raises ``StoreError`` if aliases point at it and shall not be deleted.
         """
         with self._database.writing():
-            names = [alias.name for alias in self.members.aliases(artifact.id)]
+            names = list(dict.fromkeys(alias.name for alias in self.members.aliases(artifact.id)))
             if names and not with_aliases:
                 raise StoreError(
                     f"Version v{artifact.number} has aliases: {', '.join(names)}. Take them away first, or delete it "

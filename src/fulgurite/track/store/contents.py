@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fulgurite.track.store.blobs import Blob, Blobs
+from fulgurite.track.store.collections import Collection
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.errors import NotFound, StoreError
 
@@ -143,6 +144,19 @@ class Contents:
             found = (self._files(artifact, "AND name = ?", name) for name in names)
             return [entry for entries in found for entry in entries]
         return self._files(artifact, "ORDER BY name LIMIT ? OFFSET ?", (1 << 62) if count < 0 else count, start)
+
+    def by_md5(self, collection: Collection, md5: str) -> Blob:
+        """A content with that MD5 (base 64) that a version in the collection has. Raises ``NotFound``."""
+        row = self._database.first(
+            "SELECT blob.sha256, blob.md5, blob.size FROM blob "
+            "JOIN artifact_entry ON artifact_entry.sha256 = blob.sha256 "
+            "JOIN artifact_member ON artifact_member.artifact_id = artifact_entry.artifact_id "
+            "WHERE blob.md5 = ? AND artifact_member.collection_id = ?",
+            (md5, collection.id),
+        )
+        if row is None:
+            raise NotFound(f"No version of {collection.name} has a file with the MD5 {md5}.")
+        return Blob(**dict(row))
 
     def forget(self, artifact: int) -> None:
         """Let go of all of an artifact's contents; the next sweep takes those that nobody else has."""

@@ -188,6 +188,7 @@ CREATE TABLE artifact_entry (
     sha256 TEXT REFERENCES blob (sha256),
     PRIMARY KEY (artifact_id, name)
 );
+CREATE INDEX artifact_entry_content ON artifact_entry (sha256);
 CREATE TABLE artifact_upload (
     artifact_id INTEGER NOT NULL REFERENCES artifact (id),
     name TEXT NOT NULL,

@@ -69,7 +69,7 @@ def execute(
     except GraphQLError as error:
         return {"data": None, "errors": [{"message": error.message}]}
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})})
+    asked = Asked(fragments, {**_without_values(chosen), **(variables or {})})
     data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
     return {"data": data, "errors": asked.errors} if asked.errors else {"data": data}
 
@@ -87,11 +87,11 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
     return named[0]
 
 
-def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
+def _without_values(operation: OperationDefinitionNode) -> dict[str, Any]:
+    """What the variables are that a request does not mention: their defaults, or null."""
     return {
-        each.variable.name.value: value_from_ast_untyped(each.default_value)
+        each.variable.name.value: None if each.default_value is None else value_from_ast_untyped(each.default_value)
         for each in operation.variable_definitions or ()
-        if each.default_value is not None
     }
 
 

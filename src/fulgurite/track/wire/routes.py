@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import mimetypes
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire import filestream
@@ -40,6 +42,7 @@ class Wire:
             Route("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
             Route("/upload/{token}", self.upload, methods=["PUT"]),
             Route("/content/{token}", self.content, methods=["GET", "HEAD"]),
+            Route("/artifactsV2/{region}/{entity}/{project}/{collection}/{rest:path}", self.artifact_file),
         ]
 
     async def graphql(self, request: Request) -> Response:
@@ -79,8 +82,25 @@ class Wire:
             what = self._addresses(request).opened(request.path_params["token"], "get")
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
-        kind = mimetypes.guess_type(what["name"])[0] or "application/octet-stream"
-        return FileResponse(self._store.blobs.path(what["sha256"]), media_type=kind)
+        return self._file(what["sha256"], what["name"])
+
+    async def artifact_file(self, request: Request) -> Response:
+        """A file of an artifact by its MD5, for a client that has not asked for an address. It sends its key here."""
+        try:
+            found = await run_in_threadpool(self._artifact_file, request.path_params)
+        except (StoreError, ValueError) as error:
+            return PlainTextResponse(f"There is no such file: {error}", status_code=404)
+        return self._file(found, request.path_params["rest"].rpartition("/")[2])
+
+    def _artifact_file(self, names: Mapping[str, str]) -> str:
+        project = self._store.runs.project(names["project"], names["entity"])
+        collection = self._store.artifacts.collections.find(project, names["collection"])
+        *_, md5, _ = names["rest"].split("/")
+        return self._store.artifacts.contents.by_md5(collection, b64encode(bytes.fromhex(md5)).decode()).sha256
+
+    def _file(self, sha256: str, name: str) -> Response:
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return FileResponse(self._store.blobs.path(sha256), media_type=kind)
 
     def _context(self, request: Request) -> Context:
         return Context(self._store, self._addresses(request), TYPES, ENTITY, ENTITY, self._in_parts)

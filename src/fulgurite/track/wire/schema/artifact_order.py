@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from fulgurite.track.store.errors import StoreError
@@ -39,6 +40,11 @@ def arranged(items: Sequence[T], about: Callable[[T], Mapping[str, Any]], filter
         present.sort(key=lambda pair: _fact(pair[1], name), reverse=order.startswith("-"))
         facts = present + [pair for pair in facts if _fact(pair[1], name) is None]
     return [item for item, _ in facts]
+
+
+def exact(moment: float) -> str:
+    """Seconds since 1970 as a time that compares well with the client's, which end at the second."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def passes(known: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:

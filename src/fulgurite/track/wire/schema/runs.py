@@ -27,7 +27,7 @@ class Entity(Node):
         self._context = context
         self.name = name
         self.id = outer("Entity", 1)
-        self.organization = None
+        self.organization = {"name": name, "orgEntity": {"name": name}}  # registries are an organization's
 
     def projects(self, first: int = PAGE, after: str | None = None) -> Any:
         found = self._context.store.runs.projects(self.name)
