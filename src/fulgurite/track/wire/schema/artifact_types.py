@@ -239,7 +239,8 @@ class File(Node):
 
     def __init__(self, context: Context, stored: Entry, updated_at: str | None) -> None:
         self.id = outer("File", stored.name)
-        self.name = self.displayName = self.storagePath = stored.name
+        self.name = self.displayName = stored.name
+        self.storagePath = f"wandb_artifacts/{stored.sha256}" if stored.sha256 else None
         self.sizeBytes = stored.size
         self.digest = self.md5 = stored.digest
         self.mimetype = mimetypes.guess_type(stored.name)[0] or "application/octet-stream"
