@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -26,7 +27,9 @@ class Served:
     def __init__(self, store: Store, url: str, folder: Path) -> None:
         self.store, self.url, self.folder = store, url, folder
 
-    def client(self, script: str, python: str = sys.executable, check: bool = True, **environment: str) -> str:
+    def client(
+        self, script: str, python: str = sys.executable, check: bool = True, timeout: float = 120, **environment: str
+    ) -> str:
         """Run a script that uses the wandb client, and return what it printed. Fails with its errors if it fails."""
         done = subprocess.run(
             [python, "-c", textwrap.dedent(script)],
@@ -34,7 +37,7 @@ class Served:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
         )
         assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -51,12 +54,12 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, port: int = 0) -> Iterator[Served]:
-    """Serve ``folder/data`` until the block ends."""
+def served(folder: Path, port: int = 0, **settings: Any) -> Iterator[Served]:
+    """Serve ``folder/data`` until the block ends; ``settings`` are those of `application`."""
     store = Store(folder / "data")
     with socket.create_server(("127.0.0.1", port)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(application(store), log_level="warning", lifespan="on"))
+        server = uvicorn.Server(uvicorn.Config(application(store, **settings), log_level="warning", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
