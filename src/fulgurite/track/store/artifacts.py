@@ -74,7 +74,7 @@ class Artifacts:
         """A new artifact to be filled and committed; or, with ``once``, the committed one that has the same digest.
 
         That one gets the aliases, and the run as one more that made it. With a ``shared_id`` it is the same artifact
-        for all who name that. ``known``: description, metadata, ttl, history_step, client_id.
+        for all who name that, until it is committed. ``known``: description, metadata, ttl, history_step, client_id.
         """
         assert sequence.kind == SEQUENCE, "artifacts are logged into sequences and linked to portfolios"
         aliases = list(aliases)
@@ -162,6 +162,12 @@ class Artifacts:
             )
             return self.by_id(artifact.id)
 
+    def delete_of_run(self, run: int) -> None:
+        """Delete what a run has made, also if aliases point at it; not what was there before it."""
+        with self._database.writing():
+            for artifact in self._query("WHERE run_id = ? AND state != ?", run, DELETED):
+                self.delete(artifact, with_aliases=True)
+
     def delete_collection(self, collection: Collection) -> None:
         """Delete a sequence with all its versions, or a portfolio, but not what was linked to it."""
         with self._database.writing():
@@ -192,8 +198,8 @@ class Artifacts:
         return found[0] if found else None
 
     def _shared(self, sequence: Collection, shared_id: str) -> Artifact | None:
-        where = "WHERE collection_id = ? AND shared_id = ? AND state != ?"
-        found = self._query(where, sequence.id, shared_id, DELETED)
+        where = "WHERE collection_id = ? AND shared_id = ? AND state = ?"
+        found = self._query(where, sequence.id, shared_id, PENDING)
         return found[0] if found else None
 
     def _wanted(self, artifact: Artifact, aliases: list[str]) -> Artifact:

@@ -43,6 +43,7 @@ class Incoming:
         self._path = path
         self._file: IO[bytes] = open(path, "xb")
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        self._blob: Blob | None = None
         self.size = 0
 
     def write(self, piece: bytes) -> None:
@@ -53,10 +54,12 @@ class Incoming:
 
     def done(self) -> Blob:
         """Flush it to the disk and say what it is."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        return Blob(self._sha256.hexdigest(), base64.b64encode(self._md5.digest()).decode(), self.size)
+        if self._blob is None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._blob = Blob(self._sha256.hexdigest(), base64.b64encode(self._md5.digest()).decode(), self.size)
+        return self._blob
 
     def move(self, target: Path) -> None:
         """Give what is `done` its place."""

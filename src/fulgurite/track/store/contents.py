@@ -75,8 +75,10 @@ class Contents:
         return [Manifest(**dict(row)) for row in rows]
 
     def take_manifest(self, id: int, blob: Blob) -> None:
+        """Keep the list that was announced under that number. Raises ``NotFound`` if nothing waits for it."""
         with self._database.writing():
             self._blobs.blob(blob.sha256)
+            self.manifest(id)
             self._database.write("UPDATE artifact_manifest SET sha256 = ? WHERE id = ?", (blob.sha256, id))
 
     def take(self, artifact: int, name: str, blob: Blob) -> None:

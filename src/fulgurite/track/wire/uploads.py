@@ -65,13 +65,15 @@ class Uploads:
         if "upload" in what:
             announced = base64.b64encode(bytes.fromhex(what["md5"])).decode() if what["md5"] else None
             return artifacts.parts.keep(what["upload"], what["part"], content, announced)
-        blob = self._store.blobs.keep(content, what.get("md5") or md5)
-        if "artifact" in what:
-            artifacts.contents.take(what["artifact"], what["name"], blob)
-        elif "manifest" in what:
-            artifacts.contents.take_manifest(what["manifest"], blob)
-        else:
-            self._store.blobs.put(what["run"], what["name"].removeprefix("./"), blob)
+        content.done()  # a disk may take its time, and nobody else should wait for it
+        with self._store.database.writing():
+            blob = self._store.blobs.keep(content, what.get("md5") or md5)
+            if "artifact" in what:
+                artifacts.contents.take(what["artifact"], what["name"], blob)
+            elif "manifest" in what:
+                artifacts.contents.take_manifest(what["manifest"], blob)
+            else:
+                self._store.blobs.put(what["run"], what["name"].removeprefix("./"), blob)
         return blob.md5
 
 

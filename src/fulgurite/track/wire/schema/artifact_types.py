@@ -191,10 +191,12 @@ class Artifact(Node):
         return [Tag(name) for name in self._context.store.artifacts.tags.of(self._stored.id)]
 
     def createdBy(self) -> Any:
-        return None if self._stored.run_id is None else self._run(self._stored.run_id)
+        made_by = [] if self._stored.run_id is None else self._runs([self._stored.run_id])
+        return made_by[0] if made_by else None
 
     def usedBy(self) -> Any:
-        return connection(self._context.store.artifacts.lineage.users(self._stored.id), self._run)
+        found = self._runs(self._context.store.artifacts.lineage.users(self._stored.id))
+        return connection(found, lambda run: run)
 
     def currentManifest(self) -> Any:
         if self._stored.manifest is None:
@@ -227,8 +229,10 @@ class Artifact(Node):
     def _file(self, entry: Entry) -> "File":
         return File(self._context, entry, self.updatedAt)
 
-    def _run(self, number: int) -> Any:
-        return self._context.show("Run", self._context.store.runs.by_id(number))
+    def _runs(self, numbers: list[int]) -> list[Any]:
+        """The runs with those numbers, without those that were deleted."""
+        runs = [self._context.store.runs.by_id(number) for number in numbers]
+        return [self._context.show("Run", run) for run in runs if run.deleted_at is None]
 
     def _sequence(self) -> Collection:
         return self._context.store.artifacts.collections.by_id(self._stored.collection_id)

@@ -59,7 +59,8 @@ class ArtifactWrites(Node):
 
     def createArtifactFiles(self, input: dict[str, Any]) -> dict[str, Any]:
         """Addresses for an artifact's files, in the order in which they are asked for; none for what is here."""
-        return {"files": connection(input["artifactFiles"], self._place)}
+        with self._context.store.database.writing():
+            return {"files": connection(input["artifactFiles"], self._place)}
 
     def completeMultipartUploadArtifact(self, input: dict[str, Any]) -> dict[str, Any]:
         parts, upload = self._context.store.artifacts.parts, input["uploadID"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from fulgurite.track.store.artifacts import DELETED
 from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.lineage import INPUT, OUTPUT
 from fulgurite.track.store.members import LATEST
@@ -93,9 +94,10 @@ class ArtifactQueries(Node):
 
     def artifact(self, id: str) -> Artifact | None:
         try:
-            return Artifact(self._context, self._context.store.artifacts.by_id(inner("Artifact", id)))
+            found = self._context.store.artifacts.by_id(inner("Artifact", id))
         except NotFound:
             return None
+        return None if found.state == DELETED else Artifact(self._context, found)
 
     def artifactCollection(self, id: str) -> Any:
         try:
