@@ -44,13 +44,18 @@ class Served:
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a client's process needs to find this server and nothing of the machine's own settings."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
-        places = {name: str(self.folder / name.lower()) for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR")}
-        wandb = {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, "WANDB_SILENT": "true", **places}
-        return {**own, **wandb, "HOME": str(self.folder), "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1", **more}
+        server = {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY, "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
+        return {**clean_environment(self.folder), **server, **more}
 
     def run(self, name: str, project: str = "p", entity: str = "local") -> Run:
         return self.store.runs.find(self.store.runs.project(project, entity), name)
+
+
+def clean_environment(folder: Path) -> dict[str, str]:
+    """An environment in which the client knows nothing of this machine's settings and writes below ``folder`` only."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    places = {name: str(folder / name.lower()) for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR")}
+    return {**own, **places, "HOME": str(folder), "WANDB_SILENT": "true"}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Artifacts in the store: versions, aliases, contents, and what is let go of."""
 
+import hashlib
 import json
 import threading
 
@@ -11,6 +12,9 @@ from fulgurite.track.store.contents import FULL, INCREMENTAL, PATCH, digest_of
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.lineage import INPUT, OUTPUT
 from fulgurite.track.store.store import Store
+
+
+TEXTS = ("kept", "shared", "coming", "gone")
 
 
 @pytest.fixture
@@ -269,6 +273,33 @@ def test_what_was_never_committed_is_let_go_of_with_time(store, artifacts, seque
     assert len(artifacts.contents.entries(done.id)) == 1
     with pytest.raises(NotFound, match="no longer being written"):
         artifacts.contents.take(left.id, "late", store.blobs.keep_bytes(b"3"))
+
+
+def test_a_sweep_takes_only_what_no_artifact_has(store, artifacts, sequence):
+    """Files of committed artifacts and of those that are being written stay, and so do their lists."""
+    done = logged(store, sequence, "one", a="kept", b="shared")
+    gone = logged(store, sequence, "two", a="gone", b="shared")
+    coming = filled(store, artifacts.open(sequence, "three"), a="coming")
+    artifacts.delete(gone, with_aliases=True)
+
+    store.blobs.sweep(older_than=-1)
+
+    left = {text: store.blobs.path(hashlib.sha256(text.encode()).hexdigest()).exists() for text in TEXTS}
+    assert left == {"kept": True, "shared": True, "coming": True, "gone": False}
+    assert artifacts.commit(coming).number == 2
+    assert json.loads(store.blobs.path(done.manifest).read_bytes())["contents"].keys() == {"a", "b"}
+
+
+def test_a_runs_artifacts_can_go_with_it(store, artifacts, project, sequence):
+    """What another run had made before stays, although this one logged it again."""
+    one, two = store.runs.open(project, "one")[0], store.runs.open(project, "two")[0]
+    first = logged(store, sequence, "first", run=one.id, a="1")
+    own = logged(store, sequence, "own", run=two.id, a="2")
+    artifacts.open(sequence, "first", two.id)
+
+    artifacts.delete_of_run(two.id)
+
+    assert (artifacts.by_id(first.id).state, artifacts.by_id(own.id).state) == (COMMITTED, DELETED)
 
 
 def test_tags_stick_once(store, artifacts, sequence):

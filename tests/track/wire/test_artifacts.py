@@ -177,7 +177,7 @@ def test_references_are_kept_as_addresses(kinds):
 
 
 def test_tables_live_in_artifacts(kinds):
-    """Also in one that only refers to the first, which had no id yet when it was logged; and what `run.log` is given."""
+    """Also in one that refers to the first, which had no id yet when it was logged; and what `run.log` is given."""
     assert kinds["table"] == [[[1, "a"], [2, "b"]]] * 2
     assert kinds["ref"][0].startswith("wandb-artifact://")
     assert kinds["run table"] == ["run_table"]

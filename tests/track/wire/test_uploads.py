@@ -6,13 +6,16 @@ import http.client
 import json
 import socket
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
-from fulgurite.track.store.blobs import PIECE
+from fulgurite.track.store.blobs import PIECE, Incoming
+from fulgurite.track.store.errors import StoreFull
+from fulgurite.track.wire.ids import inner
 from support.track_server import served
 
 LIMIT = 10_000_000
@@ -70,6 +73,18 @@ def in_parts(server, name, *parts):
     file = {"name": name, "md5": md5(b"".join(parts)), "uploadPartsInput": announced}
     place = places(server, artifact, file)[0]["uploadMultipartUrls"]
     return artifact, place["uploadID"], [part["uploadUrl"] for part in place["uploadUrlParts"]]
+
+
+def committed(server, name, files):
+    """The id of an artifact with those files."""
+    artifact, blobs, store = begun(server, name), server.store.blobs, server.store.artifacts
+    kept = {name: blobs.keep_bytes(data) for name, data in files.items()}
+    listed = {"version": 1, "contents": {name: {"digest": blob.md5, "size": blob.size} for name, blob in kept.items()}}
+    number = inner("Artifact", artifact)
+    manifest = store.contents.expect(number, "FULL", None)
+    store.contents.take_manifest(manifest.id, blobs.keep_bytes(json.dumps(listed).encode()))
+    store.commit(store.by_id(number))
+    return artifact
 
 
 def complete(server, artifact, upload, etags, action="Complete"):
@@ -201,17 +216,54 @@ def test_an_abandoned_upload_goes_away_with_time(small):
     assert left(small) == []
 
 
+def test_a_full_disk_is_told_as_one(small, monkeypatch):
+    """The client sends the file again later: that is what it does at a status of the server's own faults."""
+    place = places(small, begun(small, "full"), {"name": "f", "md5": md5(b"l")})[0]["uploadUrl"]
+
+    def full(self, piece):
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(Incoming, "write", full)
+        assert put(place, b"l")[0] == 507
+    assert left(small) == []
+    assert put(place, b"l")[0] == 200
+
+
+def test_files_are_found_by_what_a_manifest_lists(small):
+    """In the order of the question; what the artifact has not is left out."""
+    data = [f"{i}".encode() for i in range(3)]
+    artifact = committed(small, "entries", {f"f{i}": data[i] for i in range(3)})
+    text = """query($i: ID!, $e: [ArtifactManifestEntryInput!]) { artifact(id: $i) {
+        filesByManifestEntries(entries: $e, storageLayout: "V2", manifestVersion: "1") {
+            pageInfo { hasNextPage } edges { node { name directUrl } } } } }"""
+
+    asked = [{"name": name, "digest": "x"} for name in ("f2", "g", "f0")]
+    edges = ask(small, text, i=artifact, e=asked)["data"]["artifact"]["filesByManifestEntries"]["edges"]
+
+    assert [edge["node"]["name"] for edge in edges] == ["f2", "f0"]
+    assert urllib.request.urlopen(edges[0]["node"]["directUrl"], timeout=30).read() == b"2"
+
+
+def test_a_file_is_got_by_its_md5_from_where_it_is(small):
+    """Only through a collection that has it."""
+    committed(small, "here", {"f": b"secret"})
+    committed(small, "there", {"f": b"other"})
+    digest = hashlib.md5(b"secret").hexdigest()
+
+    def got(collection):
+        url = f"{small.url}/artifactsV2/default/local/up/{collection}/birth/{digest}/f"
+        return urllib.request.urlopen(url, timeout=30).read()
+
+    assert got("here") == b"secret"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        got("there")
+
+
 def test_pieces_of_a_file_are_read_side_by_side(small):
     """Range requests, as the client makes for big files."""
     data = bytes(range(256)) * 20_000
-    blob = small.store.blobs.keep_bytes(data)
-    artifact = begun(small, "ranges")
-    listed = {"version": 1, "contents": {"f": {"digest": blob.md5, "size": len(data)}}}
-    store = small.store.artifacts
-    number = int(base64.b64decode(artifact).decode().partition(":")[2])
-    manifest = store.contents.expect(number, "FULL", None)
-    store.contents.take_manifest(manifest.id, small.store.blobs.keep_bytes(json.dumps(listed).encode()))
-    store.commit(store.by_id(number))
+    artifact = committed(small, "ranges", {"f": data})
     text = "query($i: ID!) { artifact(id: $i) { files { edges { node { directUrl } } } } }"
     url = ask(small, text, i=artifact)["data"]["artifact"]["files"]["edges"][0]["node"]["directUrl"]
 

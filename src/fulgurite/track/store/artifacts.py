@@ -86,17 +86,17 @@ class Artifacts:
             if same is not None:
                 return self._wanted(same, aliases)
             now = time.time()
-            row = self._database.write(
+            id = self._database.insert(
                 "INSERT INTO artifact (collection_id, state, digest, run_id, shared_id, wanted_aliases, description, "
                 "metadata, ttl, history_step, client_id, created_at, updated_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(sequence.id, PENDING, digest, run, shared_id, json.dumps(aliases)),
                     *(known.get(name) for name in (*FIELDS, "history_step", "client_id")),
                     *(now, now),
                 ),
-            ).fetchone()
-            return self.by_id(row["id"])
+            )
+            return self.by_id(id)
 
     def commit(self, artifact: Artifact) -> Artifact:
         """Make what has arrived the next version of its sequence, and point ``latest`` and the wanted aliases at it.

@@ -58,11 +58,11 @@ class Contents:
             same = [each for each in self.manifests(artifact) if each.kind == kind == FULL]
             if same:
                 return same[0]
-            row = self._database.write(
-                "INSERT INTO artifact_manifest (artifact_id, kind, base_id) VALUES (?, ?, ?) RETURNING id",
+            id = self._database.insert(
+                "INSERT INTO artifact_manifest (artifact_id, kind, base_id) VALUES (?, ?, ?)",
                 (artifact, kind, base),
-            ).fetchone()
-            return self.manifest(row["id"])
+            )
+            return self.manifest(id)
 
     def manifest(self, id: int) -> Manifest:
         row = self._database.first("SELECT * FROM artifact_manifest WHERE id = ?", (id,))

@@ -30,7 +30,8 @@ class Parts:
         """Expect the parts of an artifact's file, which has that MD5 (base 64) as a whole; return the upload's id."""
         self.clean()
         upload = secrets.token_hex(16)
-        self._place(upload).mkdir(parents=True, mode=0o700)
+        with self._database.explained:
+            self._place(upload).mkdir(parents=True, mode=0o700)
         with self._database.writing():
             self._database.write(
                 "INSERT INTO artifact_parts (id, artifact_id, name, md5, created_at) VALUES (?, ?, ?, ?, ?)",

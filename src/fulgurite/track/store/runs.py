@@ -4,11 +4,13 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fulgurite.track.store.database import Database
-from fulgurite.track.store.errors import NotFound
+from fulgurite.track.store.errors import NotFound, StoreError
+from fulgurite.track.store.schema import OF_RUNS
 
 ENTITY = "local"  # who owns what nobody is named for
 RUNNING, FINISHED, FAILED, CRASHED, KILLED = "running", "finished", "failed", "crashed", "killed"
@@ -33,11 +35,11 @@ class Project:
     created_at: float
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True)
 class Run:
     """A run. ``name`` is its id in addresses, ``display_name`` what people call it; times are seconds since 1970.
 
-    ``config`` and ``summary`` are plain dicts; ``facts`` holds what was found out about machine, program, git and user.
+    What is kept as JSON is read when it is asked for: a list of thousands of runs rarely asks for all of it.
     """
 
     id: int
@@ -48,10 +50,6 @@ class Run:
     group_name: str | None
     job_type: str | None
     sweep: str | None
-    tags: list[str]
-    config: dict[str, Any]
-    summary: dict[str, Any]
-    facts: dict[str, Any]
     source: str
     recorded_state: str
     exit_code: int | None
@@ -63,6 +61,31 @@ class Run:
     ended_at: float | None
     deleted_at: float | None
     version: int
+    texts: Mapping[str, str] = field(repr=False)
+
+    @cached_property
+    def tags(self) -> list[str]:
+        tags: list[str] = json.loads(self.texts["tags"])
+        return tags
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The run's settings."""
+        return self._dict("config")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The newest value of each key, or what the run itself says."""
+        return self._dict("summary")
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What was found out about machine, program, git and user."""
+        return self._dict("facts")
+
+    def _dict(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.texts[name])
+        return found
 
     @property
     def state(self) -> str:
@@ -101,22 +124,26 @@ class Runs:
         with self._database.writing():
             self._database.write("UPDATE project SET description = ? WHERE id = ?", (description, project.id))
 
-    def open(self, project: Project, name: str | None = None, **known: Any) -> tuple[Run, bool]:
+    def open(
+        self,
+        project: Project,
+        name: str | None = None,
+        source: str = "wandb",
+        created_at: float | None = None,
+        **known: Any,
+    ) -> tuple[Run, bool]:
         """The run ``name`` of a project, made if it is not there; and whether it was made. ``known`` as in `update`.
 
-        Without a name a new one is drawn. A run that was deleted is not found: it makes way for the new one.
+        Without a name a new one is drawn. A run that was deleted is not found: a new one may take its name.
+        ``source`` and ``created_at`` are for a run that is made.
         """
-        name = name or new_name()
+        name, now = name or new_name(), time.time()
         with self._database.writing():
             row = self._row(project.id, name)
-            if row is not None and row["deleted_at"] is not None:
-                self._database.write("UPDATE run SET name = ? WHERE id = ?", (f"{name}\0{row['id']}", row["id"]))
-                row = None
             if row is None:
-                now = time.time()
                 self._database.write(
                     "INSERT INTO run (project_id, name, source, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
-                    (project.id, name, known.get("source", "wandb"), known.pop("created_at", now), now),
+                    (project.id, name, source, created_at or now, now),
                 )
             run = self.find(project, name)
             return (self.update(run, **known) if known else run), row is None
@@ -124,7 +151,7 @@ class Runs:
     def find(self, project: Project, name: str) -> Run:
         """The run ``name``. Raises ``NotFound``."""
         row = self._row(project.id, name)
-        if row is None or row["deleted_at"] is not None:
+        if row is None:
             raise NotFound(f"There is no run {project.entity}/{project.name}/{name}.")
         return _run(row, project)
 
@@ -185,10 +212,22 @@ class Runs:
 
     def delete(self, runs: Sequence[Run]) -> None:
         """Hide runs; `restore` brings them back until `purge`."""
-        self._mark(runs, time.time())
+        with self._database.writing():
+            self._database.write_many(
+                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ? AND deleted_at IS NULL",
+                [(time.time(), run.id) for run in runs],
+            )
 
     def restore(self, runs: Sequence[Run]) -> None:
-        self._mark(runs, None)
+        """Bring deleted runs back. Raises ``StoreError`` if another run has taken a name meanwhile."""
+        with self._database.writing():
+            for run in map(self.by_id, [run.id for run in runs]):
+                if run.deleted_at is not None and self._row(run.project.id, run.name) is not None:
+                    raise StoreError(
+                        f"Run {run.project.entity}/{run.project.name}/{run.name} can't be restored: another run has "
+                        "taken its name. Delete that one first."
+                    )
+                self._database.write("UPDATE run SET deleted_at = NULL, version = version + 1 WHERE id = ?", (run.id,))
 
     def deleted_before(self, moment: float) -> Iterator[Run]:
         """The runs that were deleted before ``moment``, for `Store.purge`."""
@@ -198,7 +237,7 @@ class Runs:
     def forget(self, run: Run) -> None:
         """Take a run out of the tables of runs. What it logged goes with ``History.forget``."""
         with self._database.writing():
-            for table in ("console", "run_file", "alert"):
+            for table in OF_RUNS:
                 self._database.write(f"DELETE FROM {table} WHERE run_id = ?", (run.id,))
             self._database.write("DELETE FROM run WHERE id = ?", (run.id,))
 
@@ -216,14 +255,10 @@ class Runs:
         )
         return [dict(row) for row in rows]
 
-    def _mark(self, runs: Sequence[Run], moment: float | None) -> None:
-        with self._database.writing():
-            self._database.write_many(
-                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ?", [(moment, run.id) for run in runs]
-            )
-
     def _row(self, project: int, name: str) -> Any:
-        return self._database.first("SELECT * FROM run WHERE project_id = ? AND name = ?", (project, name))
+        return self._database.first(
+            "SELECT * FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL", (project, name)
+        )
 
 
 def new_name() -> str:
@@ -233,8 +268,7 @@ def new_name() -> str:
 
 def _run(row: Any, project: Project) -> Run:
     fields = dict(row)
-    for name in AS_JSON:
-        fields[name] = json.loads(fields[name])
+    fields["texts"] = {name: fields.pop(name) for name in AS_JSON}
     fields["recorded_state"] = fields.pop("state")
     fields["stop_asked"] = bool(fields["stop_asked"])
     del fields["project_id"]

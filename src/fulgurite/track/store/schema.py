@@ -6,7 +6,7 @@ CREATE TABLE project (
     entity TEXT NOT NULL,
     name TEXT NOT NULL,
     description TEXT,
-    created_at REAL NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
     UNIQUE (entity, name)
 );
 CREATE TABLE run (
@@ -28,13 +28,14 @@ CREATE TABLE run (
     stop_asked INTEGER NOT NULL DEFAULT 0,
     row_count INTEGER NOT NULL DEFAULT 0,
     event_count INTEGER NOT NULL DEFAULT 0,
-    created_at REAL NOT NULL,
-    seen_at REAL NOT NULL,
-    ended_at REAL,
-    deleted_at REAL,
-    version INTEGER NOT NULL DEFAULT 1,
-    UNIQUE (project_id, name)
+    created_at DOUBLE PRECISION NOT NULL,
+    seen_at DOUBLE PRECISION NOT NULL,
+    ended_at DOUBLE PRECISION,
+    deleted_at DOUBLE PRECISION,
+    version INTEGER NOT NULL DEFAULT 1
 );
+CREATE UNIQUE INDEX run_name ON run (project_id, name) WHERE deleted_at IS NULL;
+CREATE INDEX run_project ON run (project_id);
 CREATE TABLE series (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES run (id),
@@ -42,14 +43,15 @@ CREATE TABLE series (
     path TEXT NOT NULL,
     kinds TEXT NOT NULL,
     count INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
+    first BIGINT NOT NULL,
+    last BIGINT NOT NULL,
+    waiting INTEGER NOT NULL DEFAULT 0,
     UNIQUE (run_id, stream, path)
 );
 CREATE TABLE chunk (
     series_id INTEGER NOT NULL REFERENCES series (id),
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
+    first BIGINT NOT NULL,
+    last BIGINT NOT NULL,
     count INTEGER NOT NULL,
     tier INTEGER NOT NULL,
     kind TEXT NOT NULL,
@@ -70,25 +72,35 @@ CREATE TABLE console (
 CREATE TABLE blob (
     sha256 TEXT PRIMARY KEY,
     md5 TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    created_at REAL NOT NULL
+    size BIGINT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL
 );
 CREATE INDEX blob_md5 ON blob (md5);
 CREATE TABLE run_file (
     run_id INTEGER NOT NULL REFERENCES run (id),
     name TEXT NOT NULL,
     sha256 TEXT NOT NULL REFERENCES blob (sha256),
-    size INTEGER NOT NULL,
-    updated_at REAL NOT NULL,
+    size BIGINT NOT NULL,
+    updated_at DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (run_id, name)
 );
+CREATE INDEX run_file_sha256 ON run_file (sha256);
 CREATE TABLE alert (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES run (id),
     title TEXT NOT NULL,
     text TEXT NOT NULL,
     level TEXT NOT NULL,
-    raised_at REAL NOT NULL
+    raised_at DOUBLE PRECISION NOT NULL
+);
+CREATE INDEX alert_run ON alert (run_id);
+"""
+
+SOURCES = """
+CREATE TABLE source (
+    path TEXT PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES run (id),
+    place INTEGER NOT NULL
 );
 """
 
@@ -97,7 +109,7 @@ CREATE TABLE artifact_type (
     id INTEGER PRIMARY KEY,
     project_id INTEGER NOT NULL REFERENCES project (id),
     name TEXT NOT NULL,
-    created_at REAL NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
     UNIQUE (project_id, name)
 );
 CREATE TABLE artifact_collection (
@@ -108,8 +120,8 @@ CREATE TABLE artifact_collection (
     kind TEXT NOT NULL,
     description TEXT,
     next_number INTEGER NOT NULL DEFAULT 0,
-    created_at REAL NOT NULL,
-    updated_at REAL NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
+    updated_at DOUBLE PRECISION NOT NULL,
     UNIQUE (project_id, name)
 );
 CREATE TABLE artifact (
@@ -120,26 +132,27 @@ CREATE TABLE artifact (
     digest TEXT NOT NULL,
     description TEXT,
     metadata TEXT,
-    ttl INTEGER,
-    history_step INTEGER,
+    ttl BIGINT,
+    history_step BIGINT,
     run_id INTEGER,
     client_id TEXT,
     shared_id TEXT,
     wanted_aliases TEXT NOT NULL DEFAULT '[]',
     manifest TEXT REFERENCES blob (sha256),
-    size INTEGER NOT NULL DEFAULT 0,
+    size BIGINT NOT NULL DEFAULT 0,
     file_count INTEGER NOT NULL DEFAULT 0,
-    created_at REAL NOT NULL,
-    updated_at REAL NOT NULL
+    created_at DOUBLE PRECISION NOT NULL,
+    updated_at DOUBLE PRECISION NOT NULL
 );
 CREATE INDEX artifact_digest ON artifact (collection_id, digest);
 CREATE INDEX artifact_client ON artifact (client_id);
+CREATE INDEX artifact_content ON artifact (manifest);
 CREATE TABLE artifact_member (
     id INTEGER PRIMARY KEY,
     collection_id INTEGER NOT NULL REFERENCES artifact_collection (id),
     artifact_id INTEGER NOT NULL REFERENCES artifact (id),
     number INTEGER NOT NULL,
-    created_at REAL NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
     UNIQUE (collection_id, artifact_id),
     UNIQUE (collection_id, number)
 );
@@ -167,7 +180,7 @@ CREATE TABLE artifact_run (
     artifact_id INTEGER NOT NULL REFERENCES artifact (id),
     role TEXT NOT NULL,
     used_as TEXT,
-    created_at REAL NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (run_id, role, artifact_id)
 );
 CREATE INDEX artifact_run_artifact ON artifact_run (artifact_id, role);
@@ -179,11 +192,12 @@ CREATE TABLE artifact_manifest (
     sha256 TEXT REFERENCES blob (sha256)
 );
 CREATE INDEX artifact_manifest_artifact ON artifact_manifest (artifact_id);
+CREATE INDEX artifact_manifest_content ON artifact_manifest (sha256);
 CREATE TABLE artifact_entry (
     artifact_id INTEGER NOT NULL REFERENCES artifact (id),
     name TEXT NOT NULL,
     digest TEXT NOT NULL,
-    size INTEGER NOT NULL,
+    size BIGINT NOT NULL,
     ref TEXT,
     sha256 TEXT REFERENCES blob (sha256),
     PRIMARY KEY (artifact_id, name)
@@ -195,17 +209,30 @@ CREATE TABLE artifact_upload (
     sha256 TEXT NOT NULL REFERENCES blob (sha256),
     PRIMARY KEY (artifact_id, name)
 );
+CREATE INDEX artifact_upload_content ON artifact_upload (sha256);
 CREATE TABLE artifact_parts (
     id TEXT PRIMARY KEY,
     artifact_id INTEGER NOT NULL REFERENCES artifact (id),
     name TEXT NOT NULL,
     md5 TEXT NOT NULL,
-    created_at REAL NOT NULL
+    created_at DOUBLE PRECISION NOT NULL
 );
 """
 
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
 STEPS: list[tuple[str, str]] = [
     ("runs, their series, files and console", RUNS),
+    ("how far files of other trackers have been read", SOURCES),
     ("artifacts, their collections and contents", ARTIFACTS),
 ]
+
+# Where contents are referred to, as (table, column): what no row here names goes with `Blobs.sweep`.
+BLOB_REFERENCES = [
+    ("run_file", "sha256"),
+    ("artifact", "manifest"),
+    ("artifact_entry", "sha256"),
+    ("artifact_manifest", "sha256"),
+    ("artifact_upload", "sha256"),
+]
+# Tables that belong to runs by their column ``run_id``: their rows go with the run. Series have parts of their own.
+OF_RUNS = ["console", "run_file", "alert", "source", "artifact_run"]

@@ -7,9 +7,10 @@ from fulgurite.track.places import data_folder
 from fulgurite.track.store.artifacts import Artifacts
 from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
-from fulgurite.track.store.database import Database
+from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.runs import Run, Runs
+from fulgurite.track.store.sources import Sources
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
 
@@ -21,13 +22,14 @@ class Store:
     Raises ``StoreError`` if the folder can't be used.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.database = Database(data_folder(folder))
+    def __init__(self, folder: str | os.PathLike[str] | None = None, patience: float = PATIENCE) -> None:
+        self.database = Database(data_folder(folder), patience)
         self.folder = self.database.folder
         self.runs = Runs(self.database)
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
+        self.sources = Sources(self.database)
         self.artifacts = Artifacts(self.database, self.blobs)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
@@ -37,15 +39,22 @@ class Store:
         return ended
 
     def purge(self, older_than: float = KEPT_AFTER_DELETION) -> int:
-        """Forget the runs that were deleted more than ``older_than`` seconds ago; return how many."""
-        gone = list(self.runs.deleted_before(time.time() - older_than))
-        for run in gone:
+        """Forget the runs that were deleted more than ``older_than`` seconds ago, and the contents that nobody has now.
+
+        Returns how many runs went.
+        """
+        moment, gone = time.time() - older_than, 0
+        for run in self.runs.deleted_before(moment):
             with self.database.writing():
-                self.history.forget(run.id)
-                self.artifacts.lineage.forget(run.id)
-                self.runs.forget(run)
+                # It may have been restored since it was listed.
+                if (self.runs.by_id(run.id).deleted_at or moment) < moment:
+                    self.history.forget(run.id)
+                    self.artifacts.lineage.forget(run.id)
+                    self.runs.forget(run)
+                    gone += 1
         self.artifacts.forget_abandoned()
-        return len(gone)
+        self.blobs.sweep()
+        return gone
 
     def close(self) -> None:
         self.database.close()

@@ -1,7 +1,6 @@
 """What clients send to the addresses that they were given: run files, artifacts' files and manifests, parts."""
 
 import base64
-import errno
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,12 +10,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from fulgurite.track.store.blobs import PIECE, Incoming
-from fulgurite.track.store.errors import NotFound, StoreError
+from fulgurite.track.store.errors import NotFound, StoreError, StoreFull, StoreLocked
 from fulgurite.track.store.store import Store
 
 log = logging.getLogger("fulgurite.track")
 LARGEST = 1 << 40  # bytes
-FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 class TooLarge(StoreError):
@@ -33,19 +31,11 @@ class Uploads:
         """Keep a request's body as ``what`` its address stands for."""
         try:
             return Response(headers={"ETag": f'"{await self._kept(request, what)}"'})
-        except TooLarge as error:
-            return PlainTextResponse(str(error), status_code=413)
-        except NotFound as error:
-            return PlainTextResponse(str(error), status_code=404)
-        except StoreError as error:
-            return PlainTextResponse(str(error), status_code=400)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
-        except OSError as error:
-            log.error("%s could not be kept: %s", what.get("name") or "A file", error)
-            return PlainTextResponse(
-                f"This could not be kept: {error.strerror}", 507 if error.errno in FULL_DISK else 503
-            )
+        except StoreError as error:
+            log.error("%s could not be kept: %s", what.get("name") or "A part", error)
+            return PlainTextResponse(str(error), _status(error))
 
     async def _kept(self, request: Request, what: dict[str, Any]) -> str:
         largest = self._largest
@@ -87,6 +77,12 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
             waiting.clear()
     if waiting:
         yield bytes(waiting)
+
+
+def _status(error: StoreError) -> int:
+    """The client gives up a file at 400, 404 and 413, and sends it again later at 503 and 507."""
+    known = {TooLarge: 413, NotFound: 404, StoreFull: 507, StoreLocked: 503}
+    return known.get(type(error), 400 if error.__cause__ is None else 503)
 
 
 def _check(size: int, left: int, largest: int) -> None:

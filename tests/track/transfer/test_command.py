@@ -1,0 +1,57 @@
+"""`fulgurite export` and `fulgurite import` at the prompt."""
+
+import pytest
+
+from fulgurite.cli import main
+from fulgurite.track.store.store import Store
+
+
+@pytest.fixture
+def data(tmp_path):
+    store = Store(tmp_path / "data")
+    for project, name in (("p", "r1"), ("p", "r2"), ("q", "r1")):
+        run, _ = store.runs.open(store.runs.project(project, create=True), name)
+        store.history.append(run.id, [(0, {"loss": 1.0})])
+    store.close()
+    return str(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("what", "written"),
+    [([], ["p/r1", "p/r2", "q/r1"]), (["p"], ["p/r1", "p/r2"]), (["q/r1"], ["q/r1"]), (["local/p/r2"], ["p/r2"])],
+)
+def test_a_run_a_project_or_everything_is_exported(data, tmp_path, what, written):
+    assert main(["export", *what, "--data", data, "--out", str(tmp_path / "out"), "--format", "csv"]) == 0
+
+    files = (tmp_path / "out").glob("*/*/history.csv")
+    assert sorted(str(path.parent.relative_to(tmp_path / "out")) for path in files) == written
+
+
+def test_what_is_not_there_is_named(data, tmp_path, capsys):
+    """The message names what was asked for, how to ask, and what there is."""
+    assert main(["export", "nope", "--data", data]) == 2
+
+    assert "'nope' is no project and no run. Write PROJECT or PROJECT/RUN; the projects are: p, q." in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_folder_is_imported(tmp_path, capsys):
+    """The folder's name is the project, unless another one is named."""
+    (tmp_path / "old" / "version_0").mkdir(parents=True)
+    (tmp_path / "old" / "version_0" / "metrics.csv").write_text("step,loss\n0,1.5\n1,0.5\n")
+
+    assert main(["import", str(tmp_path / "old"), "--data", str(tmp_path / "data")]) == 0
+
+    store = Store(tmp_path / "data")
+    (run,) = store.runs.all(store.runs.project("old"))
+    assert store.history.read(run.id, "loss").values() == [1.5, 0.5]
+    store.close()
+
+
+def test_a_folder_without_runs_says_what_was_looked_for(tmp_path, capsys):
+    assert main(["import", str(tmp_path), "--data", str(tmp_path / "data")]) == 2
+    assert (
+        "Looked for metrics.csv (CSVLogger), event files (TensorBoard) and offline runs (W&B)"
+        in capsys.readouterr().err
+    )

@@ -1,0 +1,69 @@
+"""Runs of other loggers come into the store, once."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from fulgurite import Trainer
+from fulgurite.base.errors import DataError
+from fulgurite.loggers import CSVLogger
+from fulgurite.testing import QUIET, TinyModule, batches
+from fulgurite.track.store.store import Store
+from fulgurite.track.transfer import from_csv, from_tensorboard
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "data")
+    yield store
+    store.close()
+
+
+def test_a_csv_logger_s_folder_becomes_a_run(store, tmp_path):
+    """Rows and hyperparameters are there; taken twice, it is one run."""
+    logger = CSVLogger(tmp_path / "logs")
+    logger.log_hyperparams({"lr": 0.5})
+    Trainer(**{**QUIET, "logger": logger}, max_epochs=2, log_every_n_steps=1).fit(TinyModule(), batches(3))
+    (folder,) = from_csv.find(tmp_path)
+
+    from_csv.take(store, folder, "old")
+    run = from_csv.take(store, folder, "old")
+
+    assert len(store.runs.all(run.project)) == 1
+    assert run.config["lr"] == 0.5 and run.state == "finished" and run.display_name == "lightning_logs/version_0"
+    logged = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()[1:]]
+    assert store.runs.by_id(run.id).row_count == len({line[-1] for line in logged})
+
+
+def test_a_csv_without_steps_says_so(store, tmp_path):
+    """The message names the file and the columns that would do."""
+    (tmp_path / "metrics.csv").write_text("a,b\n1,2\n")
+
+    with pytest.raises(DataError, match="metrics.csv: there is no column of steps. Expected one of step"):
+        from_csv.take(store, tmp_path, "old")
+
+
+def test_event_files_become_a_run(store, tmp_path):
+    """Scalars, a histogram, a text and an image, as torch's writer writes them."""
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(tmp_path / "tb" / "one") as writer:
+        for step in range(5):
+            writer.add_scalar("loss", 1 / (step + 1), step)
+        writer.add_histogram("weights", np.arange(10.0), 4)
+        writer.add_text("note", "hello", 4)
+        writer.add_image("picture", torch.zeros(3, 4, 6), 4)
+    (folder,) = from_tensorboard.find(tmp_path)
+
+    run = from_tensorboard.take(store, folder, "old")
+
+    rows = store.history.rows(run.id)
+    assert [round(row["loss"], 4) for row in rows] == [1, 0.5, 0.3333, 0.25, 0.2]
+    assert rows[4]["weights"]["_type"] == "histogram" and sum(rows[4]["weights"]["values"]) == 10
+    assert rows[4]["note"] == "hello"
+    assert (rows[4]["picture"]["width"], rows[4]["picture"]["height"]) == (6, 4)
+    assert store.blobs.file(run.id, rows[4]["picture"]["path"]).blob.size == rows[4]["picture"]["size"]
+    assert run.display_name == "tb/one"
