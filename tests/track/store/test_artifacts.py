@@ -13,7 +13,6 @@ from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.lineage import INPUT, OUTPUT
 from fulgurite.track.store.store import Store
 
-
 TEXTS = ("kept", "shared", "coming", "gone")
 
 

@@ -109,7 +109,7 @@ seen["after"] = [[each.name, each.aliases] for each in wandb.Api().artifacts("da
 with wandb.init(project=PROJECT, id="r2") as run:
     seen["next"] = run.log_artifact(artifact("d", "z")).wait().name
 wandb.Api().run(f"{PROJECT}/r2").delete(delete_artifacts=True)
-seen["run gone"] = [wandb.Api().artifact_exists(f"{PROJECT}/d:v3"), get("d:latest").name, get("d:v0").logged_by().id]
+seen["run gone"] = [wandb.Api().artifact_exists(f"{PROJECT}/d:v3"), get("d:latest").version, get("d:v0").logged_by().id]
 wandb.Api().artifact_collection("dataset", f"{PROJECT}/d").delete()
 seen["gone"] = [wandb.Api().artifact_exists(f"{PROJECT}/d:v0"), refused(lambda: get("d:v0"))]
 """
@@ -183,6 +183,6 @@ def test_a_version_is_deleted(edits):
     assert "has aliases: latest, keep" in edits["has aliases"]
     assert edits["after"] == [["d:v1", ["q", "latest"]], ["d:v0", []]]
     assert edits["next"] == "d:v3"
-    assert edits["run gone"] == [False, "d:v1", "r"]
+    assert edits["run gone"] == [False, "v1", "r"]
     assert edits["gone"][0] is False
     assert "'d:v0' not found" in edits["gone"][1]
