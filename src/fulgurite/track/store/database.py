@@ -1,4 +1,9 @@
-"""One SQLite file: opened, brought up to date, written by one thread at a time and read by any."""
+"""One SQLite file: opened, brought up to date, written by one thread at a time and read by any.
+
+All SQL outside of this file is such that PostgreSQL takes it as well. What another database would do its own way: the
+pragmas, ``BEGIN IMMEDIATE`` (one writer is let in), ``?`` for values, ``insert`` (the new row's id), and in the tables
+BLOB (bytes) and ``INTEGER PRIMARY KEY`` (numbers its rows itself). Texts may hold a NUL there, except paths.
+"""
 
 import os
 import sqlite3

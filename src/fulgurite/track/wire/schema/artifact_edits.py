@@ -43,14 +43,16 @@ class ArtifactChanges(Node):
         artifact = inner("Artifact", input["artifactID"])
         with self._context.store.database.writing():
             for each in input["aliases"]:
-                self._context.store.artifacts.members.point(self._named(each), artifact, wanted({"aliases": [each]}))
+                self._context.store.artifacts.members.point(
+                    self._with_alias(each), artifact, wanted({"aliases": [each]})
+                )
         return {"success": True}
 
     def deleteAliases(self, input: dict[str, Any]) -> dict[str, Any]:
         artifact = inner("Artifact", input["artifactID"])
         with self._context.store.database.writing():
             for each in input["aliases"]:
-                self._context.store.artifacts.members.unpoint(self._named(each).id, artifact, [each["alias"]])
+                self._context.store.artifacts.members.unpoint(self._with_alias(each).id, artifact, [each["alias"]])
         return {"success": True}
 
     def deleteArtifact(self, input: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +64,7 @@ class ArtifactChanges(Node):
     def linkArtifact(self, input: dict[str, Any]) -> dict[str, Any]:
         """Put a version into a portfolio, which is made where there is none, as its project is."""
         artifacts = self._context.store.artifacts
-        artifact = self._meant(input)
+        artifact = self._linked_one(input)
         if input.get("artifactPortfolioID"):
             portfolio = artifacts.collections.by_id(inner("ArtifactCollection", input["artifactPortfolioID"]))
         else:
@@ -88,13 +90,13 @@ class ArtifactChanges(Node):
         artifacts.members.remove(found[0])
         return {"success": True}
 
-    def _meant(self, input: dict[str, Any]) -> StoredArtifact:
+    def _linked_one(self, input: dict[str, Any]) -> StoredArtifact:
         artifacts = self._context.store.artifacts
         if input.get("artifactID"):
             return artifacts.by_id(inner("Artifact", input["artifactID"]))
         return artifacts.by_client(input["clientID"])
 
-    def _named(self, alias: dict[str, Any]) -> Collection:
+    def _with_alias(self, alias: dict[str, Any]) -> Collection:
         """The collection that an alias is in."""
         entity = alias.get("entityName") or self._context.entity
         project = self._context.store.runs.project(alias["projectName"], entity)
@@ -110,10 +112,10 @@ class CollectionChanges(Node):
     _context: Context
 
     def updateArtifactSequence(self, input: dict[str, Any]) -> dict[str, Any]:
-        return self._described(input, input["artifactSequenceID"])
+        return self._collection_described(input, input["artifactSequenceID"])
 
     def updateArtifactPortfolio(self, input: dict[str, Any]) -> dict[str, Any]:
-        return self._described(input, input["artifactPortfolioID"])
+        return self._collection_described(input, input["artifactPortfolioID"])
 
     def moveArtifactSequence(self, input: dict[str, Any]) -> dict[str, Any]:
         collections = self._context.store.artifacts.collections
@@ -122,27 +124,27 @@ class CollectionChanges(Node):
         return {"artifactCollection": show_collection(self._context, moved)}
 
     def deleteArtifactSequence(self, input: dict[str, Any]) -> dict[str, Any]:
-        return self._deleted(input["artifactSequenceID"])
+        return self._collection_deleted(input["artifactSequenceID"])
 
     def deleteArtifactPortfolio(self, input: dict[str, Any]) -> dict[str, Any]:
-        return self._deleted(input["artifactPortfolioID"])
+        return self._collection_deleted(input["artifactPortfolioID"])
 
     def createArtifactCollectionTagAssignments(self, input: dict[str, Any]) -> dict[str, Any]:
         names = [tag["tagName"] for tag in input["tags"]]
-        self._context.store.artifacts.collections.tags.add(self._tagged(input).id, names)
+        self._context.store.artifacts.collections.tags.add(self._collection_tagged(input).id, names)
         return {"tags": [Tag(name) for name in names]}
 
     def deleteArtifactCollectionTagAssignments(self, input: dict[str, Any]) -> dict[str, Any]:
         names = [tag["tagName"] for tag in input["tags"]]
-        self._context.store.artifacts.collections.tags.remove(self._tagged(input).id, names)
+        self._context.store.artifacts.collections.tags.remove(self._collection_tagged(input).id, names)
         return {"success": True}
 
-    def _described(self, input: dict[str, Any], id: str) -> dict[str, Any]:
+    def _collection_described(self, input: dict[str, Any], id: str) -> dict[str, Any]:
         found = self._collection(id)
         changed = self._context.store.artifacts.collections.describe(found, input.get("name"), input.get("description"))
         return {"artifactCollection": show_collection(self._context, changed)}
 
-    def _deleted(self, id: str) -> dict[str, Any]:
+    def _collection_deleted(self, id: str) -> dict[str, Any]:
         node = show_collection(self._context, self._collection(id))
         self._context.store.artifacts.delete_collection(self._collection(id))
         node.state = "DELETED"
@@ -151,7 +153,7 @@ class CollectionChanges(Node):
     def _collection(self, id: str) -> Collection:
         return self._context.store.artifacts.collections.by_id(inner("ArtifactCollection", id))
 
-    def _tagged(self, input: dict[str, Any]) -> Collection:
+    def _collection_tagged(self, input: dict[str, Any]) -> Collection:
         entity = input.get("entityName") or self._context.entity
         project = self._context.store.runs.project(input["projectName"], entity)
         return self._context.store.artifacts.collections.find(project, input["artifactCollectionName"])

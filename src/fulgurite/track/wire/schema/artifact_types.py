@@ -12,7 +12,7 @@ from fulgurite.track.store.members import LATEST, Member
 from fulgurite.track.store.members import Alias as StoredAlias
 from fulgurite.track.wire.graphql import Node
 from fulgurite.track.wire.ids import outer
-from fulgurite.track.wire.schema.artifact_order import arranged, exact
+from fulgurite.track.wire.schema.artifact_order import arranged
 from fulgurite.track.wire.schema.context import PAGE, Context, connection, iso
 
 INHERITED = -2  # what a time to live of "as the collection has it" is in answers
@@ -104,8 +104,8 @@ class ArtifactCollection(Node):
         return {
             "version": member.number,
             "state": artifact.state,
-            "created_at": exact(artifact.created_at),
-            "updated_at": exact(artifact.updated_at),
+            "created_at": artifact.created_at,
+            "updated_at": artifact.updated_at,
             "size": artifact.size,
             "digest": artifact.digest,
             "description": artifact.description,
@@ -303,8 +303,8 @@ def collections(
             "name": each.name,
             "type": each.type,
             "description": each.description,
-            "created_at": exact(each.created_at),
-            "updated_at": exact(each.updated_at),
+            "created_at": each.created_at,
+            "updated_at": each.updated_at,
             "tags": context.store.artifacts.collections.tags.of(each.id),
         }
 

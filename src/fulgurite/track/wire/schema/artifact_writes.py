@@ -28,7 +28,7 @@ class ArtifactWrites(Node):
         project = runs.project(input["projectName"], input.get("entityName") or self._context.entity, create=True)
         name = input.get("artifactCollectionName") or input["artifactCollectionNames"][0]
         sequence = artifacts.collections.open(project, name, input["artifactTypeName"])
-        run = self._run(input) if input.get("runName") else None
+        run = self._logging_run(input) if input.get("runName") else None
         artifact = artifacts.open(
             sequence,
             input["digest"],
@@ -47,12 +47,12 @@ class ArtifactWrites(Node):
         base = inner("Artifact", input["baseArtifactID"]) if input.get("baseArtifactID") else None
         artifact = self._artifact(input["artifactID"])
         manifest = self._context.store.artifacts.contents.expect(artifact.id, input.get("type") or FULL, base)
-        return {"artifactManifest": self._manifest(manifest)}
+        return {"artifactManifest": self._manifest_place(manifest)}
 
     def updateArtifactManifest(self, input: dict[str, Any]) -> dict[str, Any]:
         contents = self._context.store.artifacts.contents
         return {
-            "artifactManifest": self._manifest(
+            "artifactManifest": self._manifest_place(
                 contents.manifest(inner("ArtifactManifest", input["artifactManifestID"]))
             )
         }
@@ -60,7 +60,7 @@ class ArtifactWrites(Node):
     def createArtifactFiles(self, input: dict[str, Any]) -> dict[str, Any]:
         """Addresses for an artifact's files, in the order in which they are asked for; none for what is here."""
         with self._context.store.database.writing():
-            return {"files": connection(input["artifactFiles"], self._place)}
+            return {"files": connection(input["artifactFiles"], self._file_place)}
 
     def completeMultipartUploadArtifact(self, input: dict[str, Any]) -> dict[str, Any]:
         parts, upload = self._context.store.artifacts.parts, input["uploadID"]
@@ -76,10 +76,10 @@ class ArtifactWrites(Node):
 
     def useArtifact(self, input: dict[str, Any]) -> dict[str, Any]:
         artifact = self._artifact(input["artifactID"])
-        self._context.store.artifacts.lineage.used(self._run(input).id, artifact.id, input.get("usedAs"))
+        self._context.store.artifacts.lineage.used(self._logging_run(input).id, artifact.id, input.get("usedAs"))
         return {"artifact": Artifact(self._context, artifact)}
 
-    def _place(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _file_place(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Where one file goes."""
         artifact, name, md5 = inner("Artifact", asked["artifactID"]), asked["name"], asked.get("md5")
         place = {"artifact": {"id": asked["artifactID"]}, "storagePath": name, "displayName": name, "uploadHeaders": []}
@@ -87,9 +87,9 @@ class ArtifactWrites(Node):
             return {**place, "uploadUrl": None, "uploadMultipartUrls": None}
         address = self._context.addresses.upload(artifact=artifact, name=name, md5=md5)
         parts = asked.get("uploadPartsInput") if self._context.in_parts and md5 else None
-        return {**place, "uploadUrl": address, "uploadMultipartUrls": self._in_parts(artifact, name, md5, parts)}
+        return {**place, "uploadUrl": address, "uploadMultipartUrls": self._part_places(artifact, name, md5, parts)}
 
-    def _in_parts(self, artifact: int, name: str, md5: Any, parts: list[dict[str, Any]] | None) -> Any:
+    def _part_places(self, artifact: int, name: str, md5: Any, parts: list[dict[str, Any]] | None) -> Any:
         if not parts:
             return None
         upload = self._context.store.artifacts.parts.begin(artifact, name, md5)
@@ -105,7 +105,7 @@ class ArtifactWrites(Node):
             ],
         }
 
-    def _manifest(self, manifest: Manifest) -> dict[str, Any]:
+    def _manifest_place(self, manifest: Manifest) -> dict[str, Any]:
         id = outer("ArtifactManifest", manifest.id)
         address = self._context.addresses.upload(manifest=manifest.id)
         return {"id": id, "type": manifest.kind, "file": {"id": id, "uploadUrl": address, "uploadHeaders": []}}
@@ -113,7 +113,7 @@ class ArtifactWrites(Node):
     def _artifact(self, id: str) -> StoredArtifact:
         return self._context.store.artifacts.by_id(inner("Artifact", id))
 
-    def _run(self, input: dict[str, Any]) -> StoredRun:
+    def _logging_run(self, input: dict[str, Any]) -> StoredRun:
         runs = self._context.store.runs
         project = runs.project(input["projectName"], input.get("entityName") or self._context.entity)
         return runs.find(project, input["runName"])
