@@ -36,13 +36,20 @@ class ArtifactType(Node):
         found = self._context.store.artifacts.collections.of(self._project, self.name)
         return collections(self._context, found, first, after, filters, order)
 
-    artifactSequences = artifactCollections
-
     def artifactCollection(self, name: str) -> Any:
         found = find_collection(self._context, self._project, name)
         return found if found is not None and found.defaultArtifactType["name"] == self.name else None
 
-    artifactSequence = artifactCollection
+    def artifactSequence(self, name: str) -> Any:
+        """Null for a portfolio: that is how clients up to 0.21 tell the two apart."""
+        found = self.artifactCollection(name)
+        return found if isinstance(found, ArtifactSequence) else None
+
+    def artifact(self, name: str) -> "Artifact | None":
+        """A version of that type by name and alias, as clients up to 0.16 ask for one's files."""
+        found = member_called(self._context, self._project, name)
+        shown = None if found is None else found.artifact()
+        return shown if shown is not None and shown.artifactType()["name"] == self.name else None
 
 
 class ArtifactCollection(Node):
@@ -291,6 +298,13 @@ def find_collection(context: Context, project: Any, name: str) -> ArtifactCollec
         return show_collection(context, context.store.artifacts.collections.find(project, name))
     except NotFound:
         return None
+
+
+def member_called(context: Context, project: Any, name: str) -> ArtifactCollectionMembership | None:
+    """A version by its collection's name and an alias: ``name:latest``."""
+    collection, _, alias = name.partition(":")
+    found = find_collection(context, project, collection)
+    return None if found is None else found.artifactMembership(alias or LATEST)
 
 
 def collections(

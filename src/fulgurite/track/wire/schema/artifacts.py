@@ -6,7 +6,6 @@ from typing import Any
 from fulgurite.track.store.artifacts import DELETED
 from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.lineage import INPUT, OUTPUT
-from fulgurite.track.store.members import LATEST
 from fulgurite.track.wire.graphql import Node
 from fulgurite.track.wire.ids import inner, outer
 from fulgurite.track.wire.schema.artifact_edits import ArtifactChanges, CollectionChanges
@@ -16,6 +15,7 @@ from fulgurite.track.wire.schema.artifact_types import (
     ArtifactType,
     collections,
     find_collection,
+    member_called,
     show_collection,
 )
 from fulgurite.track.wire.schema.artifact_writes import ArtifactWrites
@@ -59,10 +59,7 @@ class ProjectArtifacts(Node):
         return find_collection(self._context, self._stored, name)
 
     def artifactCollectionMembership(self, name: str) -> ArtifactCollectionMembership | None:
-        """A version by its collection's name and an alias: ``name:latest``."""
-        collection, _, alias = name.partition(":")
-        found = find_collection(self._context, self._stored, collection)
-        return None if found is None else found.artifactMembership(alias or LATEST)
+        return member_called(self._context, self._stored, name)
 
     def artifact(self, name: str) -> Artifact | None:
         found = self.artifactCollectionMembership(name)
