@@ -32,7 +32,13 @@ class Served:
         self.store, self.url, self.folder = store, url, folder
 
     def client(
-        self, script: str, python: str = sys.executable, check: bool = True, name: str = "", **environment: str
+        self,
+        script: str,
+        python: str = sys.executable,
+        check: bool = True,
+        name: str = "",
+        timeout: float = 120,
+        **environment: str,
     ) -> str:
         """Run a script that uses the wandb client, and return what it printed. Fails with its errors if it fails.
 
@@ -47,7 +53,7 @@ class Served:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
         )
         assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -117,12 +123,12 @@ def clean_environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, port: int = 0) -> Iterator[Served]:
-    """Serve ``folder/data`` until the block ends."""
+def served(folder: Path, port: int = 0, **settings: Any) -> Iterator[Served]:
+    """Serve ``folder/data`` until the block ends; ``settings`` are those of `application`."""
     store = Store(folder / "data")
     with socket.create_server(("127.0.0.1", port)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(application(store), log_level="warning", lifespan="on"))
+        server = uvicorn.Server(uvicorn.Config(application(store, **settings), log_level="warning", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + 20

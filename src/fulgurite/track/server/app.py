@@ -14,16 +14,23 @@ from fulgurite.track.server.hosts import Hosts
 from fulgurite.track.server.secret import secret_of
 from fulgurite.track.server.sessions import Sessions
 from fulgurite.track.store.store import Store
+from fulgurite.track.wire.bodies import LARGEST_FILE
 from fulgurite.track.wire.routes import Wire
 
 
-def application(store: Store, policy: Policy | None = None) -> Starlette:
-    """The whole server over ``store``; without a ``policy`` one for this machine alone."""
+def application(
+    store: Store, policy: Policy | None = None, largest: int = LARGEST_FILE, in_parts: bool = True
+) -> Starlette:
+    """The whole server over ``store``; without a ``policy`` one for this machine alone.
+
+    A file that is sent to it may have ``largest`` bytes. With ``in_parts=False`` big files come in one piece, for
+    proxies that can't do otherwise.
+    """
     secret = secret_of(store.folder)
     sessions = Sessions(secret)
     return Starlette(
         routes=[
-            *Wire(store, secret).routes(),
+            *Wire(store, secret, largest, in_parts).routes(),
             Mount("/api", api(store, sessions)),
             # The client gives up its own telemetry when it hears that nothing is there.
             Route("/sdk/otel/{rest:path}", nothing, methods=["GET", "POST"]),

@@ -119,15 +119,137 @@ CREATE TABLE access_key (
 );
 """
 
+ARTIFACTS = """
+CREATE TABLE artifact_type (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES project (id),
+    name TEXT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
+    UNIQUE (project_id, name)
+);
+CREATE TABLE artifact_collection (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES project (id),
+    type_id INTEGER NOT NULL REFERENCES artifact_type (id),
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    description TEXT,
+    next_number INTEGER NOT NULL DEFAULT 0,
+    created_at DOUBLE PRECISION NOT NULL,
+    updated_at DOUBLE PRECISION NOT NULL,
+    UNIQUE (project_id, name)
+);
+CREATE TABLE artifact (
+    id INTEGER PRIMARY KEY,
+    collection_id INTEGER NOT NULL,
+    number INTEGER,
+    state TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    description TEXT,
+    metadata TEXT,
+    ttl BIGINT,
+    history_step BIGINT,
+    run_id INTEGER,
+    client_id TEXT,
+    shared_id TEXT,
+    wanted_aliases TEXT NOT NULL DEFAULT '[]',
+    manifest TEXT REFERENCES blob (sha256),
+    size BIGINT NOT NULL DEFAULT 0,
+    file_count INTEGER NOT NULL DEFAULT 0,
+    created_at DOUBLE PRECISION NOT NULL,
+    updated_at DOUBLE PRECISION NOT NULL
+);
+CREATE INDEX artifact_digest ON artifact (collection_id, digest);
+CREATE INDEX artifact_client ON artifact (client_id);
+CREATE INDEX artifact_content ON artifact (manifest);
+CREATE TABLE artifact_member (
+    id INTEGER PRIMARY KEY,
+    collection_id INTEGER NOT NULL REFERENCES artifact_collection (id),
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    number INTEGER NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
+    UNIQUE (collection_id, artifact_id),
+    UNIQUE (collection_id, number)
+);
+CREATE INDEX artifact_member_artifact ON artifact_member (artifact_id);
+CREATE TABLE artifact_alias (
+    id INTEGER PRIMARY KEY,
+    collection_id INTEGER NOT NULL REFERENCES artifact_collection (id),
+    name TEXT NOT NULL,
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    UNIQUE (collection_id, name)
+);
+CREATE INDEX artifact_alias_artifact ON artifact_alias (artifact_id);
+CREATE TABLE artifact_tag (
+    owner_id INTEGER NOT NULL REFERENCES artifact (id),
+    name TEXT NOT NULL,
+    PRIMARY KEY (owner_id, name)
+);
+CREATE TABLE artifact_collection_tag (
+    owner_id INTEGER NOT NULL REFERENCES artifact_collection (id),
+    name TEXT NOT NULL,
+    PRIMARY KEY (owner_id, name)
+);
+CREATE TABLE artifact_run (
+    run_id INTEGER NOT NULL REFERENCES run (id),
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    role TEXT NOT NULL,
+    used_as TEXT,
+    created_at DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (run_id, role, artifact_id)
+);
+CREATE INDEX artifact_run_artifact ON artifact_run (artifact_id, role);
+CREATE TABLE artifact_manifest (
+    id INTEGER PRIMARY KEY,
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    kind TEXT NOT NULL,
+    base_id INTEGER,
+    sha256 TEXT REFERENCES blob (sha256)
+);
+CREATE INDEX artifact_manifest_artifact ON artifact_manifest (artifact_id);
+CREATE INDEX artifact_manifest_content ON artifact_manifest (sha256);
+CREATE TABLE artifact_entry (
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    ref TEXT,
+    sha256 TEXT REFERENCES blob (sha256),
+    PRIMARY KEY (artifact_id, name)
+);
+CREATE INDEX artifact_entry_content ON artifact_entry (sha256);
+CREATE TABLE artifact_upload (
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES blob (sha256),
+    PRIMARY KEY (artifact_id, name)
+);
+CREATE INDEX artifact_upload_content ON artifact_upload (sha256);
+CREATE TABLE artifact_parts (
+    id TEXT PRIMARY KEY,
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id),
+    name TEXT NOT NULL,
+    md5 TEXT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL
+);
+"""
+
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
 STEPS: list[tuple[str, str]] = [
     ("runs, their series, files and console", RUNS),
     ("how far files of other trackers have been read", SOURCES),
     ("what changed since", CHANGES),
     ("users and their keys", KEYS),
+    ("artifacts, their collections and contents", ARTIFACTS),
 ]
 
 # Where contents are referred to, as (table, column): what no row here names goes with `Blobs.sweep`.
-BLOB_REFERENCES = [("run_file", "sha256")]
+BLOB_REFERENCES = [
+    ("run_file", "sha256"),
+    ("artifact", "manifest"),
+    ("artifact_entry", "sha256"),
+    ("artifact_manifest", "sha256"),
+    ("artifact_upload", "sha256"),
+]
 # Tables that belong to runs by their column ``run_id``: their rows go with the run. Series have parts of their own.
-OF_RUNS = ["console", "run_file", "alert", "source"]
+OF_RUNS = ["console", "run_file", "alert", "source", "artifact_run"]

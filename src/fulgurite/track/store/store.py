@@ -4,6 +4,7 @@ import os
 import time
 
 from fulgurite.track.places import data_folder
+from fulgurite.track.store.artifacts import Artifacts
 from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
 from fulgurite.track.store.database import PATIENCE, Database
@@ -35,6 +36,7 @@ class Store:
         self.blobs = Blobs(self.database)
         self.sources = Sources(self.database)
         self.users = Users(self.database)
+        self.artifacts = Artifacts(self.database, self.blobs)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
         """Note that a run has ended, and make what it logged compact."""
@@ -53,8 +55,10 @@ class Store:
                 # It may have been restored since it was listed.
                 if (self.runs.by_id(run.id).deleted_at or moment) < moment:
                     self.history.forget(run.id)
+                    self.artifacts.lineage.forget(run.id)
                     self.runs.forget(run)
                     gone += 1
+        self.artifacts.forget_abandoned()
         self.blobs.sweep()
         return gone
 

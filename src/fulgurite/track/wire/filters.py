@@ -34,8 +34,8 @@ FACTS = {"host": "host", "program": "program", "commit": "commit"}
 OWNERS = {"username", "user", "user.name", "user.username", "entity"}
 TIMES = {"created_at", "seen_at", "ended_at"}
 
-Test = Callable[["Candidate"], bool]
-Reader = Callable[["Candidate"], Any]
+Test = Callable[[Any], bool]  # of a `Candidate`, or of what a subclass of `Reading` reads
+Reader = Callable[[Any], Any]
 
 
 class BadFilter(StoreError):
@@ -77,7 +77,7 @@ class Order:
         """Sorted; those without a value come last in either direction."""
         found = list(candidates)
         for read, falls in reversed(self.by):
-            keyed = [(_rank(read(each)), each) for each in found]
+            keyed = [(rank(read(each)), each) for each in found]
             there = sorted((pair for pair in keyed if pair[0]), key=lambda pair: pair[0], reverse=falls)
             found = [each for _, each in there] + [each for rank, each in keyed if not rank]
         return found
@@ -89,20 +89,20 @@ def read_filter(text: str | None) -> Filter:
         asked = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         raise BadFilter(f"The filter {_short(text)} is no JSON: {error}.") from error
-    reading = _Reading()
+    reading = Reading()
     test = reading.all_of(asked if asked is not None else {}, 0)
     return Filter(frozenset(reading.columns), test)
 
 
 def read_order(text: str | None) -> Order:
     """The order that a client sent, such as ``-summary_metrics.loss,+created_at``. Raises ``BadFilter``."""
-    reading, by = _Reading(), []
+    reading, by = Reading(), []
     for part in filter(None, (each.strip() for each in (text or "-created_at").split(","))):
         by.append((reading.field(part.lstrip("+-")), part.startswith("-")))
     return Order(frozenset(reading.columns), tuple(by))
 
 
-class _Reading:
+class Reading:
     """Turns a filter into a test, and notes the columns that it needs."""
 
     def __init__(self) -> None:
@@ -162,8 +162,8 @@ class _Reading:
         plain = names[:1] + tuple(each for each in names[1:] if each != "value")
 
         def read(candidate: Candidate) -> Any:
-            found = _dug(candidate.inside(column), names)
-            return _dug(candidate.inside(column), plain) if found is MISSING and plain != names else found
+            found = dug(candidate.inside(column), names)
+            return dug(candidate.inside(column), plain) if found is MISSING and plain != names else found
 
         return read
 
@@ -287,14 +287,14 @@ def _same(value: Any, operand: Any) -> bool:
     return bool(value == operand) and isinstance(value, bool) == isinstance(operand, bool)
 
 
-def _dug(values: Any, names: tuple[str, ...]) -> Any:
+def dug(values: Any, names: tuple[str, ...]) -> Any:
     """The value at a path. A key may itself hold dots: the longest one that fits is followed."""
     if not names:
         return values
     if isinstance(values, Mapping):
         for count in range(len(names), 0, -1):
             key = ".".join(names[:count])
-            if key in values and (found := _dug(values[key], names[count:])) is not MISSING:
+            if key in values and (found := dug(values[key], names[count:])) is not MISSING:
                 return found
     return MISSING
 
@@ -316,7 +316,7 @@ def _seconds(moment: Any) -> Any:
     return moment
 
 
-def _rank(value: Any) -> tuple[Any, ...]:
+def rank(value: Any) -> tuple[Any, ...]:
     """A key to sort by: numbers before texts before all else; empty where there is nothing to sort by."""
     if value is MISSING or value is None or value != value:
         return ()

@@ -1,6 +1,7 @@
 """The addresses that the client calls."""
 
 import logging
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,21 +16,26 @@ from fulgurite.track.store.store import Store
 from fulgurite.track.store.users import LOCAL, User
 from fulgurite.track.wire import filestream
 from fulgurite.track.wire.addresses import Addresses, Refused
-from fulgurite.track.wire.bodies import TooLarge, taken, whole
+from fulgurite.track.wire.bodies import LARGEST_FILE, whole
 from fulgurite.track.wire.contents import content_response
 from fulgurite.track.wire.documents import read_json
 from fulgurite.track.wire.graphql import as_json, execute
 from fulgurite.track.wire.schema.context import Context
 from fulgurite.track.wire.schema.roots import TYPES, describe, roots
+from fulgurite.track.wire.uploads import Uploads
 
 log = logging.getLogger("fulgurite.track")
 
 
 class Wire:
-    """The protocol's endpoints over one store."""
+    """The protocol's endpoints over one store.
 
-    def __init__(self, store: Store, secret: bytes) -> None:
+    A file may have ``largest`` bytes. With ``in_parts`` the client sends big ones in parts, otherwise in one piece.
+    """
+
+    def __init__(self, store: Store, secret: bytes, largest: int = LARGEST_FILE, in_parts: bool = True) -> None:
         self._store, self._secret = store, secret
+        self._uploads, self._in_parts = Uploads(store, largest), in_parts
 
     def routes(self) -> list[Route]:
         return [
@@ -37,6 +43,7 @@ class Wire:
             Route("/files/{entity}/{project}/{run}/file_stream", self.file_stream, methods=["POST"]),
             Route("/upload/{token}", self.upload, methods=["PUT"]),
             Route("/content/{token}", self.content, methods=["GET", "HEAD"]),
+            Route("/artifactsV2/{region}/{entity}/{project}/{collection}/{rest:path}", self.artifact_file),
         ]
 
     async def graphql(self, request: Request) -> Response:
@@ -82,27 +89,34 @@ class Wire:
             what = self._addresses(request).opened(request.path_params["token"], "put")
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
-        with self._store.blobs.incoming() as content:
-            try:
-                async for piece in taken(request.stream()):
-                    content.write(piece)
-                blob = await run_in_threadpool(self._store.blobs.keep, content, request.headers.get("content-md5"))
-            except TooLarge as error:
-                return PlainTextResponse(str(error), status_code=413)
-            except StoreError as error:
-                return PlainTextResponse(str(error), status_code=400)
-        await run_in_threadpool(self._store.blobs.put, what["run"], what["name"].removeprefix("./"), blob)
-        return Response(headers={"ETag": f'"{blob.md5}"'})
+        return await self._uploads.take(request, what)
 
     async def content(self, request: Request) -> Response:
         try:
             what = self._addresses(request).opened(request.path_params["token"], "get")
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
-        return content_response(self._store.blobs.path(what["sha256"]), what["name"])
+        return self._file(what["sha256"], what["name"])
+
+    async def artifact_file(self, request: Request) -> Response:
+        """A file of an artifact by its MD5, for a client that has not asked for an address. It sends its key here."""
+        try:
+            found = await run_in_threadpool(self._artifact_file, request.path_params)
+        except (StoreError, ValueError) as error:
+            return PlainTextResponse(f"There is no such file: {error}", status_code=404)
+        return self._file(found, request.path_params["rest"].rpartition("/")[2])
+
+    def _artifact_file(self, names: Mapping[str, str]) -> str:
+        project = self._store.runs.project(names["project"], names["entity"])
+        collection = self._store.artifacts.collections.find(project, names["collection"])
+        *_, md5, _ = names["rest"].split("/")
+        return self._store.artifacts.contents.by_md5(collection, b64encode(bytes.fromhex(md5)).decode()).sha256
+
+    def _file(self, sha256: str, name: str) -> Response:
+        return content_response(self._store.blobs.path(sha256), name)
 
     def _context(self, request: Request) -> Context:
-        return Context(self._store, self._addresses(request), TYPES, ENTITY, user_of(request).name)
+        return Context(self._store, self._addresses(request), TYPES, ENTITY, user_of(request).name, self._in_parts)
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(self._secret, str(request.base_url))

@@ -18,6 +18,7 @@ class Context:
     """One request: the store, who asks (``entity``, ``user``), and how to make addresses that the asker can reach.
 
     ``types`` are the classes of `roots.TYPES` by name: types refer to each other in circles, their modules do not.
+    With ``in_parts`` the client sends files of 2 GiB and more in parts.
     """
 
     store: Store
@@ -25,6 +26,7 @@ class Context:
     types: Mapping[str, Callable[["Context", Any], Any]]
     entity: str = ENTITY
     user: str = ENTITY
+    in_parts: bool = True
 
     def show(self, kind: str, stored: Any) -> Any:
         """What the store knows of a thing, as the type of that name."""

@@ -127,8 +127,12 @@ class RunEdits(Node):
         return {"success": True}
 
     def deleteRun(self, input: dict[str, Any]) -> dict[str, Any]:
-        runs = self._context.store.runs
-        runs.delete([runs.by_id(inner("Run", input["id"]))])
+        runs, artifacts = self._context.store.runs, self._context.store.artifacts
+        run = runs.by_id(inner("Run", input["id"]))
+        with self._context.store.database.writing():
+            runs.delete([run])
+            if input.get("deleteArtifacts"):
+                artifacts.delete_of_run(run.id)
         return {"success": True, "clientMutationId": input.get("clientMutationId")}
 
     def deleteRuns(self, input: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fulgurite.track.wire.schema.context import PAGE, Context, connection
 from fulgurite.track.wire.schema.edits import RunEdits
 from fulgurite.track.wire.schema.runs import Entity, File, Project, Run, User
 
-FEATURES = ("STRUCTURED_CONSOLE_LOGS", "FILESTREAM_GZIP", "MARK_RUN_FILES_UPLOADED")
+FEATURES = ("STRUCTURED_CONSOLE_LOGS", "FILESTREAM_GZIP", "MARK_RUN_FILES_UPLOADED", *artifacts.FEATURES)
 
 
 class ServerInfo(Node):

@@ -38,7 +38,7 @@ class Entity(Node):
         self._context = context
         self.name = name
         self.id = outer("Entity", 1)
-        self.organization = None
+        self.organization = {"name": name, "orgEntity": {"name": name}}  # registries are an organization's
         self.members = [{"id": outer("User", 1), "username": name, "name": name, "admin": True, "pending": False,
                          "accountType": "MEMBER"}]  # fmt: skip
 
