@@ -35,6 +35,7 @@ from fulgurite.loggers.wandb_models import (
     warn_of_unsent,
     written_checkpoints,
 )
+from fulgurite.track.places import note_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -172,6 +173,8 @@ class WandbLogger(Logger):
             run = wandb._attach(self._id)
         _opened[run] = self
         self._id = self._id or run.id
+        if run.offline:
+            _note(run)
         _finish_at_exit()
         return run
 
@@ -415,6 +418,14 @@ def _finish_open_runs(process: int) -> None:
 def _named(settings: Any) -> set[str]:
     """The names of what was set in the client's settings."""
     return set(settings) if isinstance(settings, Mapping) else set(getattr(settings, "model_fields_set", ()))
+
+
+def _note(run: "Run") -> None:
+    """Let `fulgurite ui` find the run, wherever it is started. The run is recorded also if that can't be noted."""
+    try:
+        note_folder(os.path.dirname(run_folder(run)))
+    except OSError as error:
+        rank_zero_info(f"This run's folder can't be noted for `fulgurite ui` ({error}); name it there to see the run.")
 
 
 def _is_finished(run: "Run") -> bool:

@@ -10,6 +10,7 @@ from fulgurite.track.store.chunks import FIRST_STEP, GATHER, LAST_STEP, Chunks
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.errors import Unkeepable
 from fulgurite.track.store.paths import nested, shown
+from fulgurite.track.store.runs import NEXT_VERSION
 from fulgurite.track.store.transpose import Row, transposed
 
 HISTORY, SYSTEM = 0, 1
@@ -37,7 +38,7 @@ class History:
                 if len(added):
                     try:
                         self._append(run, stream, path, added)
-                    except TypeError as error:
+                    except (TypeError, ValueError, RecursionError) as error:
                         raise Unkeepable(f"A value of {shown(path)!r} is no data that can be kept: {error}.") from error
             self._count_rows(run, stream, time.time())
 
@@ -89,7 +90,7 @@ class History:
         counted = "row_count" if stream == HISTORY else "event_count"
         path = STEP if stream == HISTORY else "_timestamp"
         self._database.write(
-            f"UPDATE run SET seen_at = ?, version = version + 1, {counted} = COALESCE("
+            f"UPDATE run SET seen_at = ?, {NEXT_VERSION}, {counted} = COALESCE("
             "(SELECT count FROM series WHERE run_id = ? AND stream = ? AND path = ?), 0) WHERE id = ?",
             (now, run, stream, path, run),
         )

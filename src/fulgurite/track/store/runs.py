@@ -25,6 +25,9 @@ FIELDS = (
 )  # fmt: skip
 AS_JSON = {"tags", "config", "summary", "facts"}
 
+# Versions rise over all runs: what is above a version that was seen has changed since.
+NEXT_VERSION = "version = (SELECT MAX(version) + 1 FROM run)"
+
 
 @dataclass(slots=True, frozen=True)
 class Project:
@@ -143,7 +146,8 @@ class Runs:
             row = self._row(project.id, name)
             if row is None:
                 self._database.write(
-                    "INSERT INTO run (project_id, name, source, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO run (project_id, name, source, created_at, seen_at, version) VALUES (?, ?, ?, ?, ?, "
+                    "(SELECT COALESCE(MAX(version), 0) + 1 FROM run))",
                     (project.id, name, source, created_at or now, now),
                 )
             run = self.find(project, name)
@@ -187,7 +191,7 @@ class Runs:
         values = [json.dumps(value) if name in AS_JSON else value for name, value in said.items()]
         setting = "".join(f"{name} = ?, " for name in said)
         with self._database.writing():
-            self._database.write(f"UPDATE run SET {setting}version = version + 1 WHERE id = ?", (*values, run.id))
+            self._database.write(f"UPDATE run SET {setting}{NEXT_VERSION} WHERE id = ?", (*values, run.id))
             return self.by_id(run.id)
 
     def merge_summary(self, run: Run, values: Mapping[str, Any]) -> None:
@@ -201,7 +205,7 @@ class Runs:
         with self._database.writing():
             self._database.write(
                 "UPDATE run SET seen_at = ?, state = CASE WHEN state = ? THEN state ELSE ? END, ended_at = NULL, "
-                "exit_code = NULL, version = version + 1 WHERE id = ?",
+                f"exit_code = NULL, {NEXT_VERSION} WHERE id = ?",
                 (time.time(), PREEMPTING, RUNNING, run.id),
             )
 
@@ -216,7 +220,7 @@ class Runs:
         """Hide runs; `restore` brings them back until `purge`."""
         with self._database.writing():
             self._database.write_many(
-                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ? AND deleted_at IS NULL",
+                f"UPDATE run SET deleted_at = ?, {NEXT_VERSION} WHERE id = ? AND deleted_at IS NULL",
                 [(time.time(), run.id) for run in runs],
             )
 
@@ -229,7 +233,7 @@ class Runs:
                         f"Run {run.project.entity}/{run.project.name}/{run.name} can't be restored: another run has "
                         "taken its name. Delete that one first."
                     )
-                self._database.write("UPDATE run SET deleted_at = NULL, version = version + 1 WHERE id = ?", (run.id,))
+                self._database.write(f"UPDATE run SET deleted_at = NULL, {NEXT_VERSION} WHERE id = ?", (run.id,))
 
     def deleted_before(self, moment: float) -> Iterator[Run]:
         """The runs that were deleted before ``moment``, for `Store.purge`."""

@@ -105,10 +105,26 @@ CREATE TABLE source (
 CREATE INDEX source_run ON source (run_id);
 """
 
+# A page that is open asks again and again what has changed since.
+CHANGES = "CREATE INDEX run_version ON run (version);"
+
+KEYS = """
+CREATE TABLE access_key (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE,
+    created_at DOUBLE PRECISION NOT NULL,
+    revoked_at DOUBLE PRECISION
+);
+"""
+
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
 STEPS: list[tuple[str, str]] = [
     ("runs, their series, files and console", RUNS),
     ("how far files of other trackers have been read", SOURCES),
+    ("what changed since", CHANGES),
+    ("users and their keys", KEYS),
 ]
 
 # Where contents are referred to, as (table, column): what no row here names goes with `Blobs.sweep`.

@@ -87,9 +87,15 @@ def _answer(
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     asked = Asked(fragments, {**_defaults(chosen), **variables}, describe, roots.get("mutation"))
     if chosen.operation.value not in roots:
-        raise GraphQLError(f"A {chosen.operation.value} is not answered here.")
+        raise GraphQLError(_not_here(chosen.operation.value))
     data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
     return {"data": data, "errors": asked.errors} if asked.errors else {"data": data}
+
+
+def _not_here(kind: str) -> str:
+    if kind == "mutation":
+        return "Permission denied: a reader's key does not allow a mutation."
+    return f"A {kind} is not answered here."
 
 
 @functools.lru_cache(maxsize=512)
