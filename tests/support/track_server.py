@@ -70,10 +70,10 @@ class Served:
             start_new_session=True,
         )
 
-    def command(self, *words: str) -> str:
+    def command(self, *words: str, python: str = sys.executable) -> str:
         """Run ``wandb`` with these words, and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "wandb", *words],
+            [python, "-m", "wandb", *words],
             env=self.environment(WANDB_SILENT="false"),
             cwd=self.folder,
             capture_output=True,

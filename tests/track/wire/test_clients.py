@@ -66,10 +66,14 @@ VERSIONS = [
 ]
 
 
+def interpreter(version):
+    return sys.executable if version == "0.31" else python_of(version)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_client_logs_takes_up_a_run_and_reads_it_back(server, version):
     """The same script with each version; "0.31" is whichever is installed beside the tests."""
-    python = sys.executable if version == "0.31" else python_of(version)
+    python = interpreter(version)
     name = f"v{version.replace('.', '-')}"
 
     printed = server.client(SCRIPT, python, ID=name, WANDB_ERROR_REPORTING="false")
@@ -87,3 +91,59 @@ def test_a_client_logs_takes_up_a_run_and_reads_it_back(server, version):
     assert seen["edited"] == [5, ["edited"], "other", "new", 3]
     assert seen["found"] == [name] and "$near is not known" in seen["refused"]
     assert "old" in seen["projects"] and seen["reports"] == 0
+
+
+OFFLINE = """
+import os, wandb
+
+run = wandb.init(project="old", id=os.environ["ID"], config={"lr": 1})
+for i in range(50):
+    run.log({"a": i})
+print("kept offline")
+run.finish()
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_sends_later_what_it_kept_offline(server, version):
+    """Twice: each row is there once."""
+    python, name = interpreter(version), f"later{version.replace('.', '-')}"
+    server.client(OFFLINE, python, ID=name, WANDB_MODE="offline", WANDB_ERROR_REPORTING="false")
+    (folder,) = (server.folder / "wandb").glob(f"offline-run-*-{name}")
+
+    for _ in range(2):
+        server.command("sync", "--include-synced", str(folder), python=python)
+
+    run = server.run(name, "old")
+    assert server.store.history.read(run.id, "a").values() == list(range(50))
+    assert (run.row_count, run.state, run.config) == (50, "finished", {"lr": 1})
+    assert [line.line for line in server.store.console.read(run.id)] == ["kept offline"]
+
+
+BRANCHED = """
+import os, wandb
+
+name = os.environ["ID"]
+run = wandb.init(project="old", id=name)
+for i in range(10):
+    run.log({"a": i})
+run.finish()
+run = wandb.init(project="old", id=name + "-fork", fork_from=name + "?_step=4")
+run.log({"a": 100})
+run.finish()
+run = wandb.init(project="old", resume_from=name + "?_step=6")
+run.log({"a": 200})
+run.finish()
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-1])
+def test_a_client_forks_and_rewinds(server, version):
+    """0.16 can't yet."""
+    name = f"branch{version.replace('.', '-')}"
+
+    server.client(BRANCHED, interpreter(version), ID=name, WANDB_ERROR_REPORTING="false")
+
+    read = server.store.history.read
+    assert read(server.run(name, "old").id, "a").values() == [0, 1, 2, 3, 4, 5, 6, 200]
+    assert read(server.run(f"{name}-fork", "old").id, "a").values() == [0, 1, 2, 3, 4, 100]

@@ -76,6 +76,7 @@ def test_a_run_is_taken_up_again(server):
     assert run.config == {"lr": 1, "must": 1, "allow": 1}
     assert (run.display_name, run.notes, run.tags, run.summary["best"]) == ("A name", "n", ["t"], 7)
     assert (run.state, run.exit_code) == ("finished", 0)
+    assert len(run.facts["_wandb"]["e"]) == 3  # what each process tells of its machine
     assert "REFUSED never" in printed and "REFUSED must" in printed
     assert {each.name for each in server.store.runs.all(run.project)} == {"r", "new", "newer"}
 
@@ -203,7 +204,8 @@ def test_the_same_id_without_resume_writes_over_by_step(server):
 LONG = """
 import time, wandb
 
-with wandb.init(project="p", id="long") as run:
+packed = wandb.Settings(x_file_stream_no_gzip=False)
+with wandb.init(project="p", id="long", settings=packed) as run:
     for i in range(350):
         run.log({"a": i})
         time.sleep(0.01)
