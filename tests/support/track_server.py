@@ -1,5 +1,6 @@
 """A real server on a free port of this machine, and real clients that log to it from processes of their own."""
 
+import json
 import os
 import socket
 import subprocess
@@ -7,9 +8,13 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -26,10 +31,18 @@ class Served:
     def __init__(self, store: Store, url: str, folder: Path) -> None:
         self.store, self.url, self.folder = store, url, folder
 
-    def client(self, script: str, python: str = sys.executable, check: bool = True, **environment: str) -> str:
-        """Run a script that uses the wandb client, and return what it printed. Fails with its errors if it fails."""
+    def client(
+        self, script: str, python: str = sys.executable, check: bool = True, name: str = "", **environment: str
+    ) -> str:
+        """Run a script that uses the wandb client, and return what it printed. Fails with its errors if it fails.
+
+        ``name`` is the file to put the script into; without one it is no file.
+        """
+        text = textwrap.dedent(script)
+        if name:
+            (self.folder / name).write_text(text)
         done = subprocess.run(
-            [python, "-c", textwrap.dedent(script)],
+            [python, name] if name else [python, "-c", text],
             env=self.environment(**environment),
             cwd=self.folder,
             capture_output=True,
@@ -38,6 +51,54 @@ class Served:
         )
         assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def start(self, script: str, python: str = sys.executable, **environment: str) -> subprocess.Popen[str]:
+        """Begin to run such a script in a session of its own, and return its process."""
+        return subprocess.Popen(
+            [python, "-c", textwrap.dedent(script)],
+            env=self.environment(**environment),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def command(self, *words: str) -> str:
+        """Run ``wandb`` with these words, and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "wandb", *words],
+            env=self.environment(WANDB_SILENT="false"),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def post(self, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
+        """Send bytes as they are; return the status and the answer, read as JSON where it is JSON."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", body, named), timeout=60) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    def ask(self, document: str, **variables: Any) -> dict[str, Any]:
+        """The answer to a GraphQL document."""
+        _, answer = self.post("/graphql", json.dumps({"query": document, "variables": variables}).encode())
+        return answer
+
+    def stream(self, run: str, body: Any, project: str = "p") -> tuple[int, Any]:
+        """Send what a run sends while it goes on."""
+        path = urllib.parse.quote(f"/files/local/{project}/{run}/file_stream")
+        return self.post(path, json.dumps(body).encode())
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a client's process needs to find this server and nothing of the machine's own settings."""

@@ -12,6 +12,7 @@ from fulgurite.track.store.errors import NotFound
 
 ENTITY = "local"  # who owns what nobody is named for
 RUNNING, FINISHED, FAILED, CRASHED, KILLED = "running", "finished", "failed", "crashed", "killed"
+PENDING, PREEMPTING, PREEMPTED = "pending", "preempting", "preempted"  # waits; is about to be taken off; was
 SILENCE = 300.0  # seconds without a word after which a running run counts as crashed
 
 # What can be said of a run with `Runs.update`, and which of it is kept as JSON.
@@ -67,8 +68,7 @@ class Run:
     @property
     def state(self) -> str:
         """The state now: a run that says nothing for five minutes has crashed, until it speaks again."""
-        silent = self.recorded_state == RUNNING and time.time() - self.seen_at > SILENCE
-        return CRASHED if silent else self.recorded_state
+        return state_now(self.recorded_state, self.seen_at)
 
 
 class Runs:
@@ -134,7 +134,7 @@ class Runs:
         row = self._row(project.id, name)
         if row is None or row["deleted_at"] is not None:
             raise NotFound(f"There is no run {project.entity}/{project.name}/{name}.")
-        return _run(row, project)
+        return as_run(row, project)
 
     def by_id(self, id: int) -> Run:
         """The run with that row id, also if it was deleted. Raises ``NotFound``."""
@@ -143,7 +143,7 @@ class Runs:
             raise NotFound(f"There is no run with the number {id}.")
         project = self._database.first("SELECT * FROM project WHERE id = ?", (row["project_id"],))
         assert project is not None, "a run has a project"
-        return _run(row, Project(**dict(project)))
+        return as_run(row, Project(**dict(project)))
 
     def all(self, project: Project, deleted: bool = False) -> list[Run]:
         """The project's runs, the newest first; or those that were deleted."""
@@ -152,7 +152,7 @@ class Runs:
             "ORDER BY created_at DESC, id DESC",
             (project.id,),
         )
-        return [_run(row, project) for row in rows]
+        return [as_run(row, project) for row in rows]
 
     def count(self, project: Project) -> int:
         row = self._database.first(
@@ -180,15 +180,16 @@ class Runs:
         """Note that the run has given a sign of life now; one that counted as ended is running again."""
         with self._database.writing():
             self._database.write(
-                "UPDATE run SET seen_at = ?, state = ?, ended_at = NULL, exit_code = NULL, version = version + 1 "
-                "WHERE id = ?",
-                (time.time(), RUNNING, run.id),
+                "UPDATE run SET seen_at = ?, state = CASE WHEN state = ? THEN state ELSE ? END, ended_at = NULL, "
+                "exit_code = NULL, version = version + 1 WHERE id = ?",
+                (time.time(), PREEMPTING, RUNNING, run.id),
             )
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
-        """Note that the run has ended: finished at exit code 0, failed at another, or as ``state`` says."""
+        """Note that the run has ended: finished at exit code 0, else failed (or preempted), or as ``state`` says."""
         now = time.time()
-        state = state or (FINISHED if exit_code == 0 else FAILED)
+        taken = PREEMPTED if self.by_id(run.id).recorded_state == PREEMPTING else FAILED
+        state = state or (FINISHED if exit_code == 0 else taken)
         return self.update(run, state=state, exit_code=exit_code, ended_at=now, seen_at=now, stop_asked=0)
 
     def delete(self, runs: Sequence[Run]) -> None:
@@ -234,12 +235,19 @@ class Runs:
         return self._database.first("SELECT * FROM run WHERE project_id = ? AND name = ?", (project, name))
 
 
+def state_now(recorded: str, seen_at: float) -> str:
+    """The state of a run that was recorded as ``recorded`` and last spoke at ``seen_at``."""
+    silent = time.time() - seen_at > SILENCE
+    return {RUNNING: CRASHED, PREEMPTING: PREEMPTED}.get(recorded, recorded) if silent else recorded
+
+
 def new_name() -> str:
     """A new run's id: eight letters and digits, as W&B's are."""
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(8))
 
 
-def _run(row: Any, project: Project) -> Run:
+def as_run(row: Any, project: Project) -> Run:
+    """The run that a row of the table describes."""
     fields = dict(row)
     for name in AS_JSON:
         fields[name] = json.loads(fields[name])

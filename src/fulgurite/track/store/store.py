@@ -8,6 +8,7 @@ from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.history import History
+from fulgurite.track.store.listing import Listing
 from fulgurite.track.store.runs import Run, Runs
 from fulgurite.track.store.sources import Sources
 
@@ -25,6 +26,7 @@ class Store:
         self.database = Database(data_folder(folder))
         self.folder = self.database.folder
         self.runs = Runs(self.database)
+        self.listing = Listing(self.database)
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)

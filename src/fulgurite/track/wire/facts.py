@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 OWN = "_wandb"
+WRITERS = "e"  # in what the client keeps for itself: a block for each process that wrote the run
+STARTED = "started anew"  # a fact of a run until the process that took it up again has printed its first line
 
 
 def from_client(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,64 +1,128 @@
 """What a run sends while it goes on: rows, system metrics, summary, console lines, and at last how it ended."""
 
+import hashlib
 import json
 import logging
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fulgurite.track.store.console import Line
 from fulgurite.track.store.history import SYSTEM
-from fulgurite.track.store.runs import Run
+from fulgurite.track.store.runs import PREEMPTING, Run
 from fulgurite.track.store.store import Store
+from fulgurite.track.wire.facts import STARTED
 
 log = logging.getLogger("fulgurite.track")
 PLAIN_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?: \[([^\]]*)\])? ?(.*)", re.DOTALL)
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+NOTHING_TO_SAY: dict[str, Any] = {"exitcode": None, "limits": {}}
+
+
+def take_body(store: Store, run: Run, body: bytes) -> dict[str, Any]:
+    """`take` what came over the wire."""
+    try:
+        said = json.loads(body or b"{}")
+        if not isinstance(said, dict):
+            raise ValueError("it is no object")
+    except (ValueError, RecursionError):
+        set_aside(store, run, "file_stream", body)
+        said = {}
+    return take(store, run, said)
 
 
 def take(store: Store, run: Run, body: dict[str, Any]) -> dict[str, Any]:
-    """Keep one request's worth and return the answer. What can't be read is logged and left out: the client would
-    take a refusal as the end of the whole upload.
+    """Keep one request's worth and return the answer. What can't be read is set aside in the run's files: the client
+    would take a refusal as the end of the whole upload, and send again for days what is called a passing trouble.
     """
     with store.database.writing():
         if not body.get("complete"):
             store.runs.seen(run)
-        for name, part in (body.get("files") or {}).items():
-            _take_part(store, run, name, int(part.get("offset") or 0), part.get("content") or [])
+        files = body.get("files")
+        for name, part in files.items() if isinstance(files, dict) else ():
+            _take_part(store, run, name, part)
         if body.get("complete"):
-            store.end(run, int(body.get("exitcode") or 0))
+            store.end(run, _exit_code(body.get("exitcode")))
         elif body.get("preempting"):
-            store.runs.update(run, facts={**run.facts, "preempting": True})
-    return {"exitcode": None, "limits": {}, **({"stopped": True} if run.stop_asked else {})}
+            store.runs.update(run, state=PREEMPTING)
+    return {**NOTHING_TO_SAY, **({"stopped": True} if run.stop_asked else {})}
 
 
-def _take_part(store: Store, run: Run, name: str, offset: int, content: Sequence[str]) -> None:
-    if name == "wandb-history.jsonl":
-        store.history.append(run.id, [(int(row["_step"]), row) for row in _read(content, run) if "_step" in row])
-    elif name == "wandb-events.jsonl":
-        store.history.append(run.id, _events(_read(content, run), offset), SYSTEM)
-    elif name == "wandb-summary.json":
-        for summary in _read(content[-1:], run):
-            store.runs.update(run, summary=summary)
-    elif name == "output.log":
-        store.console.write(run.id, [console_line(offset + i, text) for i, text in enumerate(content)])
-    else:
-        log.warning("A client streamed %r for run %s, which is not known here; it was left out.", name, run.name)
+def set_aside(store: Store, run: Run, name: str, text: str | bytes) -> None:
+    """Keep what could not be read among the run's files, under a name that says so."""
+    data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    kept = f"unread/{name}.{hashlib.sha256(data).hexdigest()[:12]}"
+    store.blobs.put(run.id, kept, store.blobs.keep_bytes(data))
+    log.warning(
+        "Run %s sent what can't be read (%d bytes); it is kept as the run's file %s.", run.name, len(data), kept
+    )
 
 
-def _events(rows: Iterator[dict[str, Any]], offset: int) -> list[tuple[int, dict[str, Any]]]:
-    """System metrics by milliseconds: a line that is sent twice is there once."""
-    return [(int(float(row.get("_timestamp", offset + i)) * 1000), row) for i, row in enumerate(rows)]
+def _take_part(store: Store, run: Run, name: str, part: Any) -> None:
+    take = TAKERS.get(name)
+    try:
+        if take is None:
+            raise ValueError(f"{name} is not known here")
+        offset, content = int(part.get("offset") or 0), list(part.get("content") or ())
+    except UNREADABLE:
+        set_aside(store, run, str(name).replace("/", "_"), json.dumps(part))
+        return
+    try:
+        take(store, run, offset, content)
+    except UNREADABLE:
+        _take_one_by_one(store, run, name, offset, content)
 
 
-def _read(lines: Sequence[str], run: Run) -> Iterator[dict[str, Any]]:
-    for line in lines:
+def _take_one_by_one(store: Store, run: Run, name: str, offset: int, content: Sequence[str]) -> None:
+    """Take the lines that can be read, after all together could not be. Taking a line twice does no harm."""
+    for i, line in enumerate(content):
         try:
-            row = json.loads(line)
-        except ValueError:
-            log.warning("A line of run %s is no JSON and was left out: %.80r", run.name, line)
-            continue
-        if isinstance(row, dict):
-            yield row
+            TAKERS[name](store, run, offset + i, [line])
+        except UNREADABLE:
+            set_aside(store, run, name, line if isinstance(line, str) else json.dumps(line))
+
+
+def _take_history(store: Store, run: Run, offset: int, content: Sequence[str]) -> None:
+    store.history.append(run.id, [(_whole(row["_step"]), row) for row in rows_of(content)])
+
+
+def _take_events(store: Store, run: Run, offset: int, content: Sequence[str]) -> None:
+    """System metrics go by milliseconds: a line that is sent twice is there once."""
+    rows = [(int(float(row["_timestamp"]) * 1000), row) for row in rows_of(content)]
+    store.history.append(run.id, rows, SYSTEM)
+
+
+def _take_summary(store: Store, run: Run, offset: int, content: Sequence[str]) -> None:
+    for summary in rows_of(content[-1:]):
+        store.runs.update(run, summary=summary)
+
+
+def _take_console(store: Store, run: Run, offset: int, content: Sequence[str]) -> None:
+    lines = [console_line(offset + i, text) for i, text in enumerate(content)]
+    facts = store.runs.by_id(run.id).facts
+    if lines and facts.pop(STARTED, None):
+        store.runs.update(run, facts=facts)
+        # A process that was not told of the old lines counts from 0: what it prints takes the place of the whole log.
+        if offset == 0:
+            store.console.clear(run.id)
+    store.console.write(run.id, lines)
+
+
+TAKERS: dict[str, Callable[[Store, Run, int, Sequence[str]], None]] = {
+    "wandb-history.jsonl": _take_history,
+    "wandb-events.jsonl": _take_events,
+    "wandb-summary.json": _take_summary,
+    "output.log": _take_console,
+}
+
+
+def rows_of(lines: Sequence[str]) -> list[dict[str, Any]]:
+    """Each line's JSON object. All are read as one list, which is twice as fast. Raises one of ``UNREADABLE``."""
+    rows = json.loads(f"[{','.join(lines)}]")
+    if len(rows) != len(lines) or not all(type(row) is dict for row in rows):
+        raise ValueError("a line is not one JSON object")
+    return list(rows)
 
 
 def console_line(number: int, text: str) -> Line:
@@ -67,11 +131,29 @@ def console_line(number: int, text: str) -> Line:
         try:
             said = json.loads(text)
             stream = "stderr" if said.get("level") == "error" else "stdout"
-            return Line(number, stream, said.get("ts"), said.get("label") or None, str(said["content"]).rstrip("\n"))
+            return Line(number, stream, said.get("ts"), said.get("label") or None, _storable(str(said["content"])))
         except (ValueError, KeyError):
             pass
     found = PLAIN_LINE.fullmatch(text.rstrip("\n"))
     if found is None:
-        return Line(number, "stdout", None, None, text.rstrip("\n"))
+        return Line(number, "stdout", None, None, _storable(text))
     error, written_at, label, line = found.groups()
-    return Line(number, "stderr" if error else "stdout", written_at, label, line)
+    return Line(number, "stderr" if error else "stdout", written_at, label, _storable(line))
+
+
+def _storable(line: str) -> str:
+    """The line without its end, and with a mark for what is no character."""
+    return line.rstrip("\n").encode(errors="replace").decode()
+
+
+def _whole(step: Any) -> int:
+    if isinstance(step, float) and not math.isfinite(step):
+        raise ValueError(f"{step} is no step")
+    return int(step)
+
+
+def _exit_code(code: Any) -> int:
+    try:
+        return int(code or 0)
+    except UNREADABLE:
+        return 1

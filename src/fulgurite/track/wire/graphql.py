@@ -21,6 +21,7 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    Undefined,
     parse,
     value_from_ast_untyped,
 )
@@ -31,16 +32,13 @@ log = logging.getLogger("fulgurite.track")
 _unknown: set[tuple[str, str]] = set()
 
 
+NOT_FIELDS = {"also", "is_a"}  # public names of `Node` that are no fields
+
+
 class Node:
     """A GraphQL type: public attributes and methods are its fields, a method's parameters are the field's arguments."""
 
     also: tuple[str, ...] = ()  # interfaces and unions that the type belongs to
-
-    @classmethod
-    def fields(cls) -> list[str]:
-        """The names of its fields, for clients that ask what a server can do."""
-        own = {name for name in dir(cls) if not name.startswith("_")} | set(getattr(cls, "__annotations__", {}))
-        return sorted(own - {"also", "fields", "is_a"})
 
     @classmethod
     def is_a(cls, name: str) -> bool:
@@ -53,15 +51,22 @@ class Asked:
 
     fragments: dict[str, FragmentDefinitionNode]
     variables: dict[str, Any]
+    describe: Callable[[str], Any]
+    mutations: Node | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
 def execute(
-    text: str, variables: Mapping[str, Any] | None, operation: str | None, roots: Mapping[str, Node]
+    text: str,
+    variables: Mapping[str, Any] | None,
+    operation: str | None,
+    roots: Mapping[str, Node],
+    describe: Callable[[str], Any] = lambda name: None,
 ) -> dict[str, Any]:
     """Return GraphQL's answer, ``{"data": …}`` with ``"errors"`` where there were some. ``roots``: query, mutation.
 
-    ``operation`` may be empty, as the client's often is: then the document's only one is meant.
+    ``operation`` may be empty, as the client's often is: then the document's only one is meant. ``describe`` answers
+    what a type is like.
     """
     try:
         document = _parsed(text)
@@ -69,7 +74,9 @@ def execute(
     except GraphQLError as error:
         return {"data": None, "errors": [{"message": error.message}]}
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})})
+    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})}, describe, roots.get("mutation"))
+    if chosen.operation.value not in roots:
+        return {"data": None, "errors": [{"message": f"A {chosen.operation.value} is not answered here."}]}
     data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
     return {"data": data, "errors": asked.errors} if asked.errors else {"data": data}
 
@@ -142,26 +149,40 @@ def _included(selection: Any, asked: Asked) -> bool:
 
 def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...]) -> Any:
     name = chosen.name.value
-    if name == "__typename":
-        return type(node).__name__
     if isinstance(node, Mapping):
         return node.get(name)
+    if name == "__typename":
+        return type(node).__name__
+    if name == "__type":
+        return asked.describe(str(_arguments(chosen, asked).get("name")))
     found = None if name.startswith("_") else getattr(node, name, None)
     if found is None and not hasattr(type(node), name) and name not in getattr(node, "__dict__", ()):
         _tell_unknown(type(node).__name__, name)
+        if len(path) == 1 and node is asked.mutations:
+            # Null here would mean that it was done: the client reads on in what it did, and breaks.
+            asked.errors.append({"message": f"{name} is not known to this server.", "path": list(path)})
     if not callable(found):
         return found
-    arguments = {
-        each.name.value: value_from_ast_untyped(each.value, asked.variables) for each in chosen.arguments or ()
-    }
     try:
-        return found(**_accepted(found, arguments))
+        return found(**_accepted(found, _arguments(chosen, asked)))
     except StoreError as error:
         asked.errors.append({"message": str(error), "path": list(path)})
     except Exception as error:
         log.exception("The field %s of %s failed", name, type(node).__name__)
         asked.errors.append({"message": f"{type(error).__name__} in {name}: {error}", "path": list(path)})
     return None
+
+
+def _arguments(chosen: FieldNode, asked: Asked) -> dict[str, Any]:
+    """A field's arguments. A variable that was not sent is as if its name did not stand there, at any depth."""
+    values = {each.name.value: value_from_ast_untyped(each.value, asked.variables) for each in chosen.arguments or ()}
+    return {name: _sent(value) for name, value in values.items() if value is not Undefined}
+
+
+def _sent(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sent(each) for name, each in value.items() if each is not Undefined}
+    return [_sent(each) for each in value if each is not Undefined] if isinstance(value, list) else value
 
 
 def _accepted(method: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The addresses that the client calls."""
 
-import gzip
 import json
 import logging
 import mimetypes
@@ -8,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -17,9 +16,10 @@ from fulgurite.track.store.runs import ENTITY
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire import filestream
 from fulgurite.track.wire.addresses import Addresses, Refused
+from fulgurite.track.wire.bodies import whole
 from fulgurite.track.wire.graphql import as_json, execute
 from fulgurite.track.wire.schema.context import Context
-from fulgurite.track.wire.schema.roots import TYPES, roots
+from fulgurite.track.wire.schema.roots import TYPES, describe, roots
 
 log = logging.getLogger("fulgurite.track")
 
@@ -39,29 +39,38 @@ class Wire:
         ]
 
     async def graphql(self, request: Request) -> Response:
-        asked = json.loads(await _body(request))
+        """Trouble is told in ``errors`` of an answer that succeeds: others would be asked for again and again."""
+        try:
+            asked = _document(await whole(request.stream(), request.headers))
+        except StoreError as error:
+            return JSONResponse({"errors": [{"message": str(error)}]}, status_code=400)
         answer = await run_in_threadpool(self._answer, self._context(request), asked)
         return Response(answer, media_type="application/json")
 
     def _answer(self, context: Context, asked: Mapping[str, Any]) -> str:
-        return as_json(
-            execute(asked.get("query") or "", asked.get("variables"), asked.get("operationName"), roots(context))
-        )
+        names = asked.get("variables"), asked.get("operationName")
+        return as_json(execute(asked["query"], *names, roots(context), describe))
 
     async def file_stream(self, request: Request) -> Response:
-        """Never a refusal for what can be put right: the client would give up the whole upload on it."""
+        """Never a refusal: the client would give up the whole upload on it."""
         try:
-            body = json.loads(await _body(request) or b"{}")
+            body = await whole(request.stream(), request.headers)
+        except ClientDisconnect:
+            return Response(status_code=503)
+        except StoreError as error:
+            log.error("A request to %s was left out: %s", request.url.path, error)
+            return JSONResponse(filestream.NOTHING_TO_SAY)
+        try:
             return JSONResponse(await run_in_threadpool(self._take, request.path_params, body))
         except Exception:
             log.exception("A file stream request for run %s failed; the client will send it again", request.url.path)
             return PlainTextResponse("This could not be kept just now. Send it again.", status_code=503)
 
-    def _take(self, names: Mapping[str, str], body: dict[str, Any]) -> dict[str, Any]:
+    def _take(self, names: Mapping[str, str], body: bytes) -> dict[str, Any]:
         runs = self._store.runs
         project = runs.project(names["project"], names["entity"], create=True)
         run, _ = runs.open(project, names["run"])
-        return filestream.take(self._store, run, body)
+        return filestream.take_body(self._store, run, body)
 
     async def upload(self, request: Request) -> Response:
         try:
@@ -93,6 +102,14 @@ class Wire:
         return Addresses(self._secret, str(request.base_url))
 
 
-async def _body(request: Request) -> bytes:
-    body = await request.body()
-    return gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body
+def _document(body: bytes) -> Mapping[str, Any]:
+    """A GraphQL request's ``query`` and what goes with it. Raises ``StoreError``."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"The request is no JSON: {error}.") from error
+    if not isinstance(asked, dict) or not isinstance(asked.get("query"), str):
+        raise StoreError('A request is an object with the document as a text, such as {"query": "{ viewer { id } }"}.')
+    if not isinstance(asked.get("variables") or {}, dict):
+        raise StoreError(f"variables is an object, not {asked['variables']!r:.80}.")
+    return asked

@@ -5,6 +5,7 @@ from typing import Any
 
 from fulgurite.track.store.errors import NotFound
 from fulgurite.track.wire.graphql import Node
+from fulgurite.track.wire.introspection import described
 from fulgurite.track.wire.schema import artifacts, sweeps
 from fulgurite.track.wire.schema.context import PAGE, Context, connection
 from fulgurite.track.wire.schema.edits import RunEdits
@@ -29,6 +30,11 @@ class Query(artifacts.ArtifactQueries, sweeps.SweepQueries, Node):
 
     def viewer(self) -> User:
         return User(self._context)
+
+    def users(self, query: str = "") -> Any:
+        """The users with that name: there is one, who asks."""
+        found = [User(self._context)] if query in ("", self._context.user) else []
+        return connection(found, lambda each: each)
 
     def serverInfo(self) -> ServerInfo:
         return ServerInfo()
@@ -63,6 +69,13 @@ TYPES: dict[str, Callable[[Context, Any], Any]] = {
     **artifacts.TYPES,
     **sweeps.TYPES,
 }
+
+DESCRIBED = {**TYPES, "Query": Query, "Mutation": Mutation, "ServerInfo": ServerInfo, "Entity": Entity, "User": User}
+
+
+def describe(name: str) -> Any:
+    """The type of that name, for clients that ask what this server can do."""
+    return described(name, DESCRIBED)
 
 
 def roots(context: Context) -> dict[str, Node]:

@@ -1,33 +1,46 @@
 """Projects and runs as the client sees them."""
 
+import functools
 import json
 import mimetypes
+import re
 from typing import Any
 
 from fulgurite.track.store.blobs import RunFile
 from fulgurite.track.store.errors import NotFound
-from fulgurite.track.store.history import STEP, SYSTEM
-from fulgurite.track.store.paths import shown
 from fulgurite.track.store.runs import Project as StoredProject
 from fulgurite.track.store.runs import Run as StoredRun
 from fulgurite.track.wire.facts import OWN, to_client
+from fulgurite.track.wire.filters import Candidate, read_filter, read_order
 from fulgurite.track.wire.graphql import Node, as_json
 from fulgurite.track.wire.ids import outer
 from fulgurite.track.wire.schema.artifacts import ProjectArtifacts, RunArtifacts
 from fulgurite.track.wire.schema.context import PAGE, Context, connection, iso
+from fulgurite.track.wire.schema.history import RunHistory
 from fulgurite.track.wire.schema.sweeps import ProjectSweeps, RunSweeps
 
-KINDS = {"d": "number", "q": "number", "b": "boolean", "j": "string"}
+MOST = 1000  # runs or files in one page
+FLAGS = re.IGNORECASE | re.DOTALL
 
 
 class Entity(Node):
     """Who owns projects: a user or a team; here only a name."""
+
+    available = isPaid = readOnly = readOnlyAdmin = isTeam = privateOnly = False
+    codeSavingEnabled = True
+    entityType = "user"
+    defaultAccess = "PRIVATE"
+    photoUrl = ""
+    storageBytes = 0
+    limits = "{}"
 
     def __init__(self, context: Context, name: str) -> None:
         self._context = context
         self.name = name
         self.id = outer("Entity", 1)
         self.organization = None
+        self.members = [{"id": outer("User", 1), "username": name, "name": name, "admin": True, "pending": False,
+                         "accountType": "MEMBER"}]  # fmt: skip
 
     def projects(self, first: int = PAGE, after: str | None = None) -> Any:
         found = self._context.store.runs.projects(self.name)
@@ -67,9 +80,14 @@ class Project(ProjectArtifacts, ProjectSweeps, Node):
         self.description = stored.description
         self.createdAt = iso(stored.created_at)
         self.entity = Entity(context, stored.entity)
+        self._accepted = functools.cache(self._accepts)
 
     def user(self) -> User:
         return User(self._context)
+
+    def allViews(self, first: int = PAGE, after: str | None = None) -> Any:
+        """Reports: none are kept here."""
+        return connection([], lambda each: each, first, after)
 
     def run(self, name: str) -> "Run | None":
         try:
@@ -81,20 +99,33 @@ class Project(ProjectArtifacts, ProjectSweeps, Node):
         return self.run(name)
 
     def runCount(self, filters: str = "{}") -> int:
-        return len(self._context.store.runs.all(self._stored))
+        return len(self._found(filters))
 
-    def runs(self, filters: str = "{}", order: str = "", first: int | None = PAGE, after: str | None = None) -> Any:
-        found = self._context.store.runs.all(self._stored)
-        return connection(found, lambda each: Run(self._context, each), first, after)
+    def runs(self, filters: str = "{}", order: str = "", first: int = PAGE, after: str | None = None) -> Any:
+        """A page of the runs that the filters let through; only its own are read whole."""
+        ids = self._found(filters, order)
+        start, count = int(after or 0), max(min(first, MOST), 0)
+        whole = {run.id: run for run in self._context.store.listing.runs(self._stored, ids[start : start + count])}
+        return connection(ids, lambda id: Run(self._context, whole[id]), count, after)
+
+    def _found(self, filters: str, order: str = "") -> list[int]:
+        """The ids of the runs that the filters let through, in order."""
+        accepted = self._accepted(filters)
+        by = read_order(order)
+        rows = self._context.store.listing.columns(self._stored, by.columns)
+        return [each.row["id"] for each in by.sorted(Candidate(row) for row in rows if row["id"] in accepted)]
+
+    def _accepts(self, filters: str) -> frozenset[int]:
+        wanted = read_filter(filters)
+        rows = self._context.store.listing.columns(self._stored, wanted.columns)
+        return frozenset(row["id"] for row in rows if wanted.accepts(Candidate(row)))
 
 
-class Run(RunArtifacts, RunSweeps, Node):
+class Run(RunHistory, RunArtifacts, RunSweeps, Node):
     """A run: what was said of it, and what it logged."""
 
     readOnly = False
-    commit = None
     branch = None
-    computeSeconds = 0
 
     def __init__(self, context: Context, stored: StoredRun) -> None:
         self._context, self._stored = context, stored
@@ -114,7 +145,10 @@ class Run(RunArtifacts, RunSweeps, Node):
         self.createdAt, self.heartbeatAt = iso(stored.created_at), iso(stored.seen_at)
         self.updatedAt = self.heartbeatAt
         self.historyLineCount, self.eventsLineCount = stored.row_count, stored.event_count
-        self.host, self.jobProgram, self.jobRepo = (stored.facts.get(name) for name in ("host", "program", "repo"))
+        self.computeSeconds = int((stored.ended_at or stored.seen_at) - stored.created_at)
+        self.host, self.jobProgram, self.jobRepo, self.commit = (
+            stored.facts.get(name) for name in ("host", "program", "repo", "commit")
+        )
 
     def config(self) -> str:
         return as_json(to_client(self._stored.config, self._stored.facts.get(OWN, {})))
@@ -137,56 +171,50 @@ class Run(RunArtifacts, RunSweeps, Node):
     def user(self) -> User:
         return User(self._context)
 
-    def logLineCount(self) -> int:
-        return self._context.store.console.count(self._stored.id)
+    def fileCount(self) -> int:
+        return len(self._context.store.blobs.files(self._stored.id))
 
-    def historyTail(self) -> str:
-        return self._tail(0)
-
-    def eventsTail(self) -> str:
-        return self._tail(SYSTEM)
-
-    def _tail(self, stream: int) -> str:
-        """The last row, as JSON of a list of JSON texts."""
-        history = self._context.store.history
-        keys = history.keys(self._stored.id, stream)
-        last = max((each["last"] for each in keys.values()), default=None)
-        rows = [] if last is None else history.rows(self._stored.id, last, last, stream=stream)
-        return json.dumps([as_json(row) for row in rows])
-
-    def systemMetrics(self) -> str:
-        rows = json.loads(self.eventsTail())
-        return rows[-1] if rows else "{}"
-
-    def historyKeys(self) -> dict[str, Any]:
-        known = self._context.store.history.keys(self._stored.id)
-        keys = {
-            shown(path): {
-                "typeCounts": [{"type": KINDS[about["kinds"][0]], "count": about["count"]}],
-                "monotonic": path in (STEP, "_timestamp", "_runtime"),
-            }
-            for path, about in known.items()
-        }
-        last = max((about["last"] for about in known.values()), default=-1)
-        return {"keys": keys, "lastStep": last, "sets": []}
-
-    def files(self, names: list[str] | None = None, first: int = PAGE, after: str | None = None) -> Any:
+    def files(
+        self, names: list[str] | None = None, pattern: str = "", first: int = PAGE, after: str | None = None
+    ) -> Any:
+        """A page of the run's files: all, those of some names, or those whose names are like an SQL pattern."""
         found = self._context.store.blobs.files(self._stored.id)
-        if names is not None:
+        if names:
             asked = {name.removeprefix("./") for name in names}
             found = [each for each in found if each.name in asked]
-        return connection(found, lambda each: File(self._context, each), first, after)
+        elif pattern:
+            like = _like(pattern)
+            found = [each for each in found if like.fullmatch(each.name)]
+        show = self._context.show
+        return connection(found, lambda each: show("File", (self._stored.id, each)), max(min(first, MOST), 0), after)
 
 
 class File(Node):
     """One of a run's files."""
 
-    def __init__(self, context: Context, stored: RunFile) -> None:
-        self.id = f"{stored.name}"
-        self.name = self.displayName = stored.name
-        self.sizeBytes = stored.blob.size
-        self.md5 = stored.blob.md5
-        self.digest = stored.blob.md5
-        self.mimetype = mimetypes.guess_type(stored.name)[0] or "application/octet-stream"
-        self.updatedAt = iso(stored.updated_at)
-        self.url = self.directUrl = context.addresses.download(stored.blob.sha256, stored.name)
+    def __init__(self, context: Context, stored: tuple[int, RunFile]) -> None:
+        self._context = context
+        self._run, self._stored = stored
+        file = self._stored
+        self.id = outer("File", f"{self._run}:{file.name}")
+        self.name = self.displayName = file.name
+        self.sizeBytes = file.blob.size
+        self.md5 = self.digest = file.blob.md5
+        self.mimetype = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        self.updatedAt = iso(file.updated_at)
+        self.directUrl = context.addresses.download(file.blob.sha256, file.name)
+
+    def url(self, upload: bool = False) -> str:
+        if upload:
+            return self._context.addresses.upload(run=self._run, name=self._stored.name)
+        return self.directUrl
+
+    def uploadUrl(self) -> str:
+        return self.url(upload=True)
+
+
+def _like(pattern: str) -> re.Pattern[str]:
+    """An SQL pattern, where % stands for any text and _ for any character, as a regular expression."""
+    parts = re.split(r"(\\.|%|_)", pattern)
+    as_regex = {"%": ".*", "_": "."}
+    return re.compile("".join(as_regex.get(part) or re.escape(part.removeprefix("\\")) for part in parts), FLAGS)
