@@ -11,6 +11,8 @@ from fulgurite.track.store.history import History
 from fulgurite.track.store.listing import Listing
 from fulgurite.track.store.runs import Run, Runs
 from fulgurite.track.store.sources import Sources
+from fulgurite.track.store.sweeps import Sweeps
+from fulgurite.track.store.trials import Trials
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
 
@@ -31,6 +33,8 @@ class Store:
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
         self.sources = Sources(self.database)
+        self.sweeps = Sweeps(self.database, self.runs)
+        self.trials = Trials(self.database)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
         """Note that a run has ended, and make what it logged compact."""

@@ -10,6 +10,7 @@ from fulgurite.track.wire.schema import artifacts, sweeps
 from fulgurite.track.wire.schema.context import PAGE, Context, connection
 from fulgurite.track.wire.schema.edits import RunEdits
 from fulgurite.track.wire.schema.runs import Entity, File, Project, Run, User
+from fulgurite.track.wire.schema.sweep_edits import SweepEdits
 
 FEATURES = ("STRUCTURED_CONSOLE_LOGS", "FILESTREAM_GZIP", "MARK_RUN_FILES_UPLOADED")
 
@@ -58,7 +59,7 @@ class Query(artifacts.ArtifactQueries, sweeps.SweepQueries, Node):
     projects = models
 
 
-class Mutation(RunEdits, artifacts.ArtifactEdits, sweeps.SweepEdits):
+class Mutation(RunEdits, artifacts.ArtifactEdits, SweepEdits):
     """All that can be changed."""
 
 
