@@ -98,13 +98,20 @@ def run_trainer(pl: Any, loader: Clocked, logs: int, callbacks: int, bar: bool, 
     trainer = pl.Trainer(
         max_epochs=1,
         accelerator="cpu",
-        logger=pl.loggers.CSVLogger(folder),
+        logger=logger_for(pl, folder),
         callbacks=[pl.Callback() for _ in range(callbacks)] + drawn,
         enable_progress_bar=bar,
         enable_checkpointing=False,
         enable_model_summary=False,
     )
     trainer.fit(Module(), loader)
+
+
+def logger_for(pl: Any, folder: str) -> Any:
+    """Fulgurite's default logger, with a store of its own; Lightning's logger of the same kind that needs no extra."""
+    if hasattr(pl.loggers, "TrackLogger"):
+        return pl.loggers.TrackLogger(folder, store=folder)
+    return pl.loggers.CSVLogger(folder)
 
 
 class Terminal(io.StringIO):

@@ -1,8 +1,11 @@
 """What holds for every test: an empty folder to work in, one thread, a known seed, no network, no state left behind."""
 
+import atexit
 import logging
 import os
+import shutil
 import signal
+import tempfile
 
 import pytest
 import torch
@@ -17,6 +20,9 @@ settings.load_profile("fulgurite")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# No test, and no process that it starts, writes to the run store in the user's home.
+os.environ["FULGURITE_DIR"] = tempfile.mkdtemp(prefix="fulgurite-tests-")
+atexit.register(shutil.rmtree, os.environ["FULGURITE_DIR"], ignore_errors=True)
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A job in the background ignores Ctrl-C, and so would every process that a test starts.
@@ -27,6 +33,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def own_folder(tmp_path, monkeypatch):
     """Runs write `lightning_logs` and checkpoints to the working folder by default; let that be the test's own."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory, monkeypatch):
+    """Each test has a run store of its own."""
+    folder = tmp_path_factory.mktemp("store")
+    monkeypatch.setenv("FULGURITE_DIR", str(folder))
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -176,21 +176,21 @@ def callbacks(given: Arguments) -> list[Callback]:
 
 
 def loggers(given: Arguments, root: str) -> list[Logger]:
-    """Return the user's loggers, or a CSVLogger: the one that needs no account and no extra."""
+    """Return the user's loggers, or a TrackLogger: the one that needs no account and no extra."""
     wanted = given["logger"]
     if given["barebones"] or wanted is False or wanted == []:
         return []
     if given["fast_dev_run"]:
         return [DummyLogger()]
     if wanted is None or wanted is True:
-        from fulgurite.loggers.csv import CSVLogger
+        from fulgurite.loggers.track import default_logger
 
-        return [CSVLogger(root)]
+        return [default_logger(root)]
     found = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     for logger in found:
         if not isinstance(logger, Logger):
             raise MisconfigurationException(
-                f"logger={logger!r}: a Logger such as CSVLogger(...) or WandbLogger(...), a list of them, True or "
+                f"logger={logger!r}: a Logger such as TrackLogger(...) or WandbLogger(...), a list of them, True or "
                 "False was expected."
             )
     return found

@@ -74,6 +74,29 @@ def test_the_front_alone_loads_hardly_anything():
     assert len(ours) <= 5
 
 
+@pytest.mark.parametrize(
+    "module",
+    ["fulgurite.track", "fulgurite.track.store.store", "fulgurite.track.writer.run", "fulgurite.track.writer.media"],
+)
+def test_the_trace_needs_no_training(module):
+    """A server without torch keeps and shows runs: neither torch nor the trainer is loaded."""
+    loaded = modules_after("", f"import {module}")
+    ours = {name.split(".")[1] for name in loaded if name.startswith("fulgurite.")}
+
+    assert not {name for name in loaded if name.split(".")[0] in {"torch", *NEVER_AT_IMPORT}}
+    assert ours <= {"base", "track"}
+
+
+def test_the_default_logger_waits_for_the_first_row():
+    """Making it loads neither numpy's nor any extra's modules: the store is opened beside the training."""
+    loaded = modules_after(
+        "import torch, torch.utils.data", "from fulgurite.loggers import TrackLogger; TrackLogger('.')"
+    )
+
+    assert {"psutil", "pynvml", "PIL", "numpy"} & {name.split(".")[0] for name in loaded} == set()
+    assert "fulgurite.track.store.history" not in loaded
+
+
 def edges(graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
     for importer in graph.modules:
         for imported in graph.find_modules_directly_imported_by(importer):

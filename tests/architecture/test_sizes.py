@@ -21,6 +21,7 @@ WIDE_CLASSES = {
     "ModelCheckpoint",
     "ModelHooks",
     "Strategy",
+    "TrackLogger",
     "Trainer",
     "TrainerViews",
     "WandbLogger",

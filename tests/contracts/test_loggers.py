@@ -8,8 +8,9 @@ import pytest
 
 import fulgurite.loggers
 from fulgurite.core.logger import DummyLogger, Logger
-from fulgurite.loggers import CSVLogger, WandbLogger
+from fulgurite.loggers import CSVLogger, TrackLogger, WandbLogger
 from fulgurite.testing.logger_contract import LoggerContract
+from fulgurite.track.store.store import Store
 from support.wandb_file import recorded_runs
 
 
@@ -31,6 +32,26 @@ class TestCSVLogger(LoggerContract):
 class TestDummyLogger(LoggerContract):
     def make_logger(self, folder):
         return DummyLogger()
+
+
+class TestTrackLogger(LoggerContract):
+    def make_logger(self, folder):
+        return TrackLogger(folder, store=folder / "store")
+
+    def rows_logged(self, logger):
+        return self._run(logger.save_dir).row_count
+
+    def params_logged(self, folder):
+        return self._run(folder).config
+
+    def close(self, logger):
+        logger.finalize("success")
+
+    def _run(self, folder):
+        store = Store(Path(folder, "store"))
+        (run,) = [run for project in store.runs.projects() for run in store.runs.all(project)]
+        store.close()
+        return run
 
 
 class TestWandbLogger(LoggerContract):

@@ -506,15 +506,16 @@ def test_precisions(given, name, dtype):
     assert torch.isfinite(trainer.callback_metrics["val_loss"])
 
 
-def test_the_folder_of_everything(tmp_path):
-    """``default_root_dir`` takes logs and checkpoints."""
+def test_the_folder_of_everything(tmp_path, own_store):
+    """``default_root_dir`` takes the run's folder with its checkpoints; what was logged is in the run store."""
     arguments = {**QUIET, "logger": None, "enable_checkpointing": None}
     Trainer(**arguments, default_root_dir=tmp_path / "here", max_epochs=1, log_every_n_steps=1).fit(
         TinyModule(), batches(2)
     )
 
-    found = {path.suffix for path in (tmp_path / "here").rglob("*") if path.is_file()}
-    assert found >= {".csv", ".ckpt"} and [path.name for path in tmp_path.iterdir()] == ["here"]
+    (found,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert found.relative_to(tmp_path).parts[:4] == ("here", "lightning_logs", "version_0", "checkpoints")
+    assert (own_store / "fulgurite.db").exists()
 
 
 def test_hyperparameters_are_logged_unless_not_wanted():

@@ -41,6 +41,7 @@ LOGGERS = {
     "logger": "DummyLogger Logger",
     "mlflow": "MLFlowLogger",
     "tensorboard": "TensorBoardLogger",
+    "track": "TrackLogger",
     "wandb": "WandbLogger",
 }
 STRATEGIES = {

@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from fulgurite.core.logger import DummyLogger as DummyLogger
     from fulgurite.core.logger import Logger as Logger
     from fulgurite.loggers.csv import CSVLogger as CSVLogger
+    from fulgurite.loggers.track import TrackLogger as TrackLogger
     from fulgurite.loggers.wandb import WandbLogger as WandbLogger
 
 _HOME = {
     "CSVLogger": "fulgurite.loggers.csv",
     "DummyLogger": "fulgurite.core.logger",
     "Logger": "fulgurite.core.logger",
+    "TrackLogger": "fulgurite.loggers.track",
     "WandbLogger": "fulgurite.loggers.wandb",
 }
 

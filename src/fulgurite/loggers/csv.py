@@ -3,26 +3,23 @@
 import csv
 import os
 import time
-from pathlib import Path
 from typing import Any
 
-from fulgurite.base.errors import MisconfigurationException
-from fulgurite.base.paths import atomic_write, next_version
-from fulgurite.base.rank import rank_zero_only, rank_zero_warn
-from fulgurite.core.logger import Logger, plain_number, plain_params, prefixed, rank_zero_experiment
+from fulgurite.base.paths import atomic_write
+from fulgurite.base.rank import rank_zero_only
+from fulgurite.core.logger import plain_number, plain_params, prefixed, rank_zero_experiment
+from fulgurite.loggers.folder import FolderLogger, HparamsFile, set_aside
 
 LONGEST_WAIT = 30.0  # seconds; slow runs shall be watchable too
 
 
-class CSVLogger(Logger):
+class CSVLogger(FolderLogger):
     """Write ``metrics.csv`` and ``hparams.yaml`` under ``save_dir/name/version_N``.
 
     Rows gather in memory and are appended once there are ``flush_logs_every_n_steps`` of them, once half a minute has
     passed, at epoch ends and at the end: a killed process loses no more than that. ``version`` is a number, a folder's
     name, or None for the next free number.
     """
-
-    LOGGER_JOIN_CHAR = "-"
 
     def __init__(
         self,
@@ -32,49 +29,18 @@ class CSVLogger(Logger):
         prefix: str = "",
         flush_logs_every_n_steps: int = 100,
     ) -> None:
-        self._save_dir = os.path.expanduser(save_dir)
-        if "://" in self._save_dir:
-            raise MisconfigurationException(f"CSVLogger writes to local folders only, not to {self._save_dir!r}.")
+        super().__init__(save_dir, name, version, prefix)
         if flush_logs_every_n_steps < 1:
             raise ValueError(f"flush_logs_every_n_steps={flush_logs_every_n_steps!r} must be 1 or more.")
-        self._name = name or ""
-        self._version = version
-        self._prefix = prefix
         self._flush_logs_every_n_steps = flush_logs_every_n_steps
         self._experiment: ExperimentWriter | None = None
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def version(self) -> int | str:
-        """The run's version; a free number is looked up at the first question and kept."""
-        if self._version is None:
-            self._version = next_version(self.root_dir)
-        return self._version
-
-    @property
-    def save_dir(self) -> str:
-        return self._save_dir
-
-    @property
-    def root_dir(self) -> str:
-        return os.path.join(self._save_dir, self._name)
-
-    @property
-    def log_dir(self) -> str:
-        folder = self.version if isinstance(self.version, str) else f"version_{self.version}"
-        return os.path.join(self.root_dir, folder)
 
     @property
     @rank_zero_experiment
     def experiment(self) -> "ExperimentWriter":
         """The writer of this run's files. The first use makes the run's folder, which takes its number."""
         if self._experiment is None:
-            if self._version is None:
-                self._version = _take_next_version(self.root_dir)
-            self._experiment = ExperimentWriter(self.log_dir)
+            self._experiment = ExperimentWriter(self._take_folder())
         return self._experiment
 
     @rank_zero_only
@@ -106,31 +72,26 @@ class CSVLogger(Logger):
 class ExperimentWriter:
     """Writes one run's folder. ``metrics`` holds the rows that are not on disk yet."""
 
-    NAME_HPARAMS_FILE = "hparams.yaml"
+    NAME_HPARAMS_FILE = HparamsFile.NAME
     NAME_METRICS_FILE = "metrics.csv"
 
     def __init__(self, log_dir: str) -> None:
         self.log_dir = log_dir
         self.metrics_file_path = os.path.join(log_dir, self.NAME_METRICS_FILE)
-        self.hparams: dict[str, Any] = {}
+        self._hparams = HparamsFile(log_dir)
         self.metrics: list[dict[str, Any]] = []
         self.metrics_keys: list[str] = []
-        self._owns_hparams = False
         self._rows_seen = 0
         self._written_at = time.monotonic()
         os.makedirs(log_dir, exist_ok=True)
 
+    @property
+    def hparams(self) -> dict[str, Any]:
+        return self._hparams.values
+
     def log_hparams(self, params: dict[str, Any]) -> None:
         """Add to the hyperparameters, and write them."""
-        import yaml  # late: only a run that logs needs it
-
-        path = os.path.join(self.log_dir, self.NAME_HPARAMS_FILE)
-        if not self._owns_hparams:
-            _set_aside(path)
-            self._owns_hparams = True
-        self.hparams.update(params)
-        with atomic_write(path, "w", encoding="utf-8") as file:
-            yaml.safe_dump(self.hparams, file, allow_unicode=True)
+        self._hparams.add(params)
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
         """Add a row; without ``step`` rows are counted."""
@@ -158,7 +119,7 @@ class ExperimentWriter:
         if names <= set(self.metrics_keys):
             return
         if not self.metrics_keys:
-            _set_aside(self.metrics_file_path)
+            set_aside(self.metrics_file_path)
         keys = sorted(names.union(self.metrics_keys))
         with atomic_write(self.metrics_file_path, "w", newline="", encoding="utf-8") as wider:
             writer = csv.DictWriter(wider, keys, restval="")
@@ -167,32 +128,3 @@ class ExperimentWriter:
                 with open(self.metrics_file_path, newline="", encoding="utf-8") as narrow:
                     writer.writerows(csv.DictReader(narrow))
         self.metrics_keys = keys
-
-
-def _take_next_version(folder: str) -> int:
-    """Make the next free version's folder. Two runs that start together get two numbers."""
-    while True:
-        version = next_version(folder)
-        try:
-            os.makedirs(os.path.join(folder, f"version_{version}"))
-        except FileExistsError:
-            continue
-        return version
-
-
-def _set_aside(path: str) -> None:
-    """Give a former run's file a free numbered name, so that this run can use ``path`` and nothing is lost."""
-    if not os.path.exists(path):
-        return
-    file = Path(path)
-    free = file.with_name(f"{file.stem}_{_free_number(file)}{file.suffix}")
-    os.replace(file, free)
-    rank_zero_warn(f"{path} is from an earlier run; it is kept as {free.name}. Choose another version to avoid this.")
-
-
-def _free_number(file: Path) -> int:
-    """The first number that no neighbour ``stem_<number>.suffix`` of ``file`` has."""
-    number = 0
-    while file.with_name(f"{file.stem}_{number}{file.suffix}").exists():
-        number += 1
-    return number

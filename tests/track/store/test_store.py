@@ -3,20 +3,9 @@
 import numpy as np
 import pytest
 
+from fulgurite.track.store.console import Line
 from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def run(store):
-    return store.runs.open(store.runs.project("p", create=True), "abc")[0]
 
 
 def test_rows_come_back_as_they_were_logged(store, run):
@@ -63,3 +52,43 @@ def test_a_deleted_run_can_be_brought_back(store, run):
     store.runs.restore([run])
 
     assert store.runs.find(run.project, "abc").id == run.id
+
+
+def test_what_was_deleted_long_ago_is_purged(store, run):
+    """With all its rows in all tables, and the files that no other run has."""
+    other, _ = store.runs.open(run.project, "other")
+    for each, data in ((run, b"own"), (run, b"common"), (other, b"common")):
+        store.blobs.put(each.id, data.decode(), store.blobs.keep_bytes(data))
+        store.history.append(each.id, [(0, {"y": 1.0})])
+        store.console.write(each.id, [Line(0, "stdout", None, None, "x")])
+        store.runs.alert(each, "t", "t", "INFO")
+    with store.database.writing():
+        store.database.write("UPDATE blob SET created_at = 0")
+    store.runs.delete([run])
+    assert store.purge() == 0
+
+    assert store.purge(older_than=-1.0) == 1
+
+    assert store.runs.all(run.project, deleted=True) == []
+    assert store.history.rows(other.id) == [{"_step": 0, "y": 1.0}]
+    assert [file.name for file in store.blobs.files(other.id)] == ["common"]
+    for table in ("run", "run_file", "console", "alert", "blob"):
+        assert store.database.first(f"SELECT COUNT(*) FROM {table}")[0] == 1
+    assert store.database.first("SELECT COUNT(*) FROM chunk JOIN series ON series.id = series_id")[0] == 2
+    assert store.database.first("SELECT COUNT(*) FROM chunk")[0] == 2
+    with pytest.raises(NotFound):
+        store.history.append(run.id, [(1, {"y": 1.0})])
+
+
+def test_two_stores_share_a_folder(store, run):
+    """What one has committed, the other sees at once; both may write to one run."""
+    other = Store(store.folder)
+    for step in range(0, 200, 2):
+        store.history.append(run.id, [(step, {"y": 1.0})])
+        other.history.append(run.id, [(step + 1, {"y": 1.0})])
+        assert len(store.history.read(run.id, "y")) == step + 2
+
+    other.end(run, 0)
+    assert store.runs.by_id(run.id).state == "finished"
+    assert store.history.read(run.id, "y").steps.tolist() == list(range(200))
+    other.close()

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from fulgurite.track.store.errors import NotFound
 from fulgurite.track.wire.bodies import TooLarge, Unreadable, unpacked
 from fulgurite.track.wire.filestream import console_line
 
@@ -47,6 +48,7 @@ def test_rows_sent_again_are_there_once(server):
         '{"_step": NaN}',
         '{"_step": "x"}',
         '{"_step": 1e40}',
+        f'{{"_step": {2**63}}}',
         "[1]",
         "null",
         '{"_step": 1}, {"_step": 2}',
@@ -65,13 +67,31 @@ def test_a_line_that_is_no_row_is_set_aside_and_the_others_are_kept(server, bad)
     assert unread(server, run) == [bad.encode(errors="surrogatepass")]
 
 
-def test_a_name_that_is_no_text_costs_its_value_only(server):
-    """Half a character is valid in JSON, and can't be stored as a name."""
-    server.stream("half", history({"_step": 0, "a": 1}, '{"\\ud800": 1, "_step": 1}', {"_step": 2, "a": 3}))
+def test_a_name_that_is_no_text_costs_no_other_row(server):
+    """Half a character is valid in JSON, and no database takes it."""
+    status, _ = server.stream("half", history({"_step": 0, "a": 1}, '{"\\ud800": 1, "_step": 1}', {"_step": 2, "a": 3}))
 
     run = server.run("half")
-    assert server.store.history.read(run.id, "a").values() == [1, 3]
-    assert len(unread(server, run)) == 1
+    assert (status, server.store.history.read(run.id, "a").values()) == (200, [1, 3])
+
+
+def test_a_run_that_was_deleted_while_it_ran_stays_out_of_sight(server):
+    """What it still sends is there when it is brought back."""
+    server.stream("hidden", history({"_step": 0, "a": 1}))
+    run = server.run("hidden")
+    server.store.runs.delete([run])
+
+    server.stream("hidden", history({"_step": 1, "a": 2}))
+    config = json.dumps({"lr": {"value": 1}, "_wandb": {"value": {"e": {"w": {}}}}})
+    change = (
+        'mutation U($c: JSONString) { upsertBucket(input: {name: "hidden", modelName: "p", config: $c}) { inserted } }'
+    )
+    server.ask(change, c=config)
+
+    with pytest.raises(NotFound):
+        server.run("hidden")
+    server.store.runs.restore([run])
+    assert server.run("hidden").row_count == 2 and server.run("hidden").config == {"lr": 1}
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff\xfe", b"7"])

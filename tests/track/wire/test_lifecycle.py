@@ -87,6 +87,7 @@ with wandb.init(project="branched", id="parent", config={"lr": 1}) as run:
     for i in range(10):
         run.log({"a": i, "deep": {"b": -i}})
     run.summary["best"] = 7
+    print("before")
 with wandb.init(project="branched", id="fork", fork_from="parent?_step=4", config={"lr": 2}) as run:
     run.log({"a": 100})
 with wandb.init(project="branched", id="idle", fork_from="parent?_step=4") as run:
@@ -94,6 +95,7 @@ with wandb.init(project="branched", id="idle", fork_from="parent?_step=4") as ru
 with wandb.init(project="branched", resume_from="parent?_step=6") as run:
     assert run.config["lr"] == 1
     run.log({"a": 200})
+    print("after")
 try:
     wandb.init(project="branched", id="orphan", fork_from="nobody?_step=1")
 except wandb.Error as error:
@@ -110,6 +112,7 @@ def test_a_run_is_taken_back_and_a_fork_has_its_parents_history(server):
     assert server.run("fork", "branched").config == {"lr": 2}
     assert server.run("fork", "branched").summary["a"] == 100
     assert server.run("parent", "branched").summary["a"] == 200
+    assert console(server, "parent", "branched") == ["before", "after"]
     assert "There is no run local/branched/nobody" in printed
     assert "orphan" not in {each.name for each in server.store.runs.all(server.run("parent", "branched").project)}
 
@@ -329,8 +332,8 @@ names = ["plain.txt", "a b.txt", "50%.txt", "ünï.txt", "sub dir/c.txt", "per%2
 names += ["./d.txt"]
 for name in names:
     open(name, "w").write(name)
-run = wandb.init(project="p", id="all", group="g", job_type="j", tags=["x", "ü"], notes="first\\nsecond", save_code=True,
-                 name="The name / ü")
+run = wandb.init(project="p", id="all", group="g", job_type="j", tags=["x", "ü"], notes="first\\nsecond",
+                 save_code=True, name="The name / ü")
 run.define_metric("val/acc", summary="max,last")
 run.define_metric("epoch")
 run.define_metric("val/*", step_metric="epoch")

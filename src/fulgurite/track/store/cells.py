@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fulgurite.track.store.errors import StoreError
+
 FLOAT, INTEGER, BOOLEAN, JSON = "d", "q", "b", "j"
 DTYPES = {FLOAT: np.dtype("<f8"), INTEGER: np.dtype("<i8"), BOOLEAN: np.dtype("?")}
+FARTHEST = 2**62  # the step farthest from 0: distances between steps fit 64 bits
 EXACT = 2**53  # beyond it a float skips integers
 BLOCK = 64  # values that a summary for charts takes together
 SUMMARY = np.dtype([("first", "<i8"), ("last", "<i8"), ("low", "<f8"), ("high", "<f8"), ("value", "<f8")])
@@ -45,36 +48,72 @@ class Column:
             return np.array([_number(cell) for cell in self.cells], dtype=np.float64)
         return np.asarray(self.cells, dtype=np.float64)
 
+    def kinds(self) -> str:
+        """The kind, and FLOAT beside JSON where numbers are among the values."""
+        return JSON + FLOAT if self.kind == JSON and not np.isnan(self.numbers()).all() else self.kind
+
+    def is_same(self, other: "Column") -> bool:
+        """Whether the same is stored for both."""
+        return (
+            self.kind == other.kind
+            and np.array_equal(self.steps, other.steps)
+            and packed_cells(self) == packed_cells(other)
+        )
+
+    def part(self, start: int, stop: int) -> "Column":
+        """The values from number ``start`` to before number ``stop``."""
+        return Column(self.steps[start:stop], self.kind, self.cells[start:stop])
+
     def between(self, low: int, high: int) -> "Column":
         """The part with ``low <= step <= high``."""
-        start, stop = np.searchsorted(self.steps, low, "left"), np.searchsorted(self.steps, high, "right")
-        return Column(self.steps[start:stop], self.kind, self.cells[start:stop])
+        return self.part(*np.searchsorted(self.steps, [low], "left"), *np.searchsorted(self.steps, [high], "right"))
 
     def cut(self, size: int) -> "list[Column]":
         """Pieces of at most ``size`` values."""
-        starts = range(0, len(self), size)
-        return [Column(self.steps[i : i + size], self.kind, self.cells[i : i + size]) for i in starts]
+        return [self.part(start, start + size) for start in range(0, len(self), size)]
 
 
-def column(steps: Sequence[int], values: Sequence[Any]) -> Column:
-    """The column of ``values`` at ``steps``, sorted; of several values at one step the last one counts."""
-    places = np.asarray(steps, dtype=np.int64)
-    if len(places) > 1 and not (np.diff(places) > 0).all():
-        kept = dict(sorted(zip(steps, values, strict=True), key=lambda pair: pair[0]))
-        places, values = np.fromiter(kept, dtype=np.int64, count=len(kept)), list(kept.values())
+def column(steps: Sequence[int] | Steps, values: Sequence[Any]) -> Column:
+    """The column of ``values`` at ``steps``, sorted; of several values at one step the last one counts.
+
+    Raises ``StoreError`` if a step is too large to be kept.
+    """
+    places = _places(steps)
+    kept = _in_order(places)
+    if kept is not None:
+        places, values = places[kept], [values[index] for index in kept.tolist()]
     kind = _kind(values)
     return Column(places, kind, list(values) if kind == JSON else np.array(values, dtype=DTYPES[kind]))
 
 
 def joined(columns: Sequence[Column]) -> Column:
-    """One column of several that follow each other."""
+    """One column of several; of several values at one step the last column's counts."""
     if len(columns) == 1:
         return columns[0]
-    steps = np.concatenate([each.steps for each in columns])
-    kinds = {each.kind for each in columns}
-    if kinds == {FLOAT} or kinds == {INTEGER} or kinds == {BOOLEAN}:
-        return Column(steps, kinds.pop(), np.concatenate([each.cells for each in columns]))
-    return column(steps.tolist(), [value for each in columns for value in each.values()])
+    steps, kinds = np.concatenate([each.steps for each in columns]), {each.kind for each in columns}
+    if len(kinds) > 1 or JSON in kinds:
+        return column(steps, [value for each in columns for value in each.values()])
+    cells, kept = np.concatenate([each.cells for each in columns]), _in_order(steps)
+    return Column(steps, kinds.pop(), cells) if kept is None else Column(steps[kept], kinds.pop(), cells[kept])
+
+
+def _places(steps: Sequence[int] | Steps) -> Steps:
+    try:
+        places = np.asarray(steps, dtype=np.int64)
+    except OverflowError:
+        places = np.array([FARTHEST + 1])
+    if len(places) and max(int(places.max()), -int(places.min())) > FARTHEST:
+        raise StoreError(f"A step lies beyond ±2**62, where none can be kept. Given: {list(steps)[:5]} …")
+    return places
+
+
+def _in_order(steps: Steps) -> npt.NDArray[np.int64] | None:
+    """Which of ``steps`` to take so that they rise, the last of equal ones; None if they do already."""
+    if (steps[1:] > steps[:-1]).all():
+        return None
+    order = np.argsort(steps, kind="stable")
+    placed = steps[order]
+    return order[np.append(placed[1:] != placed[:-1], True)]
 
 
 def packed_steps(steps: Steps) -> bytes | None:
@@ -104,7 +143,7 @@ def unpacked_cells(kind: str, packed: bytes) -> Any:
 
 def summary(part: Column) -> bytes | None:
     """What a chart from afar needs of each ``BLOCK`` values: first and last step, lowest, highest and last value."""
-    if part.kind == JSON or len(part) < 4 * BLOCK:
+    if len(part) < 4 * BLOCK:
         return None
     starts = np.arange(0, len(part), BLOCK)
     ends = np.minimum(starts + BLOCK, len(part)) - 1

@@ -4,15 +4,18 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from fulgurite.track.store.database import Database
-from fulgurite.track.store.errors import NotFound
+from fulgurite.track.store.errors import NotFound, StoreError
+from fulgurite.track.store.schema import OF_RUNS
 
 ENTITY = "local"  # who owns what nobody is named for
 RUNNING, FINISHED, FAILED, CRASHED, KILLED = "running", "finished", "failed", "crashed", "killed"
 PENDING, PREEMPTING, PREEMPTED = "pending", "preempting", "preempted"  # waits; is about to be taken off; was
+LIVING = (RUNNING, PREEMPTING)
 SILENCE = 300.0  # seconds without a word after which a running run counts as crashed
 
 # What can be said of a run with `Runs.update`, and which of it is kept as JSON.
@@ -34,11 +37,11 @@ class Project:
     created_at: float
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True)
 class Run:
     """A run. ``name`` is its id in addresses, ``display_name`` what people call it; times are seconds since 1970.
 
-    ``config`` and ``summary`` are plain dicts; ``facts`` holds what was found out about machine, program, git and user.
+    What is kept as JSON is read when it is asked for: a list of thousands of runs rarely asks for all of it.
     """
 
     id: int
@@ -49,10 +52,6 @@ class Run:
     group_name: str | None
     job_type: str | None
     sweep: str | None
-    tags: list[str]
-    config: dict[str, Any]
-    summary: dict[str, Any]
-    facts: dict[str, Any]
     source: str
     recorded_state: str
     exit_code: int | None
@@ -64,6 +63,31 @@ class Run:
     ended_at: float | None
     deleted_at: float | None
     version: int
+    texts: Mapping[str, str] = field(repr=False)
+
+    @cached_property
+    def tags(self) -> list[str]:
+        tags: list[str] = json.loads(self.texts["tags"])
+        return tags
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The run's settings."""
+        return self._dict("config")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The newest value of each key, or what the run itself says."""
+        return self._dict("summary")
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What was found out about machine, program, git and user."""
+        return self._dict("facts")
+
+    def _dict(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.texts[name])
+        return found
 
     @property
     def state(self) -> str:
@@ -111,17 +135,13 @@ class Runs:
     ) -> tuple[Run, bool]:
         """The run ``name`` of a project, made if it is not there; and whether it was made. ``known`` as in `update`.
 
-        Without a name a new one is drawn. A run that was deleted is not found: it makes way for the new one. ``source``
-        and ``created_at`` are for a run that is made.
+        Without a name a new one is drawn. A run that was deleted is not found: a new one may take its name.
+        ``source`` and ``created_at`` are for a run that is made.
         """
-        name = name or new_name()
+        name, now = name or new_name(), time.time()
         with self._database.writing():
             row = self._row(project.id, name)
-            if row is not None and row["deleted_at"] is not None:
-                self._database.write("UPDATE run SET name = ? WHERE id = ?", (f"{name}\0{row['id']}", row["id"]))
-                row = None
             if row is None:
-                now = time.time()
                 self._database.write(
                     "INSERT INTO run (project_id, name, source, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
                     (project.id, name, source, created_at or now, now),
@@ -132,7 +152,7 @@ class Runs:
     def find(self, project: Project, name: str) -> Run:
         """The run ``name``. Raises ``NotFound``."""
         row = self._row(project.id, name)
-        if row is None or row["deleted_at"] is not None:
+        if row is None:
             raise NotFound(f"There is no run {project.entity}/{project.name}/{name}.")
         return as_run(row, project)
 
@@ -194,10 +214,22 @@ class Runs:
 
     def delete(self, runs: Sequence[Run]) -> None:
         """Hide runs; `restore` brings them back until `purge`."""
-        self._mark(runs, time.time())
+        with self._database.writing():
+            self._database.write_many(
+                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ? AND deleted_at IS NULL",
+                [(time.time(), run.id) for run in runs],
+            )
 
     def restore(self, runs: Sequence[Run]) -> None:
-        self._mark(runs, None)
+        """Bring deleted runs back. Raises ``StoreError`` if another run has taken a name meanwhile."""
+        with self._database.writing():
+            for run in map(self.by_id, [run.id for run in runs]):
+                if run.deleted_at is not None and self._row(run.project.id, run.name) is not None:
+                    raise StoreError(
+                        f"Run {run.project.entity}/{run.project.name}/{run.name} can't be restored: another run has "
+                        "taken its name. Delete that one first."
+                    )
+                self._database.write("UPDATE run SET deleted_at = NULL, version = version + 1 WHERE id = ?", (run.id,))
 
     def deleted_before(self, moment: float) -> Iterator[Run]:
         """The runs that were deleted before ``moment``, for `Store.purge`."""
@@ -207,7 +239,7 @@ class Runs:
     def forget(self, run: Run) -> None:
         """Take a run out of the tables of runs. What it logged goes with ``History.forget``."""
         with self._database.writing():
-            for table in ("console", "run_file", "alert"):
+            for table in OF_RUNS:
                 self._database.write(f"DELETE FROM {table} WHERE run_id = ?", (run.id,))
             self._database.write("DELETE FROM run WHERE id = ?", (run.id,))
 
@@ -225,14 +257,10 @@ class Runs:
         )
         return [dict(row) for row in rows]
 
-    def _mark(self, runs: Sequence[Run], moment: float | None) -> None:
-        with self._database.writing():
-            self._database.write_many(
-                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ?", [(moment, run.id) for run in runs]
-            )
-
     def _row(self, project: int, name: str) -> Any:
-        return self._database.first("SELECT * FROM run WHERE project_id = ? AND name = ?", (project, name))
+        return self._database.first(
+            "SELECT * FROM run WHERE project_id = ? AND name = ? AND deleted_at IS NULL", (project, name)
+        )
 
 
 def state_now(recorded: str, seen_at: float) -> str:
@@ -249,8 +277,7 @@ def new_name() -> str:
 def as_run(row: Any, project: Project) -> Run:
     """The run that a row of the table describes."""
     fields = dict(row)
-    for name in AS_JSON:
-        fields[name] = json.loads(fields[name])
+    fields["texts"] = {name: fields.pop(name) for name in AS_JSON}
     fields["recorded_state"] = fields.pop("state")
     fields["stop_asked"] = bool(fields["stop_asked"])
     del fields["project_id"]

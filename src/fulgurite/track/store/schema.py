@@ -6,7 +6,7 @@ CREATE TABLE project (
     entity TEXT NOT NULL,
     name TEXT NOT NULL,
     description TEXT,
-    created_at REAL NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
     UNIQUE (entity, name)
 );
 CREATE TABLE run (
@@ -28,13 +28,14 @@ CREATE TABLE run (
     stop_asked INTEGER NOT NULL DEFAULT 0,
     row_count INTEGER NOT NULL DEFAULT 0,
     event_count INTEGER NOT NULL DEFAULT 0,
-    created_at REAL NOT NULL,
-    seen_at REAL NOT NULL,
-    ended_at REAL,
-    deleted_at REAL,
-    version INTEGER NOT NULL DEFAULT 1,
-    UNIQUE (project_id, name)
+    created_at DOUBLE PRECISION NOT NULL,
+    seen_at DOUBLE PRECISION NOT NULL,
+    ended_at DOUBLE PRECISION,
+    deleted_at DOUBLE PRECISION,
+    version INTEGER NOT NULL DEFAULT 1
 );
+CREATE UNIQUE INDEX run_name ON run (project_id, name) WHERE deleted_at IS NULL;
+CREATE INDEX run_project ON run (project_id);
 CREATE TABLE series (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES run (id),
@@ -42,14 +43,15 @@ CREATE TABLE series (
     path TEXT NOT NULL,
     kinds TEXT NOT NULL,
     count INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
+    first BIGINT NOT NULL,
+    last BIGINT NOT NULL,
+    waiting INTEGER NOT NULL DEFAULT 0,
     UNIQUE (run_id, stream, path)
 );
 CREATE TABLE chunk (
     series_id INTEGER NOT NULL REFERENCES series (id),
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
+    first BIGINT NOT NULL,
+    last BIGINT NOT NULL,
     count INTEGER NOT NULL,
     tier INTEGER NOT NULL,
     kind TEXT NOT NULL,
@@ -70,26 +72,28 @@ CREATE TABLE console (
 CREATE TABLE blob (
     sha256 TEXT PRIMARY KEY,
     md5 TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    created_at REAL NOT NULL
+    size BIGINT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL
 );
 CREATE INDEX blob_md5 ON blob (md5);
 CREATE TABLE run_file (
     run_id INTEGER NOT NULL REFERENCES run (id),
     name TEXT NOT NULL,
     sha256 TEXT NOT NULL REFERENCES blob (sha256),
-    size INTEGER NOT NULL,
-    updated_at REAL NOT NULL,
+    size BIGINT NOT NULL,
+    updated_at DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (run_id, name)
 );
+CREATE INDEX run_file_sha256 ON run_file (sha256);
 CREATE TABLE alert (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES run (id),
     title TEXT NOT NULL,
     text TEXT NOT NULL,
     level TEXT NOT NULL,
-    raised_at REAL NOT NULL
+    raised_at DOUBLE PRECISION NOT NULL
 );
+CREATE INDEX alert_run ON alert (run_id);
 """
 
 SOURCES = """
@@ -149,3 +153,8 @@ STEPS: list[tuple[str, str]] = [
     ("how far files of other trackers have been read", SOURCES),
     ("sweeps, their agents and trials", SWEEPS),
 ]
+
+# Where contents are referred to, as (table, column): what no row here names goes with `Blobs.sweep`.
+BLOB_REFERENCES = [("run_file", "sha256")]
+# Tables that belong to runs by their column ``run_id``: their rows go with the run. Series have parts of their own.
+OF_RUNS = ["console", "run_file", "alert", "source"]

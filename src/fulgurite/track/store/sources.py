@@ -23,7 +23,3 @@ class Sources:
                 "ON CONFLICT (path) DO UPDATE SET run_id = excluded.run_id, place = excluded.place",
                 (str(path), run, place),
             )
-
-    def forget(self, run: int) -> None:
-        with self._database.writing():
-            self._database.write("DELETE FROM source WHERE run_id = ?", (run,))

@@ -6,7 +6,7 @@ import time
 from fulgurite.track.places import data_folder
 from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
-from fulgurite.track.store.database import Database
+from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.listing import Listing
 from fulgurite.track.store.runs import Run, Runs
@@ -24,8 +24,8 @@ class Store:
     Raises ``StoreError`` if the folder can't be used.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.database = Database(data_folder(folder))
+    def __init__(self, folder: str | os.PathLike[str] | None = None, patience: float = PATIENCE) -> None:
+        self.database = Database(data_folder(folder), patience)
         self.folder = self.database.folder
         self.runs = Runs(self.database)
         self.listing = Listing(self.database)
@@ -43,14 +43,20 @@ class Store:
         return ended
 
     def purge(self, older_than: float = KEPT_AFTER_DELETION) -> int:
-        """Forget the runs that were deleted more than ``older_than`` seconds ago; return how many."""
-        gone = list(self.runs.deleted_before(time.time() - older_than))
-        for run in gone:
+        """Forget the runs that were deleted more than ``older_than`` seconds ago, and the contents that nobody has now.
+
+        Returns how many runs went.
+        """
+        moment, gone = time.time() - older_than, 0
+        for run in self.runs.deleted_before(moment):
             with self.database.writing():
-                self.history.forget(run.id)
-                self.sources.forget(run.id)
-                self.runs.forget(run)
-        return len(gone)
+                # It may have been restored since it was listed.
+                if (self.runs.by_id(run.id).deleted_at or moment) < moment:
+                    self.history.forget(run.id)
+                    self.runs.forget(run)
+                    gone += 1
+        self.blobs.sweep()
+        return gone
 
     def close(self) -> None:
         self.database.close()

@@ -9,7 +9,7 @@ from fulgurite.base.errors import DataError, MissingExtra
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY, Run
 from fulgurite.track.store.store import Store
-from fulgurite.track.transfer import from_csv, from_tensorboard, from_wandb
+from fulgurite.track.transfer import from_csv, from_rescue, from_tensorboard, from_wandb
 from fulgurite.track.transfer.exporting import export
 from fulgurite.track.transfer.to_wandb import write_offline
 
@@ -76,8 +76,8 @@ def _import(store: Store, chosen: argparse.Namespace) -> int:
                 taken += 1
     if not taken:
         print(
-            "fulgurite import: no runs were found. Looked for metrics.csv (CSVLogger), event files (TensorBoard) and "
-            "offline runs (W&B).",
+            "fulgurite import: no runs were found. Looked for metrics.csv (CSVLogger), event files (TensorBoard), "
+            "offline runs (W&B) and fulgurite-rescue-*.jsonl (what a full or locked store did not take).",
             file=sys.stderr,
         )
     return 0 if taken else USAGE
@@ -87,6 +87,7 @@ _WAYS: list[tuple[Callable[[Path], list[Path]], Callable[[Store, Path, str], Run
     (from_csv.find, from_csv.take),
     (from_tensorboard.find, from_tensorboard.take),
     (from_wandb.find, from_wandb.take),
+    (from_rescue.find, from_rescue.take),
 ]
 
 

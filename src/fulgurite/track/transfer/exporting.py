@@ -5,7 +5,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,10 @@ from fulgurite.track.transfer.names import as_file_name, as_path
 from fulgurite.track.transfer.tables import write_history
 
 Format = Literal["parquet", "csv"]
+SAID = (
+    "name", "display_name", "notes", "group_name", "job_type", "sweep", "tags", "state", "exit_code", "source",
+    "created_at", "seen_at", "ended_at", "row_count", "event_count", "config", "summary", "facts",
+)  # fmt: skip
 LINES = 10_000  # console lines in memory at once
 
 
@@ -54,12 +57,8 @@ def export(
 
 def described(run: Run) -> dict[str, Any]:
     """All that is said of a run, as ``run.json`` has it."""
-    about = asdict(run)
-    about["project"], about["entity"] = run.project.name, run.project.entity
-    about["state"] = run.state
-    for ours in ("id", "version", "recorded_state", "stop_asked", "deleted_at"):
-        del about[ours]
-    return about
+    about = {name: getattr(run, name) for name in SAID}
+    return {"entity": run.project.entity, "project": run.project.name, **about}
 
 
 def _write(store: Store, run: Run, folder: Path, format: Format, files: bool) -> None:

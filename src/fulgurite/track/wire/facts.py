@@ -5,7 +5,9 @@ from typing import Any
 
 OWN = "_wandb"
 WRITERS = "e"  # in what the client keeps for itself: a block for each process that wrote the run
-STARTED = "started anew"  # a fact of a run until the process that took it up again has printed its first line
+# Facts of a run whose console a later process goes on with: how many lines there were when it started (until it prints
+# its first one), and how many to add to the numbers it gives to its own.
+STARTED, BEHIND = "lines at start", "lines before its own"
 
 
 def from_client(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

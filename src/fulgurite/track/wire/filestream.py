@@ -3,19 +3,20 @@
 import hashlib
 import json
 import logging
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from fulgurite.track.store.console import Line
+from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.history import SYSTEM
-from fulgurite.track.store.runs import PREEMPTING, Run
+from fulgurite.track.store.runs import LIVING, PREEMPTING, Project, Run
 from fulgurite.track.store.store import Store
-from fulgurite.track.wire.facts import STARTED
+from fulgurite.track.wire.facts import BEHIND, STARTED
 
 log = logging.getLogger("fulgurite.track")
 PLAIN_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?: \[([^\]]*)\])? ?(.*)", re.DOTALL)
+FARTHEST = 2**62  # the step farthest from 0 that is kept
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 NOTHING_TO_SAY: dict[str, Any] = {"exitcode": None, "limits": {}}
 
@@ -47,6 +48,15 @@ def take(store: Store, run: Run, body: dict[str, Any]) -> dict[str, Any]:
         elif body.get("preempting"):
             store.runs.update(run, state=PREEMPTING)
     return {**NOTHING_TO_SAY, **({"stopped": True} if run.stop_asked else {})}
+
+
+def known(store: Store, project: Project, name: str) -> Run | None:
+    """The run of that name, also one that was deleted while it ran: what it still sends belongs to it, out of sight."""
+    try:
+        return store.runs.find(project, name)
+    except NotFound:
+        gone = [run for run in store.runs.all(project, deleted=True) if run.name == name]
+        return next((run for run in gone if run.recorded_state in LIVING), None)
 
 
 def set_aside(store: Store, run: Run, name: str, text: str | bytes) -> None:
@@ -89,7 +99,7 @@ def _take_history(store: Store, run: Run, offset: int, content: Sequence[str]) -
 
 def _take_events(store: Store, run: Run, offset: int, content: Sequence[str]) -> None:
     """System metrics go by milliseconds: a line that is sent twice is there once."""
-    rows = [(int(float(row["_timestamp"]) * 1000), row) for row in rows_of(content)]
+    rows = [(_whole(float(row["_timestamp"]) * 1000), row) for row in rows_of(content)]
     store.history.append(run.id, rows, SYSTEM)
 
 
@@ -99,14 +109,25 @@ def _take_summary(store: Store, run: Run, offset: int, content: Sequence[str]) -
 
 
 def _take_console(store: Store, run: Run, offset: int, content: Sequence[str]) -> None:
-    lines = [console_line(offset + i, text) for i, text in enumerate(content)]
-    facts = store.runs.by_id(run.id).facts
-    if lines and facts.pop(STARTED, None):
-        store.runs.update(run, facts=facts)
-        # A process that was not told of the old lines counts from 0: what it prints takes the place of the whole log.
-        if offset == 0:
-            store.console.clear(run.id)
-    store.console.write(run.id, lines)
+    behind = _behind(store, store.runs.by_id(run.id), offset) if content else 0
+    store.console.write(run.id, [console_line(behind + offset + i, text) for i, text in enumerate(content)])
+
+
+def _behind(store: Store, run: Run, offset: int) -> int:
+    """How many older lines stand before those that the run's process counts from 0.
+
+    One that was told of them counts on from there. Clients of 0.21 to 0.23 are told, and count from 0 all the same. One
+    that was not told takes the place of the whole log.
+    """
+    facts = dict(run.facts)
+    if STARTED not in facts:
+        return int(facts.get(BEHIND, 0))
+    kept = int(facts.pop(STARTED))
+    if offset == 0:
+        store.console.clear(run.id, kept)
+        facts[BEHIND] = kept
+    store.runs.update(run, facts=facts)
+    return int(facts.get(BEHIND, 0))
 
 
 TAKERS: dict[str, Callable[[Store, Run, int, Sequence[str]], None]] = {
@@ -147,9 +168,10 @@ def _storable(line: str) -> str:
 
 
 def _whole(step: Any) -> int:
-    if isinstance(step, float) and not math.isfinite(step):
-        raise ValueError(f"{step} is no step")
-    return int(step)
+    whole = int(step)
+    if abs(whole) > FARTHEST:
+        raise ValueError(f"{step} is too far for a step")
+    return whole
 
 
 def _exit_code(code: Any) -> int:

@@ -68,9 +68,10 @@ class Wire:
 
     def _take(self, names: Mapping[str, str], body: bytes) -> dict[str, Any]:
         runs = self._store.runs
-        project = runs.project(names["project"], names["entity"], create=True)
-        run, _ = runs.open(project, names["run"])
-        return filestream.take_body(self._store, run, body)
+        with self._store.database.writing():
+            project = runs.project(names["project"], names["entity"], create=True)
+            run = filestream.known(self._store, project, names["run"]) or runs.open(project, names["run"])[0]
+            return filestream.take_body(self._store, run, body)
 
     async def upload(self, request: Request) -> Response:
         try:

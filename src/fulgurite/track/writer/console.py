@@ -33,6 +33,13 @@ class Tee:
             self._take(self._name, time.time(), text)
         return written
 
+    def beneath(self) -> Any:
+        """The stream below, and below others that have only passed on since they ended."""
+        stream = self._stream
+        while isinstance(stream, Tee) and stream._take is None:
+            stream = stream._stream
+        return stream
+
     def writelines(self, lines: Any) -> None:
         for line in lines:
             self.write(line)
@@ -67,7 +74,7 @@ class Capture:
         for name, tee in self._tees.items():
             tee._take = None
             if getattr(sys, name) is tee:
-                setattr(sys, name, tee._stream)
+                setattr(sys, name, tee.beneath())
         self._tees = {}
 
 

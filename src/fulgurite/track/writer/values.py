@@ -39,5 +39,6 @@ def _number(value: Any) -> Any:
     """A tensor's or an array's number, or its numbers as a list."""
     if hasattr(value, "detach"):
         value = value.detach()
-    found = value.tolist()
+    # Complex numbers, dates and the like are in arrays, too.
+    found = plain(value.tolist())
     return found[0] if isinstance(found, list) and len(found) == 1 and type(found[0]) in PLAIN else found

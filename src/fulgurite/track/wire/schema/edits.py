@@ -5,9 +5,10 @@ from typing import Any
 
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.paths import nested
-from fulgurite.track.store.runs import CRASHED, FAILED, PENDING, PREEMPTED, PREEMPTING, RUNNING
+from fulgurite.track.store.runs import CRASHED, FAILED, LIVING, PENDING, PREEMPTED, RUNNING
 from fulgurite.track.store.runs import Run as StoredRun
-from fulgurite.track.wire.facts import OWN, STARTED, WRITERS, from_client
+from fulgurite.track.wire.facts import BEHIND, OWN, STARTED, WRITERS, from_client
+from fulgurite.track.wire.filestream import known
 from fulgurite.track.wire.graphql import Node
 from fulgurite.track.wire.ids import inner, inner_text, outer
 from fulgurite.track.wire.schema.context import Context
@@ -30,7 +31,6 @@ FACTS = {
     "description": "description",
 }
 UNNAMED = "uncategorized"
-LIVING = (RUNNING, PREEMPTING)
 MOVES = {PENDING: {RUNNING, FAILED, CRASHED, PREEMPTED}, FAILED: {PENDING, RUNNING}}
 
 
@@ -63,13 +63,18 @@ class RunEdits(Node):
             return runs.by_id(inner("Run", input["id"])), False
         entity = input.get("entityName") or self._context.entity
         project = runs.project(input.get("modelName") or UNNAMED, entity, create=True)
+        run = known(self._context.store, project, input["name"]) if input.get("name") else None
+        if run is not None and (run.deleted_at is None or not _is_start(run, input)):
+            return run, False
         return runs.open(project, input.get("name"), source="wandb")
 
     def _hear(self, run: StoredRun, input: dict[str, Any]) -> None:
         """Note that the run lives. What was asked of its last process is not asked of a new one."""
         runs = self._context.store.runs
         if _is_start(run, input):
-            facts = {**run.facts, STARTED: True}
+            # Whoever has the run's id asked for the run before, and goes on with it.
+            lines = self._context.store.console.count(run.id) if input.get("id") else 0
+            facts = {name: value for name, value in run.facts.items() if name != BEHIND} | {STARTED: lines}
             runs.update(run, state=input.get("state") or RUNNING, stop_asked=0, facts=facts)
         runs.seen(run)
         if input.get("state") == PENDING:
@@ -165,7 +170,7 @@ class RunEdits(Node):
     def _run(self, input: dict[str, Any]) -> StoredRun:
         runs = self._context.store.runs
         project = runs.project(input["projectName"], input.get("entityName") or self._context.entity)
-        return runs.find(project, input["runName"])
+        return known(self._context.store, project, input["runName"]) or runs.find(project, input["runName"])
 
 
 def _is_start(run: StoredRun, input: dict[str, Any]) -> bool:
