@@ -1,10 +1,12 @@
 """Sweeps with the real, unmodified client: its agents work them off, its commands steer them."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -66,11 +68,16 @@ def said(output):
     return json.loads(next(line for line in output.splitlines() if line.startswith("SAID ")).removeprefix("SAID "))
 
 
+def environment(server, **more):
+    """A client's environment in which ``python`` is the one that has the client, as in a shell that activated it."""
+    return server.environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **more)
+
+
 def cli(server, *arguments, check=True):
     """Run the client's command and return what it printed, errors included."""
     done = subprocess.run(
         [sys.executable, "-m", "wandb", *arguments],
-        env=server.environment(WANDB_SILENT="false"),
+        env=environment(server, WANDB_SILENT="false"),
         cwd=server.folder,
         capture_output=True,
         text=True,
@@ -93,7 +100,7 @@ def started(server, script):
     """A script in a process of its own, which the caller waits for or ends."""
     return subprocess.Popen(
         [sys.executable, "-c", QUICK + textwrap.dedent(script)],
-        env=server.environment(),
+        env=environment(server),
         cwd=server.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -133,6 +140,7 @@ def test_a_grid_is_worked_off_by_an_agent_and_read_back(server):
     assert found["url"].endswith(f"/local/grid/sweeps/{found['id']}")
 
 
+@pytest.mark.slow
 def test_two_agents_at_the_command_share_a_random_sweep(server):
     """Programs get their parameters as arguments, no set twice, until the cap; the same seed gives the same again."""
     config = {"method": "random", "seed": 5, "run_cap": 4, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
@@ -140,7 +148,7 @@ def test_two_agents_at_the_command_share_a_random_sweep(server):
     agents = [
         subprocess.Popen(
             [sys.executable, "-m", "wandb", "agent", f"local/random/{name}"],
-            env=server.environment(),
+            env=environment(server),
             cwd=server.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -206,6 +214,7 @@ wandb.agent(sweep, function=train, project="hyperband")
     assert 3 <= runs[1].row_count < 300
 
 
+@pytest.mark.slow
 def test_pause_resume_and_stop_steer_a_running_agent(server):
     """Paused, it begins nothing; resumed, it goes on; stopped, it lets its run end and leaves."""
     name = made(server, "steer", method="random", parameters={"x": {"min": 0.0, "max": 1.0}})
@@ -228,12 +237,13 @@ def test_pause_resume_and_stop_steer_a_running_agent(server):
     assert "already finished" in cli(server, "sweep", "--stop", path, check=False)
 
 
+@pytest.mark.slow
 def test_cancel_stops_what_runs(server):
     """The agent ends its run at once and leaves; the run counts as killed."""
     name = made(server, "cancel", method="grid", parameters={"x": {"values": [1, 2]}, "steps": {"value": 1000}})
     agent = subprocess.Popen(
         [sys.executable, "-m", "wandb", "agent", f"local/cancel/{name}"],
-        env=server.environment(),
+        env=environment(server),
         cwd=server.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -286,6 +296,7 @@ def test_a_bad_configuration_is_told_by_key(server):
     assert "metod is not known" in output and "parameters.x.min has no effect" in output
 
 
+@pytest.mark.slow
 def test_a_sweep_can_be_changed_until_it_has_begun_and_take_in_runs(server):
     """`--update` and `-R`: the earlier run belongs to the sweep and counts as tried."""
     server.client("""
