@@ -163,6 +163,22 @@ def test_the_run_of_a_crashed_agent_is_noticed(sweeping, monkeypatch):
     assert work.store.runs.by_id(run.id).state == "crashed" and work.state() == "FINISHED"
 
 
+def test_a_run_whose_machine_was_taken_away_goes_on_with_another_agent(sweeping):
+    """With the same name and parameters, once; the sweep is not finished before it is."""
+    work = sweeping(**grid(1))
+    run = work.begin(work.agent())
+    work.store.runs.update(run, state="preempting")
+    work.end(run, code=1)
+    assert work.state() == "RUNNING"
+    agent, late = work.agent(), work.agent()
+
+    (command,) = work.next(agent)
+    assert (command.trial.run_name, command.trial.parameters, command.again) == (run.name, {"x": 0}, True)
+    assert work.next(late) == []
+    work.end(work.start(command.trial))
+    assert work.next(late) == [Leave()] and work.state() == "FINISHED"
+
+
 def test_a_cap_ends_a_random_sweep(sweeping):
     """Runs that are queued by hand count as well."""
     work = sweeping(parameters={"x": {"min": 0.0, "max": 1.0}}, run_cap=2)

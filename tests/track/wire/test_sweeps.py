@@ -315,3 +315,78 @@ def test_a_sweep_can_be_changed_until_it_has_begun_and_take_in_runs(server):
     file.write_text(yaml.dump({"method": "grid", "parameters": {"x": {"values": [1, 2, 3]}}}))
     output = cli(server, "sweep", "--update", f"local/prior/{name}", str(file), check=False)
     assert "can't be changed any more" in output
+
+
+@pytest.mark.slow
+def test_a_scheduler_on_the_users_side_steers_a_sweep(server):
+    """`wandb sweep-scheduler` with Optuna: it suggests until the cap, agents run it, and all of them end."""
+    pytest.importorskip("optuna")
+    name = made(
+        server,
+        "scheduler",
+        method="custom",
+        scheduler={"engine": "optuna"},
+        run_cap=4,
+        metric={"name": "loss", "goal": "minimize"},
+        parameters={"x": {"min": 0.0, "max": 1.0}},
+    )
+    agent = started(
+        server,
+        f"""
+        def train():
+            with wandb.init() as run:
+                run.log({{"loss": run.config.x}})
+        wandb.agent({name!r}, function=train, project="scheduler")
+        """,
+    )
+    path = f"local/scheduler/{name}"
+    output = cli(server, "sweep-scheduler", "--batch-size", "2", "--poll-interval", "1", path)
+    end(agent)
+
+    runs = runs_of(server, "scheduler", name)
+    assert [run.state for run in runs] == ["finished"] * 4
+    assert f"finished with value: {runs[0].summary['loss']}" in output
+
+
+def test_a_controller_on_the_users_side_steers_a_sweep(server):
+    """What it schedules is run, it learns which run that was, and what it wants stopped is stopped."""
+    found = said(
+        server.client(
+            f"""
+import json, threading, time
+{QUICK}
+from wandb.apis.public.sweeps import _sweep_with_runs, _upsert_sweep
+
+config = {{"method": "random", "controller": {{"type": "local"}}, "parameters": {{"x": {{"values": [1]}}}}}}
+sweep = wandb.sweep(config, project="controller")
+api = wandb.Api()
+seen = lambda: _sweep_with_runs(api, sweep, json.dumps({{"keys": ["loss"]}}), project="controller", entity="local")
+tell = lambda **said: _upsert_sweep(api, config, controller=json.dumps(said), obj_id=seen()["id"],
+                                    project="controller", entity="local")
+def control():
+    tell(schedule=[{{"id": "s1", "data": {{"args": {{"x": {{"value": 5}}}}}}}}])
+    while not [run for run in seen()["runs"] if run["state"] == "running"]:
+        time.sleep(0.2)
+    tell(schedule=[], earlystop=[seen()["runs"][0]["name"]])
+    while not seen()["runs"][0]["shouldStop"] or seen()["runs"][0]["running"]:
+        time.sleep(0.2)
+    tell(schedule=[{{"id": "s2", "data": {{"args": None}}}}])
+
+def train():
+    with wandb.init() as run:
+        for step in range(200):
+            run.log({{"loss": run.config.x}})
+            time.sleep(0.2)
+
+thread = threading.Thread(target=control, daemon=True)
+thread.start()
+wandb.agent(sweep, function=train, project="controller")
+print("SAID", json.dumps({{"sweep": seen(), "ended": not thread.is_alive()}}))
+"""
+        )
+    )
+
+    (run,) = found["sweep"]["runs"]
+    assert json.loads(found["sweep"]["scheduler"]) == {"scheduled": [{"id": "s1", "runid": run["name"]}]}
+    assert json.loads(run["config"])["x"] == {"value": 5} and run["state"] == "killed"
+    assert found["sweep"]["state"] == "FINISHED"

@@ -82,7 +82,7 @@ class Trials:
         """Note that the trial is handed to the agent, and not under way yet."""
         with self._database.writing():
             self._database.write(
-                "UPDATE sweep_trial SET agent_id = ?, given = given + 1, reported = 0 WHERE id = ?",
+                "UPDATE sweep_trial SET agent_id = ?, given = given + 1, reported = 0, given_up = 0 WHERE id = ?",
                 (agent.id, trial.id),
             )
             row = self._database.first("SELECT * FROM sweep_trial WHERE id = ?", (trial.id,))
@@ -114,6 +114,15 @@ class Trials:
         rows = self._database.query(
             "SELECT * FROM sweep_trial WHERE sweep_id = ? AND given_up = 0 AND stop_asked = 0 AND run_name NOT IN "
             "(SELECT name FROM run WHERE project_id = ? AND state <> 'pending') ORDER BY id",
+            (sweep.id, sweep.project.id),
+        )
+        return [_trial(row) for row in rows]
+
+    def preempted(self, sweep: Sweep) -> list[Trial]:
+        """The trials whose run has ended because its machine was taken away, the oldest first."""
+        rows = self._database.query(
+            "SELECT * FROM sweep_trial WHERE sweep_id = ? AND stop_asked = 0 AND run_name IN "
+            "(SELECT name FROM run WHERE project_id = ? AND state = 'preempted' AND deleted_at IS NULL) ORDER BY id",
             (sweep.id, sweep.project.id),
         )
         return [_trial(row) for row in rows]

@@ -78,8 +78,7 @@ def read(text: str) -> SweepConfig:
     """The configuration in a YAML text. Raises ``SweepError``, which names the key."""
     said = plain(text)
     warnings = [f"{key} is not known and has no effect." for key in sorted(map(str, said.keys() - KNOWN))]
-    local = isinstance(said.get("controller"), Mapping) and said["controller"].get("type") == "local"
-    method = _method(said, local)
+    method = _method(said)
     config = SweepConfig(
         method=method,
         space=_space(said, method, warnings),
@@ -96,12 +95,18 @@ def read(text: str) -> SweepConfig:
     return config
 
 
-def _method(said: Mapping[str, Any], local: bool) -> str:
+def _method(said: Mapping[str, Any]) -> str:
+    """Who chooses: one of the methods, or a controller or scheduler of the user's."""
     method = said.get("method")
+    controller, scheduler = (said.get(key) for key in ("controller", "scheduler"))
+    if isinstance(controller, Mapping) and controller.get("type") == "local":
+        return CUSTOM
+    if isinstance(scheduler, Mapping) and scheduler.get("engine"):
+        return CUSTOM
     if method not in METHODS:
         given = "is missing" if method is None else f"is {method!r}"
         raise SweepError(f"method {given}; it must be one of {', '.join(METHODS)}.")
-    return CUSTOM if local else str(method)
+    return str(method)
 
 
 def _space(said: Mapping[str, Any], method: str, warnings: list[str]) -> Space | None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from fulgurite.track.store.runs import FAILED, KILLED, PREEMPTING, RUNNING
+from fulgurite.track.store.runs import PENDING as WAITS
 from fulgurite.track.store.store import Store
 from fulgurite.track.store.sweeps import Agent, Sweep
 from fulgurite.track.store.trials import Trial
@@ -25,9 +26,10 @@ log = logging.getLogger("fulgurite.track")
 
 @dataclass(frozen=True)
 class Begin:
-    """Begin the trial's run."""
+    """Begin the trial's run, or go on with it where its machine was taken away (``again``)."""
 
     trial: Trial
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ class Schedule:
             return [Leave()]
         if state == PAUSED:
             return []
+        resumed = self._preempted(agent, sweep)
+        if resumed is not None:
+            return [Begin(resumed, again=True)]
         trial = self._trial_for(agent, sweep, config)
         if trial is not None:
             if sweep.state == PENDING:
@@ -77,9 +82,9 @@ class Schedule:
 
     def state(self, sweep: Sweep, config: SweepConfig) -> str:
         """The state now: a sweep whose runs are all given and ended is finished, whatever was said last."""
-        if sweep.state != GOING or not config.chooses or not self._all_given(sweep, config):
+        if sweep.state != GOING or not self.full(sweep, config):
             return sweep.state
-        return sweep.state if self._trials.unstarted(sweep) or self._running(sweep) else FINISHED
+        return sweep.state if self._waits(sweep) or self._running(sweep) else FINISHED
 
     def _running(self, sweep: Sweep) -> bool:
         counts = self._sweeps.run_counts(sweep)
@@ -87,7 +92,8 @@ class Schedule:
             return False
         return any(run.state in LIVING for run in self._sweeps.runs(sweep))
 
-    def _all_given(self, sweep: Sweep, config: SweepConfig) -> bool:
+    def full(self, sweep: Sweep, config: SweepConfig) -> bool:
+        """Whether the sweep has all the runs that it will ever have."""
         count, chosen = self._trials.counts(sweep)
         if config.run_cap is not None and count >= config.run_cap:
             return True
@@ -99,12 +105,21 @@ class Schedule:
         if waiting is not None or not config.chooses:
             return waiting
         for _ in range(AT_ONCE):
-            if self._all_given(sweep, config):
+            if self.full(sweep, config):
                 return None
             _, number = self._trials.counts(sweep)
             trial = self._new_trial(agent, sweep, config, number)
             if trial is not None:
                 return trial
+        return None
+
+    def _preempted(self, agent: Agent, sweep: Sweep) -> Trial | None:
+        """A trial whose run said that its machine is taken away, and then ended; it is this agent's now."""
+        with self._store.database.writing():
+            for trial in self._trials.preempted(sweep):
+                run = self._store.runs.find(sweep.project, trial.run_name)
+                self._store.runs.update(run, state=WAITS)
+                return self._trials.give(trial, agent)
         return None
 
     def _waiting(self, agent: Agent, sweep: Sweep) -> Trial | None:
@@ -145,7 +160,12 @@ class Schedule:
 
     def _more_may_come(self, sweep: Sweep, config: SweepConfig) -> bool:
         """Whether there may be something to do later: another agent's trial that never begins, or a controller's."""
-        return not config.chooses or bool(self._trials.unstarted(sweep))
+        if not config.chooses and not self.full(sweep, config):
+            return True
+        return self._waits(sweep)
+
+    def _waits(self, sweep: Sweep) -> bool:
+        return bool(self._trials.unstarted(sweep) or self._trials.preempted(sweep))
 
     def _to_stop(self, sweep: Sweep, running: Collection[str]) -> list[str]:
         if sweep.state == CANCELED:

@@ -12,7 +12,7 @@ from fulgurite.track.wire.schema.edits import RunEdits
 from fulgurite.track.wire.schema.runs import Entity, File, Project, Run, User
 from fulgurite.track.wire.schema.sweep_edits import SweepEdits
 
-FEATURES = ("STRUCTURED_CONSOLE_LOGS", "FILESTREAM_GZIP", "MARK_RUN_FILES_UPLOADED")
+FEATURES = ("STRUCTURED_CONSOLE_LOGS", "FILESTREAM_GZIP", "MARK_RUN_FILES_UPLOADED", "SWEEPS_LOCAL_SCHEDULER")
 
 
 class ServerInfo(Node):

@@ -99,11 +99,13 @@ class SweepEdits(Node):
         store = self._context.store
         sweep = store.sweeps.by_id(inner("Sweep", input["id"]))
         with store.database.writing():
+            if Schedule(store).full(sweep, config := read(sweep.config)):
+                raise SweepError(f"The sweep {sweep.name} has all its {config.expected()} runs; it takes no more.")
             trial = store.trials.add(sweep, _plain(json.loads(input["config"])))
             assert trial is not None, "a trial without a number is never refused"
             run, _ = store.runs.open(sweep.project, trial.run_name, sweep=sweep.name, config=trial.parameters)
             store.runs.update(run, state="pending", display_name=input.get("displayName"))
-        return {"id": outer("Run", run.id), "runQueueItemId": outer("Trial", trial.id)}
+        return {"id": run.name, "runQueueItemId": outer("Trial", trial.id)}
 
     def _project(self, input: Mapping[str, Any], create: bool = False) -> StoredProject:
         entity = input.get("entityName") or self._context.entity
@@ -140,9 +142,10 @@ def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _command(command: Command, program: str | None) -> dict[str, Any]:
     match command:
-        case Begin(trial):
+        case Begin(trial, again):
             arguments = {name: {"value": value} for name, value in trial.parameters.items()}
-            return {"type": "run", "run_id": trial.run_name, "program": program, "args": arguments}
+            kind = "resume" if again else "run"
+            return {"type": kind, "run_id": trial.run_name, "program": program, "args": arguments}
         case Stop(run_name):
             return {"type": "stop", "run_id": run_name}
         case Leave():
