@@ -348,45 +348,54 @@ def test_a_scheduler_on_the_users_side_steers_a_sweep(server):
     assert f"finished with value: {runs[0].summary['loss']}" in output
 
 
-def test_a_controller_on_the_users_side_steers_a_sweep(server):
-    """What it schedules is run, it learns which run that was, and what it wants stopped is stopped."""
-    found = said(
-        server.client(
-            f"""
-import json, threading, time
-{QUICK}
+CONTROLLER = """
+import json, time, wandb
 from wandb.apis.public.sweeps import _sweep_with_runs, _upsert_sweep
 
-config = {{"method": "random", "controller": {{"type": "local"}}, "parameters": {{"x": {{"values": [1]}}}}}}
-sweep = wandb.sweep(config, project="controller")
 api = wandb.Api()
-seen = lambda: _sweep_with_runs(api, sweep, json.dumps({{"keys": ["loss"]}}), project="controller", entity="local")
-tell = lambda **said: _upsert_sweep(api, config, controller=json.dumps(said), obj_id=seen()["id"],
-                                    project="controller", entity="local")
-def control():
-    tell(schedule=[{{"id": "s1", "data": {{"args": {{"x": {{"value": 5}}}}}}}}])
-    while not [run for run in seen()["runs"] if run["state"] == "running"]:
-        time.sleep(0.2)
-    tell(schedule=[], earlystop=[seen()["runs"][0]["name"]])
-    while not seen()["runs"][0]["shouldStop"] or seen()["runs"][0]["running"]:
-        time.sleep(0.2)
-    tell(schedule=[{{"id": "s2", "data": {{"args": None}}}}])
 
-def train():
-    with wandb.init() as run:
-        for step in range(200):
-            run.log({{"loss": run.config.x}})
-            time.sleep(0.2)
+def seen():
+    return _sweep_with_runs(api, NAME, json.dumps({"keys": ["loss"]}), project="controller", entity="local")
 
-thread = threading.Thread(target=control, daemon=True)
-thread.start()
-wandb.agent(sweep, function=train, project="controller")
-print("SAID", json.dumps({{"sweep": seen(), "ended": not thread.is_alive()}}))
+def tell(**said):
+    _upsert_sweep(api, CONFIG, controller=json.dumps(said), obj_id=seen()["id"], project="controller", entity="local")
+
+def wait(true):
+    deadline = time.monotonic() + 60
+    while not true(seen()["runs"]):
+        assert time.monotonic() < deadline, seen()
+        time.sleep(0.2)
+
+tell(schedule=[{"id": "s1", "data": {"args": {"x": {"value": 5}}}}])
+wait(lambda runs: runs and "loss" in json.loads(runs[0]["summaryMetrics"]))
+tell(schedule=[], earlystop=[seen()["runs"][0]["name"]])
+wait(lambda runs: runs[0]["shouldStop"] and runs[0]["state"] == "killed")
+tell(schedule=[{"id": "s2", "data": {"args": None}}])
+print("SAID", json.dumps(seen()))
 """
-        )
-    )
 
-    (run,) = found["sweep"]["runs"]
-    assert json.loads(found["sweep"]["scheduler"]) == {"scheduled": [{"id": "s1", "runid": run["name"]}]}
-    assert json.loads(run["config"])["x"] == {"value": 5} and run["state"] == "killed"
-    assert found["sweep"]["state"] == "FINISHED"
+
+def test_a_controller_on_the_users_side_steers_a_sweep(server):
+    """What it schedules is run, it learns which run that was, and what it wants stopped is stopped."""
+    config = {"method": "random", "controller": {"type": "local"}, "parameters": {"x": {"values": [1]}}}
+    name = server.client(f"import wandb\nprint(wandb.sweep({config!r}, project='controller'))").split()[-1]
+    agent = started(
+        server,
+        f"""
+        import time
+        def train():
+            with wandb.init() as run:
+                for step in range(500):
+                    run.log({{"loss": run.config.x}})
+                    time.sleep(0.2)
+        wandb.agent({name!r}, function=train, project="controller")
+        """,
+    )
+    script = CONTROLLER.replace("NAME", repr(name)).replace("CONFIG", repr(config))
+    found = said(server.client(script))
+    end(agent)
+
+    (run,) = found["runs"]
+    assert json.loads(found["scheduler"]) == {"scheduled": [{"id": "s1", "runid": run["name"]}]}
+    assert json.loads(run["config"])["x"] == {"value": 5}
+    assert found["state"] == "FINISHED" and runs_of(server, "controller", name)[0].state == "killed"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fulgurite.track.store.database import Database
-from fulgurite.track.store.runs import new_name
+from fulgurite.track.store.runs import Run, new_name
 from fulgurite.track.store.sweeps import Agent, Sweep
 
 
@@ -96,6 +96,15 @@ class Trials:
                 "UPDATE sweep_trial SET stop_asked = 1 WHERE sweep_id = ? AND run_name = ?",
                 [(sweep.id, name) for name in run_names],
             )
+
+    def is_stopped(self, run: Run) -> bool:
+        """Whether the run belongs to a trial that was asked to stop."""
+        row = self._database.first(
+            "SELECT 1 FROM sweep_trial WHERE run_name = ? AND stop_asked = 1 AND sweep_id IN "
+            "(SELECT id FROM sweep WHERE project_id = ?)",
+            (run.name, run.project.id),
+        )
+        return row is not None
 
     def find(self, sweep: Sweep, run_name: str) -> Trial | None:
         row = self._database.first(

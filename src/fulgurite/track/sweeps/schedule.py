@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from fulgurite.track.store.runs import FAILED, KILLED, PREEMPTING, RUNNING
+from fulgurite.track.store.runs import KILLED, PREEMPTING, RUNNING
 from fulgurite.track.store.runs import PENDING as WAITS
 from fulgurite.track.store.store import Store
 from fulgurite.track.store.sweeps import Agent, Sweep
@@ -181,11 +181,11 @@ class Schedule:
         return [name for name in running if name in asked]
 
     def _mark_stopped(self, sweep: Sweep, agent: Agent, running: Collection[str]) -> None:
-        """A run that was stopped from here did not fail: the client has no other way to tell of it."""
+        """A run that was stopped from here may have been killed before it could tell of its end."""
         for trial in self._trials.all(sweep, agent):
             if trial.stop_asked and trial.run_name not in running:
                 for run in self._sweeps.runs(sweep):
-                    if run.name == trial.run_name and run.recorded_state in (FAILED, RUNNING):
+                    if run.name == trial.run_name and run.recorded_state in LIVING:
                         self._store.runs.update(run, state=KILLED)
 
     def _hit_target(self, sweep: Sweep, config: SweepConfig) -> bool:
