@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.clients import python_of
+
 # Agents ask every five seconds; these do so five times a second.
 QUICK = """
 import wandb, wandb.agents.pyagent
@@ -399,3 +401,38 @@ def test_a_controller_on_the_users_side_steers_a_sweep(server):
     assert json.loads(found["scheduler"]) == {"scheduled": [{"id": "s1", "runid": run["name"]}]}
     assert json.loads(run["config"])["x"] == {"value": 5}
     assert found["state"] == "FINISHED" and runs_of(server, "controller", name)[0].state == "killed"
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param("0.28.2", marks=pytest.mark.clients),
+        pytest.param("0.23.1", marks=pytest.mark.slow),
+        pytest.param("0.21.4", marks=pytest.mark.clients),
+        pytest.param("0.19.11", marks=pytest.mark.clients),
+        pytest.param("0.16.6", marks=pytest.mark.clients),
+    ],
+)
+def test_an_older_client_works_off_a_grid(server, version):
+    """And finds the sweep's best run."""
+    project = f"grid-{version.replace('.', '-')}"
+    output = server.client(
+        f"""
+import json
+import wandb
+
+def train():
+    with wandb.init() as run:
+        run.log({{"loss": run.config.x}})
+
+sweep = wandb.sweep({{"method": "grid", "metric": {{"name": "loss", "goal": "minimize"}},
+                     "parameters": {{"x": {{"values": [1, 2]}}}}}}, project="{project}")
+wandb.agent(sweep, function=train, project="{project}")
+sweep = wandb.Api().sweep(f"local/{project}/{{sweep}}")
+print("SAID", json.dumps([sweep.state, sweep.best_run().summary["loss"], len(sweep.runs)]))
+""",
+        python_of(version),
+        WANDB_ERROR_REPORTING="false",
+    )
+
+    assert said(output) == ["FINISHED", 1, 2]
