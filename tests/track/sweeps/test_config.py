@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from fulgurite.track.sweeps.config import read
+from fulgurite.track.sweeps import config as configs
+from fulgurite.track.sweeps.config import check_installed, read
 from fulgurite.track.sweeps.errors import SweepError
 
 X = {"x": {"values": [1, 2]}}
@@ -82,3 +83,12 @@ def test_what_has_no_effect_is_told():
     config = made(metod="grid", metric={"name": "loss"}, command="python")
 
     assert [text.split()[0] for text in config.warnings] == ["metod", "metric.goal", "command"]
+
+
+def test_a_missing_package_names_its_extra(monkeypatch):
+    """Grid and random need none; what was made with Optuna can still be read without it."""
+    monkeypatch.setattr(configs, "available", lambda module: False)
+    check_installed(made())
+
+    with pytest.raises(SweepError, match=r"fulgurite\[sweeps\]"):
+        check_installed(made(method="bayes", metric=LOSS))

@@ -383,3 +383,34 @@ def test_everything_else_that_a_run_says_arrives(server):
     assert [line.line for line in lines if line.stream == "stdout"] == ["bar 4/4", "über 漢字"]
     assert [line.line for line in lines if line.stream == "stderr"] == ["trouble"]
     assert store.history.keys(run.id, SYSTEM)
+
+
+NAMED = """
+import wandb
+
+for project, id in (("pro ject ü", "r u n é"), ("p", "x" * 129), ("a.b-c", "a+b&c=d")):
+    with wandb.init(entity="some team", project=project, id=id) as run:
+        run.log({"a": 1})
+        open("f.txt", "w").write("hi")
+        run.save("f.txt")
+    with wandb.init(entity="some team", project=project, id=id, resume="must") as run:
+        run.log({"a": 2})
+    read = wandb.Api().runs(f"some team/{project}")[0]
+    print([row["a"] for row in read.scan_history()], read.id == id, read.file("f.txt").size)
+"""
+
+
+def test_projects_and_runs_may_have_odd_names(server):
+    """Spaces, signs, other alphabets, other owners: each is one run, found again under its name.
+
+    Not so with % in an id: the client of 0.31 takes it for a part of its own encoding, and streams to another run.
+    """
+    printed = server.client(NAMED)
+
+    assert printed.splitlines().count("[1, 2] True 2") == 3
+    assert rows_of(server, "some team", "pro ject ü") == {"r u n é": 2}
+    assert rows_of(server, "some team", "a.b-c") == {"a+b&c=d": 2}
+
+
+def rows_of(server, entity, project):
+    return {run.name: run.row_count for run in server.store.runs.all(server.store.runs.project(project, entity))}

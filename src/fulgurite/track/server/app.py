@@ -1,25 +1,39 @@
 """One application out of all parts."""
 
-import os
-import secrets
-
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
 
+from fulgurite.track.server import pages
+from fulgurite.track.server.access import Access, Policy
+from fulgurite.track.server.api.asked import WholeNames
+from fulgurite.track.server.api.routes import api, nothing, refusal
+from fulgurite.track.server.headers import Headers
+from fulgurite.track.server.hosts import Hosts
+from fulgurite.track.server.secret import secret_of
+from fulgurite.track.server.sessions import Sessions
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.routes import Wire
 
 
-def application(store: Store) -> Starlette:
-    """The whole server over ``store``."""
-    return Starlette(routes=Wire(store, secret_of(store)).routes())
-
-
-def secret_of(store: Store) -> bytes:
-    """The secret that signs addresses: made once for a store, readable by its owner only."""
-    path = store.folder / "secret"
-    try:
-        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_bytes(32))
-    except FileExistsError:
-        pass
-    return path.read_bytes()
+def application(store: Store, policy: Policy | None = None) -> Starlette:
+    """The whole server over ``store``; without a ``policy`` one for this machine alone."""
+    secret = secret_of(store.folder)
+    sessions = Sessions(secret)
+    return Starlette(
+        routes=[
+            *Wire(store, secret).routes(),
+            Mount("/api", api(store, sessions)),
+            # The client gives up its own telemetry when it hears that nothing is there.
+            Route("/sdk/otel/{rest:path}", nothing, methods=["GET", "POST"]),
+            *pages.routes(),
+        ],
+        # From the outside in: whoever isn't let in is told so before anything of the request is read.
+        middleware=[
+            Middleware(Headers),
+            Middleware(WholeNames),
+            Middleware(Access, store.users, sessions, policy or Policy(Hosts())),
+        ],
+        exception_handlers={HTTPException: refusal},
+    )

@@ -10,9 +10,11 @@ from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.listing import Listing
 from fulgurite.track.store.runs import KILLED, Run, Runs
+from fulgurite.track.store.search import Search
 from fulgurite.track.store.sources import Sources
 from fulgurite.track.store.sweeps import Sweeps
 from fulgurite.track.store.trials import Trials
+from fulgurite.track.store.users import Users
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
 
@@ -29,10 +31,12 @@ class Store:
         self.folder = self.database.folder
         self.runs = Runs(self.database)
         self.listing = Listing(self.database)
+        self.search = Search(self.database)
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
         self.sources = Sources(self.database)
+        self.users = Users(self.database)
         self.sweeps = Sweeps(self.database, self.runs)
         self.trials = Trials(self.database)
 

@@ -159,20 +159,23 @@ def _check_together(config: SweepConfig, said: Mapping[str, Any]) -> None:
     """What only two keys together can get wrong."""
     if config.method == GRID:
         config.expected()
-    if config.method == BAYES:
-        if config.metric is None:
-            raise SweepError("metric is missing; method: bayes needs the name of what it shall minimize or maximize.")
-        for module in ("optuna", "scipy"):
-            if not available(module):
-                raise SweepError(
-                    f"method: bayes needs {module!r} on the machine of the server. Install it with: "
-                    'pip install "fulgurite[sweeps]"'
-                )
+    if config.method == BAYES and config.metric is None:
+        raise SweepError("metric is missing; method: bayes needs the name of what it shall minimize or maximize.")
     if config.hyperband is not None and config.metric is None:
         raise SweepError("metric is missing; early_terminate needs the name of what it compares.")
     command = said.get("command")
     if command is not None and not isinstance(command, list):
         config.warnings.append(f"command is {command!r}; it must be a list, and the agent passes over it.")
+
+
+def check_installed(config: SweepConfig) -> None:
+    """Raise ``SweepError``, which names the extra, if the method needs a package that is not here."""
+    for module in ("optuna", "scipy") if config.method == BAYES else ():
+        if not available(module):
+            raise SweepError(
+                f"method: bayes needs {module!r} on the machine of the server. Install it with: "
+                'pip install "fulgurite[sweeps]"'
+            )
 
 
 def _number(said: Mapping[str, Any], above: str, key: str) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fulgurite.track.places import noted_folders
+from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.store import Store
 from fulgurite.track.transfer import from_wandb
 
@@ -15,7 +16,10 @@ AT_ONCE = 20  # batches of one run before the next one's turn comes
 
 
 class Watch:
-    """Follows the runs in ``folders``, and in those that loggers of this machine have noted, from `start` to `stop`."""
+    """Follows the runs in ``folders``, and in those that loggers of this machine have noted, from `start` to `stop`.
+
+    First of all it lets go of what was deleted long ago: nobody waits for this thread.
+    """
 
     def __init__(self, store: Store, folders: Iterable[Path] = ()) -> None:
         self._store, self._folders = store, [Path(folder) for folder in folders]
@@ -30,7 +34,8 @@ class Watch:
     def stop(self) -> None:
         """End the look that is going on, and wait for it."""
         self._over.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def look(self) -> None:
         """Take in what is new, in all folders."""
@@ -40,6 +45,10 @@ class Watch:
                     self._pull(found.resolve())
 
     def _go_on(self) -> None:
+        try:
+            self._store.purge()
+        except StoreError as error:
+            log.warning("What was deleted long ago could not be let go of: %s", error)
         while not self._over.is_set():
             try:
                 self.look()

@@ -10,7 +10,7 @@ import numpy as np
 
 from fulgurite.track.store.cells import JSON, Column, Steps
 from fulgurite.track.store.history import FIRST_STEP, HISTORY, LAST_STEP, STEP, History
-from fulgurite.track.store.paths import nested, shown
+from fulgurite.track.store.paths import names_of, nested, path_of, shown
 
 TIMESTAMP = "_timestamp"
 MOST = 100_000  # rows in one answer
@@ -48,8 +48,7 @@ def _steps(history: History, run: int, stream: int, low: int = FIRST_STEP, high:
     steps = history.read(run, STEP if stream == HISTORY else TIMESTAMP, low, high, stream).steps
     if len(steps):
         return steps
-    all_steps = [history.read(run, path, low, high, stream).steps for path in history.keys(run, stream)]
-    return np.unique(np.concatenate(all_steps)) if all_steps else steps
+    return _any([history.read(run, path, low, high, stream).steps for path in history.keys(run, stream)])
 
 
 def _even(steps: Steps, count: int) -> Steps:
@@ -100,9 +99,19 @@ def _common(columns: Iterable[Mapping[str, Column]]) -> Steps:
     """The steps at which every key has a value."""
     steps: Steps | None = None
     for parts in columns:
-        own = np.unique(np.concatenate([part.steps for part in parts.values()])) if parts else np.empty(0, np.int64)
-        steps = own if steps is None else np.intersect1d(steps, own, assume_unique=True)
+        own = _any([part.steps for part in parts.values()])
+        if steps is None or np.array_equal(steps, own):  # mostly all keys have the same steps
+            steps = own
+        else:
+            steps = np.intersect1d(steps, own, assume_unique=True)
     return np.empty(0, np.int64) if steps is None else steps
+
+
+def _any(several: Sequence[Steps]) -> Steps:
+    """The steps that are in any of ``several``, each of which rises."""
+    if len(several) == 1:
+        return several[0]
+    return np.unique(np.concatenate(several)) if several else np.empty(0, np.int64)
 
 
 def _together(key: str, parts: Mapping[str, Column], picked: Steps) -> list[Any]:
@@ -118,5 +127,10 @@ def _value(key: str, leaves: Mapping[str, Any]) -> Any:
     for path, value in leaves.items():
         if shown(path) == key:
             return value
-    # A path shows as long as it is, whatever stands between its names.
-    return nested({path[len(key) + 1 :]: value for path, value in leaves.items()})
+    return nested({path_of(*_below(key, names_of(path))): value for path, value in leaves.items()})
+
+
+def _below(key: str, names: Sequence[str]) -> Sequence[str]:
+    """What is left of ``names`` behind those that ``key`` shows; a name may hold dots itself."""
+    count = next(n for n in range(1, len(names)) if ".".join(names[:n]) == key)
+    return names[count:]

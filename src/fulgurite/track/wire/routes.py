@@ -1,22 +1,23 @@
 """The addresses that the client calls."""
 
-import json
 import logging
-import mimetypes
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY
 from fulgurite.track.store.store import Store
+from fulgurite.track.store.users import LOCAL, User
 from fulgurite.track.wire import filestream
 from fulgurite.track.wire.addresses import Addresses, Refused
-from fulgurite.track.wire.bodies import whole
+from fulgurite.track.wire.bodies import TooLarge, taken, whole
+from fulgurite.track.wire.contents import content_response
+from fulgurite.track.wire.documents import read_json
 from fulgurite.track.wire.graphql import as_json, execute
 from fulgurite.track.wire.schema.context import Context
 from fulgurite.track.wire.schema.roots import TYPES, describe, roots
@@ -44,12 +45,15 @@ class Wire:
             asked = _document(await whole(request.stream(), request.headers))
         except StoreError as error:
             return JSONResponse({"errors": [{"message": str(error)}]}, status_code=400)
-        answer = await run_in_threadpool(self._answer, self._context(request), asked)
+        may_write = user_of(request).may_write
+        answer = await run_in_threadpool(self._answer, self._context(request), asked, may_write)
         return Response(answer, media_type="application/json")
 
-    def _answer(self, context: Context, asked: Mapping[str, Any]) -> str:
-        names = asked.get("variables"), asked.get("operationName")
-        return as_json(execute(asked["query"], *names, roots(context), describe))
+    def _answer(self, context: Context, asked: Mapping[str, Any], may_write: bool) -> str:
+        names, begin = (asked.get("variables"), asked.get("operationName")), roots(context)
+        if not may_write:
+            del begin["mutation"]
+        return as_json(execute(asked["query"], *names, begin, describe))
 
     async def file_stream(self, request: Request) -> Response:
         """Never a refusal: the client would give up the whole upload on it."""
@@ -79,10 +83,12 @@ class Wire:
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
         with self._store.blobs.incoming() as content:
-            async for piece in request.stream():
-                content.write(piece)
             try:
+                async for piece in taken(request.stream()):
+                    content.write(piece)
                 blob = await run_in_threadpool(self._store.blobs.keep, content, request.headers.get("content-md5"))
+            except TooLarge as error:
+                return PlainTextResponse(str(error), status_code=413)
             except StoreError as error:
                 return PlainTextResponse(str(error), status_code=400)
         await run_in_threadpool(self._store.blobs.put, what["run"], what["name"].removeprefix("./"), blob)
@@ -93,21 +99,27 @@ class Wire:
             what = self._addresses(request).opened(request.path_params["token"], "get")
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
-        kind = mimetypes.guess_type(what["name"])[0] or "application/octet-stream"
-        return FileResponse(self._store.blobs.path(what["sha256"]), media_type=kind)
+        return content_response(self._store.blobs.path(what["sha256"]), what["name"])
 
     def _context(self, request: Request) -> Context:
-        return Context(self._store, self._addresses(request), TYPES, ENTITY, ENTITY)
+        return Context(self._store, self._addresses(request), TYPES, ENTITY, user_of(request).name)
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(self._secret, str(request.base_url))
 
 
+def user_of(request: Request) -> User:
+    """Who asks, as the server found out on the way here."""
+    user = getattr(request.state, "user", LOCAL)
+    assert isinstance(user, User)
+    return user
+
+
 def _document(body: bytes) -> Mapping[str, Any]:
     """A GraphQL request's ``query`` and what goes with it. Raises ``StoreError``."""
     try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        asked = read_json(body)
+    except ValueError as error:
         raise StoreError(f"The request is no JSON: {error}.") from error
     if not isinstance(asked, dict) or not isinstance(asked.get("query"), str):
         raise StoreError('A request is an object with the document as a text, such as {"query": "{ viewer { id } }"}.')

@@ -8,7 +8,7 @@ from typing import Any
 from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.runs import Project as StoredProject
 from fulgurite.track.store.sweeps import Sweep as StoredSweep
-from fulgurite.track.sweeps.config import SweepConfig, read
+from fulgurite.track.sweeps.config import SweepConfig, check_installed, read
 from fulgurite.track.sweeps.errors import SweepError
 from fulgurite.track.sweeps.schedule import PENDING, STATES, Begin, Command, Leave, Schedule, Stop
 from fulgurite.track.wire.graphql import Node
@@ -27,6 +27,8 @@ class SweepEdits(Node):
     def upsertSweep(self, input: dict[str, Any]) -> dict[str, Any]:
         """Make a sweep or, by ``id``, change one; what is null stays as it is."""
         config = read(input["config"]) if input.get("config") is not None else None
+        if config is not None:
+            check_installed(config)
         with self._context.store.database.writing():
             sweep = self._changed(input, config) if input.get("id") else self._made(input, config)
             sweep = self._context.store.sweeps.update(sweep, **_said(input))
