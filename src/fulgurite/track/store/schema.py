@@ -234,6 +234,49 @@ CREATE TABLE artifact_parts (
 );
 """
 
+SWEEPS = """
+CREATE TABLE sweep (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES project (id),
+    name TEXT NOT NULL,
+    config TEXT NOT NULL,
+    display_name TEXT,
+    description TEXT,
+    state TEXT NOT NULL,
+    controller TEXT NOT NULL DEFAULT '{}',
+    seed INTEGER NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
+    updated_at DOUBLE PRECISION NOT NULL,
+    UNIQUE (project_id, name)
+);
+CREATE TABLE sweep_agent (
+    id INTEGER PRIMARY KEY,
+    sweep_id INTEGER NOT NULL REFERENCES sweep (id),
+    name TEXT NOT NULL,
+    host TEXT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL,
+    seen_at DOUBLE PRECISION NOT NULL
+);
+CREATE TABLE sweep_trial (
+    id INTEGER PRIMARY KEY,
+    sweep_id INTEGER NOT NULL REFERENCES sweep (id),
+    number INTEGER,
+    trial_key TEXT,
+    run_name TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    agent_id INTEGER REFERENCES sweep_agent (id),
+    given INTEGER NOT NULL DEFAULT 0,
+    reported INTEGER NOT NULL DEFAULT 0,
+    given_up INTEGER NOT NULL DEFAULT 0,
+    stop_asked INTEGER NOT NULL DEFAULT 0,
+    created_at DOUBLE PRECISION NOT NULL,
+    UNIQUE (sweep_id, number),
+    UNIQUE (sweep_id, trial_key),
+    UNIQUE (sweep_id, run_name)
+);
+CREATE INDEX run_sweep ON run (project_id, sweep);
+"""
+
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
 STEPS: list[tuple[str, str]] = [
     ("runs, their series, files and console", RUNS),
@@ -241,6 +284,7 @@ STEPS: list[tuple[str, str]] = [
     ("what changed since", CHANGES),
     ("users and their keys", KEYS),
     ("artifacts, their collections and contents", ARTIFACTS),
+    ("sweeps, their agents and trials", SWEEPS),
 ]
 
 # Where contents are referred to, as (table, column): what no row here names goes with `Blobs.sweep`.

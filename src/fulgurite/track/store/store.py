@@ -10,9 +10,11 @@ from fulgurite.track.store.console import Console
 from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.listing import Listing
-from fulgurite.track.store.runs import Run, Runs
+from fulgurite.track.store.runs import KILLED, Run, Runs
 from fulgurite.track.store.search import Search
 from fulgurite.track.store.sources import Sources
+from fulgurite.track.store.sweeps import Sweeps
+from fulgurite.track.store.trials import Trials
 from fulgurite.track.store.users import Users
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
@@ -37,9 +39,16 @@ class Store:
         self.sources = Sources(self.database)
         self.users = Users(self.database)
         self.artifacts = Artifacts(self.database, self.blobs)
+        self.sweeps = Sweeps(self.database, self.runs)
+        self.trials = Trials(self.database)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:
-        """Note that a run has ended, and make what it logged compact."""
+        """Note that a run has ended, and make what it logged compact.
+
+        One that its sweep stopped did not fail, though its program had to end with an error.
+        """
+        if state is None and exit_code != 0 and self.trials.is_stopped(run):
+            state = KILLED
         ended = self.runs.end(run, exit_code, state)
         self.history.compact(run.id)
         return ended

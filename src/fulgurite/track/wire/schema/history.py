@@ -42,9 +42,12 @@ class RunHistory(Node):
                 rows = history.page(store.history, run, *_range(low, high), samples, stream)
         return [as_json(row) for row in rows]
 
-    def sampledHistory(self, specs: Sequence[str] = ()) -> list[list[dict[str, Any]]]:
-        """For each spec (JSON of ``keys``, ``samples``, perhaps a range of steps) the rows that have all its keys."""
-        return [self._sample(_spec(each)) for each in specs]
+    def sampledHistory(self, specs: Sequence[str] | str = ()) -> list[list[dict[str, Any]]]:
+        """For each spec (JSON of ``keys``, ``samples``, perhaps a range of steps) the rows that have all its keys.
+
+        A spec alone stands for a list of it, as everywhere in GraphQL.
+        """
+        return [self._sample(_spec(each)) for each in ([specs] if isinstance(specs, str) else specs)]
 
     def _sample(self, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
         store, keys = self._context.store, spec.get("keys") or [STEP]

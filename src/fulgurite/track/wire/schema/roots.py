@@ -10,8 +10,10 @@ from fulgurite.track.wire.schema import artifacts, sweeps
 from fulgurite.track.wire.schema.context import PAGE, Context, connection
 from fulgurite.track.wire.schema.edits import RunEdits
 from fulgurite.track.wire.schema.runs import Entity, File, Project, Run, User
+from fulgurite.track.wire.schema.sweep_edits import SweepEdits
 
-FEATURES = ("STRUCTURED_CONSOLE_LOGS", "FILESTREAM_GZIP", "MARK_RUN_FILES_UPLOADED", *artifacts.FEATURES)
+OWN_FEATURES = ("STRUCTURED_CONSOLE_LOGS", "FILESTREAM_GZIP", "MARK_RUN_FILES_UPLOADED", "SWEEPS_LOCAL_SCHEDULER")
+FEATURES = (*OWN_FEATURES, *artifacts.FEATURES)
 
 
 class ServerInfo(Node):
@@ -58,7 +60,7 @@ class Query(artifacts.ArtifactQueries, sweeps.SweepQueries, Node):
     projects = models
 
 
-class Mutation(RunEdits, artifacts.ArtifactEdits, sweeps.SweepEdits):
+class Mutation(RunEdits, artifacts.ArtifactEdits, SweepEdits):
     """All that can be changed."""
 
 
