@@ -4,13 +4,13 @@
 
 The network is trained once for each series and seed; the terms of its windows are then weighed anew for every line.
 Printed is the mean VUS-PR over the series of FOLDER (CSVs and `windows.json`) and over made-up ones, causal except for
-the last line, and the share of rows above the threshold.
+the lines that say offline, and the share of rows above the threshold.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from anomaly_quality import QUIET, ROOT, USUAL, files
 from tqdm import tqdm
 
 from fulgurite.anomaly.generator import KINDS, generate
+from fulgurite.anomaly.hindsight import LEAD
 from fulgurite.anomaly.judge.vus import vus, window_length
 from fulgurite.anomaly.kinds import WINDOW
-from fulgurite.anomaly.past import Past
+from fulgurite.anomaly.past import MOST, Past
 from fulgurite.anomaly.series import Series
+from fulgurite.anomaly.surroundings import WIDTHS
 from fulgurite.anomaly.terms import LATENT, SMALLEST_SCALE, WEIGHTS
 from fulgurite.anomaly.threshold import Threshold
 from fulgurite.anomaly.window import WindowModel
@@ -44,6 +46,25 @@ class Case:
     test: np.ndarray
     labels: np.ndarray
     tolerance: int
+    around: "Around"
+
+
+@dataclass
+class Around:
+    """The distances (n, widths) of what is around a series' calibration and test rows, and which of these count."""
+
+    calibration: np.ndarray
+    test: np.ndarray
+    whole: np.ndarray
+
+    def measured(self, places: Sequence[int]) -> np.ndarray:
+        """Scores of the test rows by the windows of the widths at ``places``, as far as there are such."""
+        there = [place for place in places if place < self.test.shape[1]] or [0]
+        scales = np.maximum(np.quantile(self.calibration[:, there], 0.99, axis=0), SMALLEST_SCALE)
+        past = Past(offline=True, lead=LEAD)
+        past.update(np.log1p(self.calibration[:, there] / scales).sum(axis=1))
+        test = np.log1p(self.test[:, there] / scales).sum(axis=1)
+        return past.update(np.where(self.whole, test, np.nan))[self.whole]
 
 
 def case(group: str, series: Series, seed: int) -> Case:
@@ -55,13 +76,33 @@ def case(group: str, series: Series, seed: int) -> Case:
     whole = np.isfinite(series.value)
     calibration = model.raw_terms(series.rows(cut, half), memory)[whole[cut:half]]
     test = model.raw_terms(series.rows(half), memory)[whole[half:]]
-    return Case(group, model.window, calibration, test, series.label[half:][whole[half:]], window_length(series.value))
+    around = around_of(model, series, cut, half)
+    labels = series.label[half:][whole[half:]]
+    return Case(group, model.window, calibration, test, labels, window_length(series.value), around)
+
+
+def around_of(model: WindowModel, series: Series, cut: int, half: int) -> Around:
+    surroundings, memory = model.surroundings(series.rows(0, cut)), {}
+    surroundings.distances(series.rows(0, cut), memory)
+    whole = np.isfinite(series.value)
+    calibration = surroundings.distances(series.rows(cut, half), memory)[whole[cut:half], :, 0]
+    test = surroundings.centred(surroundings.distances(series.rows(half), memory))[:, :, 0]
+    return Around(calibration, test, whole[half:])
 
 
 def judged(
-    cases: list[Case], weights: dict[str, float], past: dict, quantile: float = 0.99, compress: Compress = np.log1p
+    cases: list[Case],
+    weights: dict[str, float],
+    past: dict,
+    quantile: float = 0.99,
+    compress: Compress = np.log1p,
+    widths: Sequence[int] = (),
+    top: float = MOST,
 ) -> dict[str, float]:
-    """Mean VUS-PR for each group that has anomalies, and mean flagged shares."""
+    """Mean VUS-PR for each group that has anomalies, and mean flagged shares.
+
+    With ``widths``, places among those of the surroundings, these rank, and rows' own scores above ``top`` come on top.
+    """
     found: dict[str, list[float]] = {}
     weighed = np.array([weights[name] for name in NAMES])
     for each in cases:
@@ -70,6 +111,8 @@ def judged(
         measured = Past(**{"lead": lead, **past})
         measured.update(compress(each.calibration / scales) @ weighed)
         score, own = measured.measure(compress(each.test / scales) @ weighed)
+        if widths:
+            score = each.around.measured(widths) + np.where(own > top, own, 0)
         if each.labels.any():
             found.setdefault(each.group, []).append(vus(each.labels, score, each.tolerance)[0])
         found.setdefault(f"{each.group}, flagged", []).append(float((own > LEVEL).mean()))
@@ -77,7 +120,7 @@ def judged(
 
 
 def choices() -> dict[str, tuple]:
-    """Name, weights, arguments of `Past`, scale quantile and, where it is another, compression of every line."""
+    """Name, weights, arguments of `Past`, and where they are others, quantile, compression, widths, top of a line."""
     lines = {"as it is": (OURS, {}, 0.99)}
     lines |= {f"without {name}": ({**OURS, name: 0.0}, {}, 0.99) for name in NAMES}
     lines |= {f"{name} alone": ({**dict.fromkeys(NAMES, 0.0), name: 1.0}, {}, 0.99) for name in NAMES}
@@ -88,7 +131,16 @@ def choices() -> dict[str, tuple]:
     lines |= {f"fades in {hold:g} rows": (OURS, {"hold": hold}, 0.99) for hold in (0.01, 16.0, 32.0, 64.0)}
     lines |= {f"scale: quantile {quantile:g}": (OURS, {}, quantile) for quantile in (0.5, 0.9, 0.999)}
     lines |= {"not compressed": (OURS, {}, 0.99, lambda terms: terms), "square root": (OURS, {}, 0.99, np.sqrt)}
-    return lines | {"offline": (OURS, {"offline": True}, 0.99)}
+    return lines | offline()
+
+
+def offline() -> dict[str, tuple]:
+    usual = (OURS, {}, 0.99, np.log1p)
+    widths = {"1": (0,), "2": (1,), "4": (2,), "1, 2": (0, 1), "2, 4": (1, 2)}
+    lines = {"offline": (*usual, range(len(WIDTHS)))}
+    lines |= {f"offline, widths {told}": (*usual, places) for told, places in widths.items()}
+    lines |= {f"offline, own above {top:g}": (*usual, range(len(WIDTHS)), top) for top in (0.0, 2.0, 4.0, np.inf)}
+    return lines | {"offline, means alone": (OURS, {"offline": True}, 0.99)}
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ they need long: sizes stand beside the figures, and so does the machine's load. 
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import logging
@@ -42,6 +43,7 @@ from fulgurite.track.store.store import Store
 ROWS, KEYS = 500, ("loss", "accuracy", "lr")
 BUCKETS = 2000
 LONG = 10_000_000
+PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
 Post = list[tuple[int, dict[str, float]]]
 
 
@@ -215,16 +217,14 @@ def at_once(names: list[str], folder: Path, count: int, processes: int) -> dict[
     for name in names:
         sent = max(2, int(count * CONTESTANTS[name].share))
         command = [sys.executable, __file__, "--worker", name, str(folder), str(sent)]
-        workers = [
-            subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for n in range(processes)
-        ]
-        for worker in workers:
-            assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
+        workers = [subprocess.Popen([*command, str(n)], text=True, **PIPES) for n in range(processes)]
+        # One that fails before it begins counts as failed; peers say "locked" where too many come at once.
+        begun = [worker for worker in workers if worker.stdout is not None and worker.stdout.readline() == "ready\n"]
         points = processes * sent * ROWS * len(KEYS)
-        took, _ = seconds(release, workers)
-        failed = sum(worker.returncode != 0 for worker in workers)
-        results[name] = {"points": points, "failed": failed, "points_per_second": round(points / took)}
+        took, _ = seconds(release, begun)
+        failed = sum(worker.wait() != 0 for worker in workers)
+        rate = round(points / took) if not failed else None
+        results[name] = {"processes": processes, "points": points, "failed": failed, "points_per_second": rate}
         if not failed:
             own = CONTESTANTS[name](folder)
             assert sum(own.count(f"at-once-{n}") for n in range(processes)) == points, f"{name} lost points"
@@ -235,8 +235,9 @@ def release(workers: list[subprocess.Popen[str]]) -> None:
     """Let all begin, and wait for all."""
     for worker in workers:
         assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
     for worker in workers:
         worker.communicate()
 
@@ -330,11 +331,17 @@ def many_in_mlflow(mlflow: MLflow, runs: int, row: dict[str, float], rounds: int
     return {"runs": runs, "keys": len(row), "s": both([seconds(opened) for _ in range(rounds)], 3)}
 
 
+def keeps(arguments: argparse.Namespace) -> bool:
+    """Whether topics that are not measured now stay as they are."""
+    return bool(arguments.topics and arguments.out is not None and arguments.out.exists())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--posts", type=int, default=200, help="of one round, for the quickest")
     parser.add_argument("--processes", type=int, default=16)
+    parser.add_argument("--topics", nargs="+", help="as in the results; all of them, if none is named")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
     parser.add_argument("--folder", type=Path, help="where to write: on the disk that is to be measured")
     parser.add_argument("--out", type=Path)
@@ -347,16 +354,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         contestants = {each: CONTESTANTS[each](folder) for each in {"fulgurite": None, **dict.fromkeys(arguments.only)}}
-        result: dict[str, Any] = {
+        result: dict[str, Any] = json.loads(arguments.out.read_text()) if keeps(arguments) else {}
+        result |= {
             "machine": machine() | {"numpy": np.__version__, "sqlite": sqlite3.sqlite_version},
-            "versions": {each: version(each) for each in contestants},
+            "versions": result.get("versions", {}) | {each: version(each) for each in contestants},
         }
-        for topic, measure in {
+        topics = {
             "taken in": lambda: taken_in(contestants, arguments.posts, arguments.rounds),
-            "processes at once": lambda: at_once(list(contestants), folder, arguments.posts // 4, arguments.processes),
             "charts": lambda: charts(contestants, folder, arguments.rounds),
             "project of many runs": lambda: project_of_many(contestants, folder, 2000, 200, arguments.rounds),
-        }.items():
+            "processes at once": lambda: at_once(list(contestants), folder, arguments.posts // 4, arguments.processes),
+        }
+        for topic, measure in topics.items():
+            if arguments.topics and topic not in arguments.topics:
+                continue
             before = os.getloadavg()[0]
             result[topic] = measure() | {"load": [round(load, 1) for load in (before, os.getloadavg()[0])]}
             print(json.dumps({topic: result[topic]}, indent=2), flush=True)

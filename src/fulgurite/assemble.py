@@ -128,7 +128,7 @@ def plan(given: Arguments) -> Plan:
         inference_mode=given["inference_mode"],
         detect_anomaly=given["detect_anomaly"],
         barebones=given["barebones"],
-        validation_rows_at_train_step=not given["legacy_validation_axis"],
+        evaluation_rows_at_train_step=not given["legacy_validation_axis"],
         **limits,
     )
 

@@ -15,11 +15,12 @@ from types import ModuleType, TracebackType
 
 from fulgurite import compat
 
-COMMANDS = ("run", "anomaly", "export", "import")
+COMMANDS = ("run", "anomaly", "ui", "export", "import")
 EXAMPLES = """examples:
   fulgurite run train.py --epochs 5      run a Lightning script, unmodified, on Fulgurite
   fulgurite run -m project.train         the same for a module
   fulgurite anomaly detect sensor.csv    find anomalies in a CSV file
+  fulgurite ui                           see the runs of this machine in a browser
   fulgurite export my-project            write a project's runs to Parquet and plain files
 """
 
@@ -31,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from fulgurite.anomaly import command  # late: nobody else shall wait for numpy and all that
 
         return command.main(words[1:])
+    if words[:1] == ["ui"]:
+        from fulgurite.track.command import main as ui  # late: as above
+
+        return ui(words[1:])
     if words[:1] in (["export"], ["import"]):
         from fulgurite.track.transfer import command as transfer  # late: as above
 
@@ -127,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     script.add_argument("target", help="the script; everything after it is handed to it")
     # Its own words are read where they are meant for it.
     commands.add_parser("anomaly", help="find anomalies in rows with a time: CSV in, scores, events and a picture out")
+    commands.add_parser("ui", help="show the runs of this machine in a browser, and let the wandb client log to it")
     commands.add_parser("export", help="write runs to Parquet, CSV or W&B's offline files, and their files beside them")
     commands.add_parser("import", help="take in runs of CSVLogger, of TensorBoard, or of an offline W&B client")
     return parser

@@ -164,6 +164,7 @@ DEVIATIONS: list[Deviation] = [
             "logs-several_val_loaders",
             "logs-metric_*_in_val",
             "logs-validate_*",
+            "logs-test_*",
         ),
         "Lightning counts evaluation batches from 0 for each loader, so that W&B's axis jumps backwards.",
         eval_rows_without_axis,

@@ -14,11 +14,11 @@ import numpy as np
 
 from fulgurite.anomaly import frames
 from fulgurite.anomaly.arrange import check_for_fit
-from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart
+from fulgurite.anomaly.kinds import Kind, hindsight_of, kind_of, new_model, past_of, reach, rows_apart
 from fulgurite.anomaly.model import Model, check_setting
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema
-from fulgurite.anomaly.scorer import CHUNK, Scorer
+from fulgurite.anomaly.scorer import Scorer
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.stream import Stream
 from fulgurite.anomaly.threshold import Threshold
@@ -36,10 +36,10 @@ class AnomalyDetector:
 
     ``model`` is "window" (the default) or "seed" (the document's), or an object like `fulgurite.anomaly.model.Model`.
     ``threshold`` is a rule such as "normalised:3", "quantile:0.999", "pot:1e-4", "fixed:2.5" or "scored:0.999", and
-    ``normalise`` says whether scores are measured by their own past; None takes what suits the model. ``offline`` may
-    look at later rows. ``holidays`` is a country such as "US" or "DE-BY", ``epochs`` how often to go over the rows.
-    Flagged rows at most ``refractory`` rows apart are one event. ``options`` go to the model, ``trainer`` to the
-    `Trainer`.
+    ``normalise`` says whether scores are measured by their own past; None takes what suits the model. ``offline`` ranks
+    rows by what is on both sides of them, and flags those that it would flag live. ``holidays`` is a country such as
+    "US" or "DE-BY", ``epochs`` how often to go over the rows. Flagged rows at most ``refractory`` rows apart are one
+    event. ``options`` go to the model, ``trainer`` to the `Trainer`.
 
     No label is ever looked at. The model learns from the first 80 % of the training rows; scores and threshold are
     calibrated on the rest, which it has not seen. Where there is nothing to calibrate, it learns from all.
@@ -139,8 +139,12 @@ class AnomalyDetector:
             model.fit(learned, {**QUIET, **(self.trainer or {})})
         self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
         self.refractory_ = rows_apart(model) if self.refractory is None else self.refractory
-        self._scorer = Scorer(model, past_of(model, self.offline) if normalise else None)
-        _calibrate(self._scorer, threshold, learned, rest)
+        hindsight = hindsight_of(model, learned) if normalise and self.offline else None
+        ahead = self.offline and hindsight is None
+        self._scorer = Scorer(model, past_of(model, ahead) if normalise else None, hindsight)
+        own = self._scorer.learn(learned, rest)
+        if len(rest):
+            threshold.fit(own)
         self._last = None if series.clock is None else series.time[-1]
         told = getattr(model, "notes", ())
         self.notes_ = [*series.notes, *told, _told(len(learned), len(rest)), threshold.explain()]
@@ -302,21 +306,6 @@ def _parts(series: Series, calibrates: bool) -> tuple[Series, Series]:
     kept = int(len(whole) * CALIBRATION) if calibrates else 0
     cut = int(whole[-kept]) if kept else len(series)
     return series.rows(None, cut), series.rows(cut)
-
-
-def _calibrate(scorer: Scorer, threshold: Threshold, learned: Series, rest: Series) -> None:
-    """Let the scorer come to the end of training, with a past of rows the model has not seen, and set the level.
-
-    Scores of rows that it did learn from are too low to measure others by.
-    """
-    # What is further back than this, no model's memory holds.
-    scorer.model.score(learned.rows(max(0, len(learned) - CHUNK)), scorer.memory)
-    if not len(rest):
-        return
-    if hasattr(scorer.model, "calibrate"):
-        scorer.model.calibrate(rest, copy.deepcopy(scorer.memory))
-    _, own, _ = scorer.score(rest)
-    threshold.fit(own)
 
 
 def _told(learned: int, rest: int) -> str:

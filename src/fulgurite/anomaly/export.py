@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fulgurite.anomaly.detector import AnomalyDetector
+from fulgurite.anomaly.scorer import Scorer
 from fulgurite.anomaly.seed import SeedModel
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.window import WindowModel
@@ -160,6 +161,14 @@ def _free_rows(exportable: Exportable) -> tuple[dict[int, Any], ...]:
     return tuple({0: rows} for _ in exportable.inputs)
 
 
+def _score(scorer: Scorer) -> str:
+    """What the score is, in words."""
+    if scorer.past is None:
+        return "the sum of parts"
+    measured = "the sum of parts, measured by its past"
+    return measured if scorer.hindsight is None else f"{measured}; what ranks rows offline is not in the network"
+
+
 def _about(detector: AnomalyDetector, exportable: Exportable, name: str, form: str) -> dict[str, Any]:
     model, threshold, past = detector.model_, detector.threshold_, detector._scorer.past
     state = {key: value for key, value in model.state_dict().items() if key not in ("weights", "terms")}
@@ -170,7 +179,7 @@ def _about(detector: AnomalyDetector, exportable: Exportable, name: str, form: s
         "parts": list(model.part_names),
         "schema": detector.schema_.state_dict(),
         "preparation": state,
-        "score": "the sum of parts" if past is None else "the sum of parts, measured by its past",
+        "score": _score(detector._scorer),
         "past": None if past is None else past.state_dict(),
         "threshold": {"rule": str(threshold), "level": threshold.level, "told": threshold.explain()},
         "refractory": detector.refractory_,

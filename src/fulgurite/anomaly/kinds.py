@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from fulgurite.anomaly.hindsight import Hindsight
 from fulgurite.anomaly.model import Model
 from fulgurite.anomaly.past import Past
+from fulgurite.anomaly.series import Series
 from fulgurite.base.errors import MisconfigurationException
 
 
@@ -64,9 +66,14 @@ def reach(model: Model) -> int:
     return int(getattr(model, "window", None) or 1)
 
 
-def past_of(model: Model, offline: bool) -> Past:
+def past_of(model: Model, ahead: bool) -> Past:
     """A past for a model's scores. One that may look ahead ranks by a window's score at the window's last quarter."""
-    return Past(offline=offline, lead=reach(model) // 4 if offline else 0)
+    return Past(offline=ahead, lead=reach(model) // 4 if ahead else 0)
+
+
+def hindsight_of(model: Model, learned: Series) -> Hindsight | None:
+    """What ranks rows that are all there, of a model that has learned from ``learned``; None where it has no such."""
+    return Hindsight(model.surroundings(learned)) if hasattr(model, "surroundings") else None
 
 
 def rows_apart(model: Model) -> int:

@@ -122,7 +122,7 @@ def _events(result: Result) -> str:
     if not result.events:
         return "<p>Nothing was flagged.</p>"
     events = _highest(result.events, MOST_EVENTS)
-    place = {event.start: str(number) for number, event in enumerate(result.events, start=1)}
+    place = {event.start: str(rank) for rank, event in enumerate(result.events, start=1)}
     head = ("", "start", "end", "peak", "rows", "score", "share", "reason")
     cells = [
         [place[event.start], *(_time(result, time) for time in (event.start, event.end, event.peak)),

@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from fulgurite.anomaly.hindsight import Hindsight, strange
 from fulgurite.anomaly.model import Model, Scored
 from fulgurite.anomaly.past import Past
 from fulgurite.anomaly.series import Series, chunks
@@ -16,12 +18,32 @@ CHUNK = 65_536  # rows that a model sees at once: what it builds of their window
 class Scorer:
     """A model and what it remembers of the rows before: its own memory, and the past that scores are measured by.
 
-    Without a ``past`` the raw score stands as it is.
+    Without a ``past`` the raw score stands as it is. With ``hindsight``, all rows are there at once: what is measured
+    by the past is then the row's own score, and rows are ranked by what is around them.
     """
 
-    def __init__(self, model: Model, past: Past | None) -> None:
-        self.model, self.past = model, past
+    def __init__(self, model: Model, past: Past | None, hindsight: Hindsight | None = None) -> None:
+        self.model, self.past, self.hindsight = model, past, hindsight
         self.memory: dict[str, Any] = {}
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        return (*self.model.part_names, *(self.hindsight.part_names if self.hindsight is not None else ()))
+
+    def learn(self, learned: Series, rest: Series) -> np.ndarray:
+        """Come to the end of training, with a past of rows the model has not seen: ``rest``, whose own scores come out.
+
+        Scores of rows that it did learn from are too low to measure others by.
+        """
+        # What is further back than this, no model's memory holds.
+        self.model.score(learned.rows(max(0, len(learned) - CHUNK)), self.memory)
+        if not len(rest):
+            return np.empty(0)
+        if hasattr(self.model, "calibrate"):
+            self.model.calibrate(rest, copy.deepcopy(self.memory))
+        if self.hindsight is not None:
+            self.hindsight.learn(learned, rest)
+        return self._own(rest)[1]
 
     def score(
         self, series: Series, done: Callable[[int], object] | None = None
@@ -29,9 +51,29 @@ class Scorer:
         """The score of each row, its own score before it fades, and the parts that sum to the former.
 
         The rows are remembered. ``done`` is told of each piece how many rows it had. Beside the result, 8 bytes a row
-        for each of its numbers, only a piece is in memory at once; a past that looks ahead takes a few times the score
+        for each of its numbers, only a piece is in memory at once; scores that look ahead take a few times the score
         more.
         """
+        around: list[np.ndarray] = []
+
+        def passed(part: Series) -> None:
+            if self.hindsight is not None:
+                around.append(self.hindsight.distances(part))
+            if done is not None:
+                done(len(part))
+
+        score, own, whole = self._own(series, passed)
+        if self.past is None:
+            return score, own, whole
+        if self.hindsight is not None:
+            return self._in_hindsight(own, whole, around)
+        _scale(whole.parts, score)
+        return score, own, whole
+
+    def _own(
+        self, series: Series, passed: Callable[[Series], object] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, Scored]:
+        """What `score` gives without hindsight, its parts not yet scaled; ``passed`` is told of each piece."""
         score, own, whole = (
             np.empty(len(series)),
             np.empty(len(series)),
@@ -44,30 +86,40 @@ class Scorer:
             score[rows] = whole.parts[rows].sum(axis=1)
             if self.past is not None and not ahead:
                 score[rows], own[rows] = self.past.measure(score[rows])
-            if done is not None:
-                done(len(part))
+            if passed is not None:
+                passed(part)
         if self.past is not None and ahead:
             score, own = self.past.measure(score)
-        if self.past is None:
-            return score, score, whole
-        _scale(whole.parts, score)
-        return score, own, whole
+        return score, score if self.past is None else own, whole
+
+    def _in_hindsight(
+        self, own: np.ndarray, whole: Scored, distances: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, Scored]:
+        assert self.hindsight is not None
+        apart, known = strange(own), np.isfinite(own)
+        around, parts = self.hindsight.judge(distances, known)
+        _scale(whole.parts, apart)
+        _scale(parts, around)
+        return apart + around, own, replace(whole, parts=np.hstack([whole.parts, parts]))
 
     def copy(self, anew: bool = False) -> "Scorer":
         """One that goes on from here by itself; ``anew`` forgets the rows, but not what scores are measured by."""
-        twin = Scorer(self.model, copy.deepcopy(self.past))
+        hindsight = None if self.hindsight is None else self.hindsight.copy(anew)
+        twin = Scorer(self.model, copy.deepcopy(self.past), hindsight)
         twin.memory = {} if anew else copy.deepcopy(self.memory)
         if anew and twin.past is not None:
             twin.past.forget_last()
         return twin
 
     def state_dict(self) -> dict[str, Any]:
-        return {"memory": self.memory, "past": None if self.past is None else self.past.state_dict()}
+        state = {"memory": self.memory, "past": None if self.past is None else self.past.state_dict()}
+        return state if self.hindsight is None else {**state, "hindsight": self.hindsight.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.memory = dict(state["memory"])
         if self.past is not None:
             self.past.load_state_dict(state["past"])
+        self.hindsight = Hindsight.from_state(state["hindsight"]) if "hindsight" in state else None
 
 
 def _blank(rows: int, parts: int) -> Scored:

@@ -1,6 +1,7 @@
 """From rows to a verdict: score, threshold and events in a row, for all rows at once or for pieces as they come."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,15 @@ class Stream:
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        return tuple(self._scorer.model.part_names)
+        return self._scorer.part_names
 
     def update(self, series: Series, done: Callable[[int], object] | None = None) -> Verdict:
         """The verdict on the next rows, with the events that ended in them; ``done`` is told of rows as they pass."""
         score, own, scored = self._scorer.score(series, done)
         flags = self._flags(own)
-        ended = self._alarms.update(series, scored, score, flags)
+        # What flags a row is its own score: what is around it is no reason of an event.
+        reasons = replace(scored, parts=scored.parts[:, : len(self._scorer.model.part_names)])
+        ended = self._alarms.update(series, reasons, score, flags)
         return Verdict(series, score, scored, flags, self.part_names, self.threshold, tuple(ended))
 
     def close(self) -> tuple[Event, ...]:

@@ -12,6 +12,7 @@ from fulgurite.anomaly.encoding import Vocabulary
 from fulgurite.anomaly.model import Scored, check_setting
 from fulgurite.anomaly.network import WindowNetwork, Windows
 from fulgurite.anomaly.series import Series
+from fulgurite.anomaly.surroundings import Surroundings
 from fulgurite.anomaly.terms import FLAT_ROWS, Reading, Terms, part_names
 from fulgurite.anomaly.threads import one_thread
 from fulgurite.anomaly.tides import DAYS, WEEKS, Scale, Tides, period
@@ -108,6 +109,11 @@ class WindowModel:
         self.terms.calibrate(torch.from_numpy(terms[whole]).float())
         off = np.abs(expected - reading.windows[:, :, -1].numpy())[whole]
         self.reach = np.quantile(off, BAND, axis=0)
+
+    def surroundings(self, series: Series) -> Surroundings:
+        """What ranks rows that are all there; from the rows that the model has learned from."""
+        assert self.scale is not None and self.tides is not None and self.window is not None
+        return Surroundings(self.scale, self.tides, self.columns, self.window).fit(series)
 
     def _window(self, series: Series) -> int:
         whole = series.value[np.isfinite(series.value)]

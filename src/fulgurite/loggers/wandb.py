@@ -1,20 +1,40 @@
 """Runs as Weights & Biases knows them: metrics, hyperparameters, media and model artifacts, online or offline."""
 
-import netrc
+import atexit
 import os
-import re
 import secrets
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.optional import require
-from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero_only
+from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero_only, rank_zero_warn
 from fulgurite.core.logger import Logger, plain_params, prefixed, rank_zero_experiment
+from fulgurite.loggers.wandb_client import (
+    answers,
+    bounds_are_ours,
+    has_account,
+    open_run,
+    run_folder,
+    sync_command,
+    when_finishing,
+)
+from fulgurite.loggers.wandb_models import (
+    Policy,
+    Upload,
+    Uploads,
+    add_model,
+    artifact_name,
+    kept,
+    metadata_of,
+    warn_of_unsent,
+    written_checkpoints,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +47,8 @@ if TYPE_CHECKING:
 _opened: "weakref.WeakKeyDictionary[Any, WandbLogger]" = weakref.WeakKeyDictionary()
 
 HISTOGRAM_BINS = 64
-RECORDED_SETTINGS = ("monitor", "mode", "save_last", "save_top_k", "save_weights_only", "_every_n_train_steps")
+SETTINGS_THAT_TELL = {"mode", "api_key", "base_url", "identity_token_file"}
+"""With one of these among the client's settings, where the run goes is the script's own decision."""
 
 
 class WandbLogger(Logger):
@@ -35,10 +56,13 @@ class WandbLogger(Logger):
 
     ``name`` is the run's name, ``project`` its project ($WANDB_PROJECT or "lightning_logs"), ``version`` or ``id`` its
     id; a run that is known under that id is continued. Further arguments go to ``wandb.init``. Where no account is
-    configured, the run is recorded offline. A run that the script has opened is used; else each logger opens its own.
+    configured or the server does not answer within half a minute, the run is recorded offline. A run that the script
+    has opened is used; else each logger opens its own. At the end rows and files have two minutes to reach the server;
+    the client's settings ``init_timeout`` and ``finish_timeout`` set other bounds.
 
-    ``log_model``: "all" stores every checkpoint as an artifact when it is written, True the kept ones at the end.
-    ``add_file_policy="immutable"`` saves a copy where checkpoints are never overwritten or deleted.
+    ``log_model``: "all" stores every checkpoint as an artifact when it is written, True the kept ones at the end. Until
+    it is sent, a hard link in the run's folder holds its content. ``add_file_policy`` leaves that to W&B: "mutable"
+    copies the file to its staging folder, "immutable" relies on the file staying as and where it is.
     """
 
     LOGGER_JOIN_CHAR = "-"
@@ -57,13 +81,13 @@ class WandbLogger(Logger):
         experiment: "Run | None" = None,
         prefix: str = "",
         checkpoint_name: str | None = None,
-        add_file_policy: Literal["mutable", "immutable"] = "mutable",
+        add_file_policy: Policy | None = None,
         **wandb_init_kwargs: Any,
     ) -> None:
         require("wandb", "wandb")
         if log_model not in (True, False, "all"):
             raise MisconfigurationException(f'log_model={log_model!r} must be True, False or "all".')
-        if add_file_policy not in ("mutable", "immutable"):
+        if add_file_policy not in (None, "mutable", "immutable"):
             raise MisconfigurationException(f'add_file_policy={add_file_policy!r} must be "mutable" or "immutable".')
         if anonymous is not None:
             rank_zero_deprecation("WandbLogger(anonymous=...) has no effect any more: W&B has no anonymous runs.")
@@ -73,15 +97,17 @@ class WandbLogger(Logger):
         self._experiment = experiment
         self._add_file_policy = add_file_policy
         self._checkpoint_name = checkpoint_name
-        self._checkpoint_callback: ModelCheckpoint | None = None
+        self._callbacks_to_store: list[ModelCheckpoint] = []
         self._logged_model_time: dict[str, float] = {}
+        self._uploads: Uploads | None = None
         self._watched: weakref.ref[nn.Module] | None = None
         self._attach_id: str | None = None
         self._copied = False
+        self._sync_later = False
         self._idle = False
         self._project = project or os.environ.get("WANDB_PROJECT", "lightning_logs")
         self._save_dir = os.fspath(save_dir or dir or ".")
-        run_id = id if version is None else version
+        run_id = experiment.id if experiment is not None else id if version is None else version
         self._id = None if run_id is None else str(run_id)
         self._wandb_init = {"name": None if name is None else str(name), **wandb_init_kwargs}
 
@@ -93,7 +119,7 @@ class WandbLogger(Logger):
     @property
     def version(self) -> str | None:
         """The run's id; None until the run is open if none was given."""
-        return self._experiment.id if self._experiment is not None else self._id
+        return self._id
 
     @property
     def save_dir(self) -> str:
@@ -105,8 +131,8 @@ class WandbLogger(Logger):
         """The W&B run. Opened at first use, and again under the same id if it was finished and logging goes on."""
         if self._experiment is None or (self._experiment in _opened and _is_finished(self._experiment)):
             self._experiment = self._attached() or self._users_own() or self._newly_opened()
-            self._id = self._experiment.id
             _set_axis(self._experiment, self._axis)
+            self._follow(self._experiment)
         return self._experiment
 
     def _attached(self) -> "Run | None":
@@ -128,6 +154,7 @@ class WandbLogger(Logger):
         if run is None or run in _opened:
             return None
         rank_zero_info(f"WandbLogger logs to the open run {run.id!r}. To log to a new one, call wandb.finish() first.")
+        self._id = run.id
         return run
 
     def _newly_opened(self) -> "Run":
@@ -135,14 +162,17 @@ class WandbLogger(Logger):
         os.makedirs(self._save_dir, exist_ok=True)
         settings: dict[str, Any] = {"resume": "allow", **self._reinit(), **self._mode(wandb), **self._wandb_init}
         # The client's background process has its own working folder: it is told the whole path.
+        settings |= {"project": self._project, "dir": os.path.abspath(self._save_dir), "id": self._id}
         try:
-            run = wandb.init(project=self._project, dir=os.path.abspath(self._save_dir), id=self._id, **settings)
+            run, self._sync_later = open_run(wandb, settings, must_be_online=self._must_be_online())
         except Exception:
             if not self._copied:
                 raise
             # A copy of this logger in another process was faster.
             run = wandb._attach(self._id)
         _opened[run] = self
+        self._id = self._id or run.id
+        _finish_at_exit()
         return run
 
     def _reinit(self) -> dict[str, str]:
@@ -154,20 +184,27 @@ class WandbLogger(Logger):
         return {"reinit": "finish_previous" if all(logger._idle for logger in others) else "create_new"}
 
     def _mode(self, wandb: ModuleType) -> dict[str, str]:
-        if {"mode", "settings"} & self._wandb_init.keys():
+        if "mode" in self._wandb_init or _named(self._wandb_init.get("settings")) & SETTINGS_THAT_TELL:
             return {}
         if self._offline:
             return {"mode": "offline"}
         if "WANDB_MODE" in os.environ:
             # The client reads its environment once per process; the variable may be younger.
             return {"mode": os.environ["WANDB_MODE"]}
-        if "WANDB_BASE_URL" in os.environ or _has_account(wandb):
+        if "WANDB_BASE_URL" in os.environ or has_account(wandb):
             return {}
         rank_zero_info(
             f"No W&B account is configured: this run is recorded offline in {Path(self._save_dir, 'wandb')}. "
-            "`wandb login` sends later runs to the server, `wandb sync` this one."
+            "`fulgurite ui` shows it, `wandb sync` sends it to a W&B server."
         )
         return {"mode": "offline"}
+
+    def _must_be_online(self) -> bool:
+        """Whether the script or its caller has asked for nothing else."""
+        settings = self._wandb_init.get("settings")
+        in_settings = settings.get("mode") if isinstance(settings, Mapping) else getattr(settings, "mode", None)
+        asked = {self._wandb_init.get("mode"), os.environ.get("WANDB_MODE")}
+        return "online" in asked | ({in_settings} if "mode" in _named(settings) else set())
 
     @property
     def _axis(self) -> str:
@@ -179,7 +216,7 @@ class WandbLogger(Logger):
         self._copied = True
         state = self.__dict__.copy()
         state["_attach_id"] = getattr(self._experiment, "_attach_id", None) or self._attach_id
-        state["_experiment"] = state["_watched"] = None
+        state["_experiment"] = state["_watched"] = state["_uploads"] = None
         return state
 
     @rank_zero_only
@@ -277,40 +314,56 @@ class WandbLogger(Logger):
     def after_save_checkpoint(self, checkpoint_callback: "ModelCheckpoint") -> None:
         if self._log_model == "all" or (self._log_model is True and checkpoint_callback.save_top_k == -1):
             self._log_checkpoints(checkpoint_callback)
-        elif self._log_model is True:
-            self._checkpoint_callback = checkpoint_callback
+        elif self._log_model is True and checkpoint_callback not in self._callbacks_to_store:
+            self._callbacks_to_store.append(checkpoint_callback)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Store the checkpoints that wait for the end, however it came. The run stays open for a test or a next fit."""
         self._idle = True
-        if self._checkpoint_callback is not None:
-            self._log_checkpoints(self._checkpoint_callback)
+        for callback in self._callbacks_to_store:
+            self._log_checkpoints(callback)
 
     @rank_zero_only
     def _log_checkpoints(self, callback: "ModelCheckpoint") -> None:
-        for written, path, score in _written_checkpoints(callback):
-            if self._logged_model_time.get(path) == written:
-                continue
-            best = path == callback.best_model_path
-            artifact = self._model_artifact(callback, path, score)
-            self.experiment.log_artifact(artifact, aliases=["latest", "best"] if best else ["latest"])
-            self._logged_model_time[path] = written
+        if self.experiment.disabled:
+            return
+        for written, path, score in written_checkpoints(callback):
+            if self._logged_model_time.get(path) != written:
+                self._store(callback, path, score)
+                self._logged_model_time[path] = written
 
-    def _model_artifact(self, callback: "ModelCheckpoint", path: str, score: Any) -> "Artifact":
-        metadata = {
-            "score": score.item() if hasattr(score, "item") else score,
-            "original_filename": Path(path).name,
-            type(callback).__name__: {k: getattr(callback, k) for k in RECORDED_SETTINGS if hasattr(callback, k)},
-        }
-        # Ids may hold characters that an artifact's name may not.
-        name = self._checkpoint_name or re.sub(r"[^\w.-]", "_", f"model-{self.experiment.id}")
+    def _store(self, callback: "ModelCheckpoint", path: str, score: Any) -> None:
+        run, linked = self.experiment, self._add_file_policy is None
+        aliases = ["latest", "best"] if path == callback.best_model_path else ["latest"]
+        name = self._checkpoint_name or artifact_name(str(self.version))
+        metadata = metadata_of(callback, path, score)
         artifact = require("wandb", "wandb").Artifact(name=name, type="model", metadata=metadata)
-        if os.path.isdir(path):
-            artifact.add_dir(path, name="model.ckpt", policy=self._add_file_policy)
+        place = kept(path, run_folder(run)) if linked else path
+        add_model(artifact, place, self._add_file_policy)
+        if run.offline:
+            run.log_artifact(artifact, aliases=aliases)
         else:
-            artifact.add_file(path, name="model.ckpt", policy=self._add_file_policy)
-        return artifact
+            uploads = self._uploads or self._follow(run)
+            uploads.send(Upload(artifact, aliases, place, linked))
+
+    def _follow(self, run: "Run") -> Uploads:
+        """Keep an eye on what goes to the server, to the run's end."""
+        self._uploads = uploads = Uploads(run, partial(answers, run))
+        when_finishing(run, partial(_before_finish, run, uploads), partial(self._after_finish, run, uploads))
+        return uploads
+
+    def _after_finish(self, run: "Run", uploads: Uploads) -> None:
+        uploads.settled(patience=5.0)
+        if getattr(run, "_finish_timed_out", False):
+            rank_zero_warn(
+                f"The W&B server at {run.settings.base_url} did not take the whole run within "
+                f"{run.settings.finish_timeout:.0f} s. Nothing is lost: it is in {run_folder(run)}, `fulgurite ui` "
+                f"shows it, `{sync_command(run)}` sends it. A higher finish_timeout waits longer."
+            )
+        elif self._sync_later:
+            rank_zero_info(f"The run is in {run_folder(run)}; `{sync_command(run, self._id)}` sends it to the server.")
+        warn_of_unsent(uploads, self._project)
 
     @staticmethod
     @rank_zero_only
@@ -333,6 +386,37 @@ class WandbLogger(Logger):
         return self.experiment.use_artifact(artifact, type=artifact_type)
 
 
+def _before_finish(run: "Run", uploads: Uploads) -> None:
+    bound = getattr(run.settings, "finish_timeout", 0)
+    if bounds_are_ours(run):
+        # Models may take long on a slow line, so that their time is not bounded as long as the server is there.
+        uploads.wait()
+    elif bound > 0:
+        uploads.settled(bound)
+    else:
+        return
+    uploads.give_up()
+
+
+def _finish_at_exit() -> None:
+    """Let runs that are still open when the process ends go through the same end, before the client's own."""
+    # What is registered last is called first, and the client may have been started anew.
+    atexit.unregister(_finish_open_runs)
+    atexit.register(_finish_open_runs, os.getpid())
+
+
+def _finish_open_runs(process: int) -> None:
+    for run in list(_opened) if process == os.getpid() else []:
+        if not _is_finished(run):
+            with suppress(Exception):
+                run.finish()
+
+
+def _named(settings: Any) -> set[str]:
+    """The names of what was set in the client's settings."""
+    return set(settings) if isinstance(settings, Mapping) else set(getattr(settings, "model_fields_set", ()))
+
+
 def _is_finished(run: "Run") -> bool:
     return getattr(run, "_is_finished", False)
 
@@ -342,32 +426,6 @@ def _set_axis(run: "Run", axis: str) -> None:
     if getattr(run, "define_metric", None):
         run.define_metric(axis)
         run.define_metric("*", step_metric=axis, step_sync=True)
-
-
-def _has_account(wandb: ModuleType) -> bool:
-    """Whether W&B can find a key or a mode of its own, without asking anybody and without the network."""
-    settings = wandb.setup().settings
-    if settings.api_key or settings.mode != "online" or getattr(settings, "identity_token_file", None):
-        return True
-    if _key_in_netrc(settings.base_url):
-        return True
-    try:
-        return bool(wandb.login(prompt=False))
-    except TypeError:
-        return False  # older clients would ask
-    except wandb.errors.Error:
-        return True  # there is a key; what is wrong with it shall be said by W&B
-
-
-def _key_in_netrc(base_url: str) -> bool:
-    candidates = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
-    for path in [os.path.expanduser(each) for each in candidates if each]:
-        try:
-            if netrc.netrc(path).authenticators(urlsplit(base_url).hostname or base_url):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
 
 
 def _histogram(parameter: "Tensor") -> Any:
@@ -402,12 +460,3 @@ def _pixels(image: Any) -> Any:
         low, high = pixels.min(), pixels.max()
         pixels = ((pixels.float() - low) / (high - low).clamp(min=1e-5) * 255).round().byte()
     return pixels.numpy() if pixels.ndim == 2 else pixels.permute(1, 2, 0).numpy()
-
-
-def _written_checkpoints(callback: "ModelCheckpoint") -> Sequence[tuple[float, str, Any]]:
-    """(time, path, score) of the checkpoints that a callback holds and that are still there, the oldest first."""
-    scores: dict[str, Any] = dict(getattr(callback, "best_k_models", {}))
-    scores[callback.best_model_path] = callback.best_model_score
-    scores.setdefault(getattr(callback, "last_model_path", ""), getattr(callback, "current_score", None))
-    there = [(str(path), score) for path, score in scores.items() if path and os.path.exists(path)]
-    return sorted(((os.path.getmtime(path), path, score) for path, score in there), key=lambda each: each[:2])

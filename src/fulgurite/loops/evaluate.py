@@ -110,8 +110,8 @@ def write_step_row(session: Session, metrics: Metrics, loader: int) -> None:
     session.board.take(metrics, on_step=True)
     count = session.eval_rows.get(loader, 0)
     session.eval_rows[loader] = count + 1
-    # Inside training the x-axis is the training's, so that it never jumps back.
-    at_train_step = session.train_metrics is not None and session.plan.validation_rows_at_train_step
+    # The x-axis is the training's, also of a pass alone: one that counts batches would jump back in the same chart.
+    at_train_step = session.plan.evaluation_rows_at_train_step
     index = session.moment.dataloader_idx
     row = metrics.row(on_step=True, loader=index, every_loader=index is None)
     write_row(session, row, step=None if at_train_step else count, with_epoch=False)

@@ -42,7 +42,7 @@ class Plan:
     inference_mode: bool = True
     detect_anomaly: bool = False
     barebones: bool = False
-    validation_rows_at_train_step: bool = True
+    evaluation_rows_at_train_step: bool = True
 
     def limit_of(self, stage: str) -> int | float:
         """The limit of the stage "train", "val", "test" or "predict"."""

@@ -51,7 +51,5 @@ def test_a_folder_is_imported(tmp_path, capsys):
 
 def test_a_folder_without_runs_says_what_was_looked_for(tmp_path, capsys):
     assert main(["import", str(tmp_path), "--data", str(tmp_path / "data")]) == 2
-    assert (
-        "Looked for metrics.csv (CSVLogger), event files (TensorBoard) and offline runs (W&B)"
-        in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "Looked for metrics.csv (CSVLogger), event files (TensorBoard), offline runs (W&B)" in said

@@ -236,11 +236,11 @@ def test_two_thousand_runs_are_filtered_and_ordered_at_once(server):
 
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()  # the server is a thread of this process
         answer = server.ask(document, **asked)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
 
     names = [edge["node"]["name"] for edge in answer["data"]["project"]["runs"]["edges"]]
     assert names == [f"r{i}" for i in range(1999, 1949, -1)]
     assert answer["data"]["project"]["runCount"] == 1900
-    assert min(took) < 1.0  # 0.1 s on a machine that does nothing else
+    assert min(took) < 0.6  # 0.24 s of CPU, most of it to decode 1,900 summaries

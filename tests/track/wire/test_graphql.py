@@ -75,6 +75,8 @@ def test_an_unknown_change_is_an_error():
         ('{ book(title: "lost") { title } }', "There is no book 'lost'."),
         ("{ broken }", "ZeroDivisionError in broken: oh"),
         ("{ broken", "Syntax Error"),
+        ("{ a " * 5000 + "}" * 5000, "nested too deeply"),
+        ("{ ...F } fragment F on Shelf { width ...F }", "a fragment holds itself"),
         ("subscription { width }", "A subscription is not answered here."),
         ("fragment F on Shelf { width }", "no operation"),
     ],

@@ -4,6 +4,7 @@ import builtins
 import os
 import socket
 import sys
+from types import SimpleNamespace
 
 from fulgurite.track.writer.machine import machine, program
 
@@ -35,8 +36,11 @@ def missing(name):
 def test_what_the_program_is(monkeypatch):
     """Script or module, arguments, folder, and the run's beginning as a time of UTC."""
     monkeypatch.setattr(sys, "argv", ["train.py", "--lr", "0.1"])
+    monkeypatch.setattr(sys, "modules", {**sys.modules, "__main__": SimpleNamespace(__file__="/x/train.py")})
     found = program(0.0)
 
     assert found["args"] == ["--lr", "0.1"] and found["root"] == os.getcwd()
     assert found["startedAt"] == "1970-01-01T00:00:00Z"
-    assert "pytest" in found["program"]
+    assert found["program"] == "/x/train.py"
+    sys.modules["__main__"].__spec__ = SimpleNamespace(name="package.train")
+    assert program(0.0)["program"] == "-m package.train"

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fulgurite.track.store.errors import NotFound
-from fulgurite.track.writer.run import RunWriter
+from fulgurite.track.writer.outlet import Outlet
+from fulgurite.track.writer.run import RunWriter, _finish_open
 
 
 def run_of(store, writer):
@@ -136,6 +137,25 @@ def test_the_end_is_noted(store, ending, state, code):
 
     run = run_of(store, writer)
     assert (run.state, run.exit_code) == (state, code)
+
+
+def test_an_interrupted_end_is_made_up_for(store, monkeypatch):
+    """Ctrl-C while the last rows are written: the interpreter's end writes them, and the first word counts."""
+    writer = RunWriter("p", facts=False)
+    writer.log({"loss": 1.0}, 0)
+    take = Outlet.take
+    monkeypatch.setattr(Outlet, "take", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        writer.finish(0)
+    monkeypatch.setattr(Outlet, "take", take)
+
+    _finish_open()
+
+    assert run_of(store, writer).state == "finished" and rows_of(store, writer) == [{"_step": 0, "loss": 1.0}]
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_logging_after_the_end_goes_on_with_the_run(store, soon):

@@ -1,6 +1,8 @@
-"""What the tests of WandbLogger share: no run and no client of one reaches the next."""
+"""What the tests of WandbLogger share: no run and no client of one reaches the next, and a server of their own."""
 
 import pytest
+
+from support.wandb_stub import KEY, wandb_stub
 
 
 @pytest.fixture
@@ -20,3 +22,19 @@ def the_client_stops_at_the_end():
 
     yield
     wandb.teardown()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server on this machine, the one that the client speaks to."""
+    import wandb
+
+    with wandb_stub() as server:
+        monkeypatch.delenv("WANDB_MODE")
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        wandb.teardown()  # the client reads its settings once
+        yield server
+        while wandb.run is not None:
+            wandb.finish()
+        wandb.teardown()

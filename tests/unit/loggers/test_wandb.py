@@ -228,6 +228,7 @@ def test_without_an_account_the_run_is_recorded_offline(monkeypatch, tmp_path):
     wandb.teardown()
     assert offline
     assert len(said) == 1 and "recorded offline in runs/wandb" in said[0]
+    assert "`fulgurite ui` shows it, `wandb sync` sends it to a W&B server" in said[0]
 
 
 def test_offline_stays_this_loggers_matter(monkeypatch):

@@ -68,6 +68,31 @@ def test_fit_and_test_are_recorded_whole(log_model):
     assert_model(run, trainer.checkpoint_callback, saves=EPOCHS if log_model == "all" else 1)
 
 
+def test_two_trainings_in_one_process_are_two_runs():
+    """Each holds its own rows, hyperparameters and model, none of the other's, though nobody calls `wandb.finish`."""
+    logger = {}
+    for lr in (0.05, 0.01):
+        logger[lr] = WandbLogger(offline=True, log_model=True)
+        trainer = Trainer(
+            max_epochs=1,
+            logger=logger[lr],
+            callbacks=[ModelCheckpoint(f"kept-{lr}")],
+            accelerator="cpu",
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+        )
+        trainer.fit(Regression(lr), batches(STEPS), batches(2))
+    wandb.finish()
+    runs = {run.run_id: run for run in recorded_runs(Path())}
+    assert len(runs) == 2
+    for lr, each in logger.items():
+        run = runs[each.version]
+        assert run.config["lr"] == lr
+        assert losses_by_step(run, "loss") == list(range(STEPS))
+        assert [model.name for model in run.artifacts if model.type == "model"] == [f"model-{run.run_id}"]
+
+
 def losses_by_step(run, name):
     """The steps under which a loss was logged."""
     rows = [row for row in run.rows if name in row]

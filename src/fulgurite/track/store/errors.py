@@ -14,6 +14,10 @@ class NotFound(StoreError, LookupError):
     """There is nothing of that name."""
 
 
+class Unkeepable(StoreError, TypeError):
+    """A value is no data that can be kept. The store is all right: trying again changes nothing."""
+
+
 class StoreFull(StoreError):
     """There is no room left. Nothing that was acknowledged is lost, and writing goes on when there is room again."""
 

@@ -8,13 +8,13 @@ from fulgurite.track.store.buckets import Chart, bucketed, chart_of, from_blocks
 from fulgurite.track.store.cells import BLOCK, Column, column, joined
 from fulgurite.track.store.chunks import FIRST_STEP, GATHER, LAST_STEP, Chunks
 from fulgurite.track.store.database import Database
-from fulgurite.track.store.errors import StoreError
-from fulgurite.track.store.paths import flattened, nested, shown
+from fulgurite.track.store.errors import Unkeepable
+from fulgurite.track.store.paths import nested, shown
+from fulgurite.track.store.runs import NEXT_VERSION
+from fulgurite.track.store.transpose import Row, transposed
 
 HISTORY, SYSTEM = 0, 1
 STEP = "_step"
-
-Row = tuple[int, Mapping[str, Any]]
 
 
 class History:
@@ -26,20 +26,10 @@ class History:
 
     def append(self, run: int, rows: Iterable[Row], stream: int = HISTORY) -> None:
         """Keep rows of (step, values by name). A name's value may be a dict, which is kept leaf by leaf."""
-        steps: dict[str, list[int]] = {}
-        values: dict[str, list[Any]] = {}
-        places: list[int] = []
-        for step, row in rows:
-            places.append(step)
-            for path, value in flattened(row):
-                if path in steps:
-                    steps[path].append(step)
-                    values[path].append(value)
-                else:
-                    steps[path], values[path] = [step], [value]
+        places, series = transposed(rows)
         if stream == HISTORY:
-            steps[STEP], values[STEP] = places, places
-        self.append_columns(run, {path: column(steps[path], values[path]) for path in steps}, stream)
+            series[STEP] = places, places
+        self.append_columns(run, {path: column(*each) for path, each in series.items()}, stream)
 
     def append_columns(self, run: int, columns: Mapping[str, Column], stream: int = HISTORY) -> None:
         """Keep whole columns by path, in one transaction."""
@@ -48,8 +38,8 @@ class History:
                 if len(added):
                     try:
                         self._append(run, stream, path, added)
-                    except TypeError as error:
-                        raise StoreError(f"A value of {shown(path)!r} is no data that can be kept: {error}.") from error
+                    except (TypeError, ValueError, RecursionError) as error:
+                        raise Unkeepable(f"A value of {shown(path)!r} is no data that can be kept: {error}.") from error
             self._count_rows(run, stream, time.time())
 
     def _append(self, run: int, stream: int, path: str, added: Column) -> None:
@@ -100,7 +90,7 @@ class History:
         counted = "row_count" if stream == HISTORY else "event_count"
         path = STEP if stream == HISTORY else "_timestamp"
         self._database.write(
-            f"UPDATE run SET seen_at = ?, version = version + 1, {counted} = COALESCE("
+            f"UPDATE run SET seen_at = ?, {NEXT_VERSION}, {counted} = COALESCE("
             "(SELECT count FROM series WHERE run_id = ? AND stream = ? AND path = ?), 0) WHERE id = ?",
             (now, run, stream, path, run),
         )

@@ -25,6 +25,9 @@ FIELDS = (
 )  # fmt: skip
 AS_JSON = {"tags", "config", "summary", "facts"}
 
+# Versions rise over all runs: what is above a version that was seen has changed since.
+NEXT_VERSION = "version = (SELECT MAX(version) + 1 FROM run)"
+
 
 @dataclass(slots=True, frozen=True)
 class Project:
@@ -143,7 +146,8 @@ class Runs:
             row = self._row(project.id, name)
             if row is None:
                 self._database.write(
-                    "INSERT INTO run (project_id, name, source, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO run (project_id, name, source, created_at, seen_at, version) VALUES (?, ?, ?, ?, ?, "
+                    "(SELECT COALESCE(MAX(version), 0) + 1 FROM run))",
                     (project.id, name, source, created_at or now, now),
                 )
             run = self.find(project, name)
@@ -154,7 +158,7 @@ class Runs:
         row = self._row(project.id, name)
         if row is None:
             raise NotFound(f"There is no run {project.entity}/{project.name}/{name}.")
-        return as_run(row, project)
+        return run_from(row, project)
 
     def by_id(self, id: int) -> Run:
         """The run with that row id, also if it was deleted. Raises ``NotFound``."""
@@ -163,7 +167,7 @@ class Runs:
             raise NotFound(f"There is no run with the number {id}.")
         project = self._database.first("SELECT * FROM project WHERE id = ?", (row["project_id"],))
         assert project is not None, "a run has a project"
-        return as_run(row, Project(**dict(project)))
+        return run_from(row, Project(**dict(project)))
 
     def all(self, project: Project, deleted: bool = False) -> list[Run]:
         """The project's runs, the newest first; or those that were deleted."""
@@ -172,7 +176,7 @@ class Runs:
             "ORDER BY created_at DESC, id DESC",
             (project.id,),
         )
-        return [as_run(row, project) for row in rows]
+        return [run_from(row, project) for row in rows]
 
     def count(self, project: Project) -> int:
         row = self._database.first(
@@ -187,7 +191,7 @@ class Runs:
         values = [json.dumps(value) if name in AS_JSON else value for name, value in said.items()]
         setting = "".join(f"{name} = ?, " for name in said)
         with self._database.writing():
-            self._database.write(f"UPDATE run SET {setting}version = version + 1 WHERE id = ?", (*values, run.id))
+            self._database.write(f"UPDATE run SET {setting}{NEXT_VERSION} WHERE id = ?", (*values, run.id))
             return self.by_id(run.id)
 
     def merge_summary(self, run: Run, values: Mapping[str, Any]) -> None:
@@ -201,7 +205,7 @@ class Runs:
         with self._database.writing():
             self._database.write(
                 "UPDATE run SET seen_at = ?, state = CASE WHEN state = ? THEN state ELSE ? END, ended_at = NULL, "
-                "exit_code = NULL, version = version + 1 WHERE id = ?",
+                f"exit_code = NULL, {NEXT_VERSION} WHERE id = ?",
                 (time.time(), PREEMPTING, RUNNING, run.id),
             )
 
@@ -216,7 +220,7 @@ class Runs:
         """Hide runs; `restore` brings them back until `purge`."""
         with self._database.writing():
             self._database.write_many(
-                "UPDATE run SET deleted_at = ?, version = version + 1 WHERE id = ? AND deleted_at IS NULL",
+                f"UPDATE run SET deleted_at = ?, {NEXT_VERSION} WHERE id = ? AND deleted_at IS NULL",
                 [(time.time(), run.id) for run in runs],
             )
 
@@ -229,7 +233,7 @@ class Runs:
                         f"Run {run.project.entity}/{run.project.name}/{run.name} can't be restored: another run has "
                         "taken its name. Delete that one first."
                     )
-                self._database.write("UPDATE run SET deleted_at = NULL, version = version + 1 WHERE id = ?", (run.id,))
+                self._database.write(f"UPDATE run SET deleted_at = NULL, {NEXT_VERSION} WHERE id = ?", (run.id,))
 
     def deleted_before(self, moment: float) -> Iterator[Run]:
         """The runs that were deleted before ``moment``, for `Store.purge`."""
@@ -274,7 +278,7 @@ def new_name() -> str:
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(8))
 
 
-def as_run(row: Any, project: Project) -> Run:
+def run_from(row: Any, project: Project) -> Run:
     """The run that a row of the table describes."""
     fields = dict(row)
     fields["texts"] = {name: fields.pop(name) for name in AS_JSON}

@@ -102,6 +102,21 @@ CREATE TABLE source (
     run_id INTEGER NOT NULL REFERENCES run (id),
     place INTEGER NOT NULL
 );
+CREATE INDEX source_run ON source (run_id);
+"""
+
+# A page that is open asks again and again what has changed since.
+CHANGES = "CREATE INDEX run_version ON run (version);"
+
+KEYS = """
+CREATE TABLE access_key (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE,
+    created_at DOUBLE PRECISION NOT NULL,
+    revoked_at DOUBLE PRECISION
+);
 """
 
 ARTIFACTS = """
@@ -223,6 +238,8 @@ CREATE TABLE artifact_parts (
 STEPS: list[tuple[str, str]] = [
     ("runs, their series, files and console", RUNS),
     ("how far files of other trackers have been read", SOURCES),
+    ("what changed since", CHANGES),
+    ("users and their keys", KEYS),
     ("artifacts, their collections and contents", ARTIFACTS),
 ]
 

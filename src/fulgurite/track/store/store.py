@@ -11,7 +11,9 @@ from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.listing import Listing
 from fulgurite.track.store.runs import Run, Runs
+from fulgurite.track.store.search import Search
 from fulgurite.track.store.sources import Sources
+from fulgurite.track.store.users import Users
 
 KEPT_AFTER_DELETION = 7 * 86_400.0
 
@@ -28,10 +30,12 @@ class Store:
         self.folder = self.database.folder
         self.runs = Runs(self.database)
         self.listing = Listing(self.database)
+        self.search = Search(self.database)
         self.history = History(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
         self.sources = Sources(self.database)
+        self.users = Users(self.database)
         self.artifacts = Artifacts(self.database, self.blobs)
 
     def end(self, run: Run, exit_code: int, state: str | None = None) -> Run:

@@ -39,7 +39,7 @@ class Addresses:
     def opened(self, token: str, may: str) -> dict[str, Any]:
         """What an address stands for. Raises ``Refused``."""
         body, _, signature = token.partition(".")
-        if not hmac.compare_digest(self._signature(body), signature):
+        if not hmac.compare_digest(self._signature(body).encode(), signature.encode("utf-8", "replace")):
             raise Refused("This address was not given out by this server, or it was changed.")
         try:
             what: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body))
@@ -55,4 +55,4 @@ class Addresses:
         return f"{body}.{self._signature(body)}"
 
     def _signature(self, body: str) -> str:
-        return hmac.new(self._secret, body.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._secret, body.encode("utf-8", "replace"), hashlib.sha256).hexdigest()

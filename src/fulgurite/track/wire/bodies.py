@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from fulgurite.track.store.errors import StoreError
 
 LARGEST = 256 << 20  # bytes, unpacked; the client sends 10 MiB at most
+LARGEST_FILE = 64 << 30  # files go to the disk as they come
 
 
 class TooLarge(StoreError):
@@ -29,6 +30,16 @@ async def whole(pieces: AsyncIterator[bytes], headers: Mapping[str, str], larges
     if total > largest:
         raise TooLarge(f"A request of {total} bytes came; {largest} are taken at most.")
     return unpacked(bytes(packed), largest) if headers.get("content-encoding") == "gzip" else bytes(packed)
+
+
+async def taken(pieces: AsyncIterator[bytes], largest: int) -> AsyncIterator[bytes]:
+    """The pieces of a file as they come. Raises ``TooLarge`` as soon as there are more than ``largest`` bytes."""
+    total = 0
+    async for piece in pieces:
+        total += len(piece)
+        if total > largest:
+            raise TooLarge(f"The file has more than {largest} bytes; no more are taken.")
+        yield piece
 
 
 def unpacked(packed: bytes, largest: int = LARGEST) -> bytes:

@@ -69,16 +69,33 @@ def execute(
     what a type is like.
     """
     try:
-        document = _parsed(text)
-        chosen = _operation(document, operation or None)
+        return _answer(_parsed(text), variables or {}, operation or None, roots, describe)
     except GraphQLError as error:
         return {"data": None, "errors": [{"message": error.message}]}
+    except RecursionError:
+        return {"data": None, "errors": [{"message": "The document is nested too deeply, or a fragment holds itself."}]}
+
+
+def _answer(
+    document: DocumentNode,
+    variables: Mapping[str, Any],
+    operation: str | None,
+    roots: Mapping[str, Node],
+    describe: Callable[[str], Any],
+) -> dict[str, Any]:
+    chosen = _operation(document, operation)
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    asked = Asked(fragments, {**_defaults(chosen), **(variables or {})}, describe, roots.get("mutation"))
+    asked = Asked(fragments, {**_defaults(chosen), **variables}, describe, roots.get("mutation"))
     if chosen.operation.value not in roots:
-        return {"data": None, "errors": [{"message": f"A {chosen.operation.value} is not answered here."}]}
+        raise GraphQLError(_not_here(chosen.operation.value))
     data = _object(roots[chosen.operation.value], [chosen.selection_set], asked, ())
     return {"data": data, "errors": asked.errors} if asked.errors else {"data": data}
+
+
+def _not_here(kind: str) -> str:
+    if kind == "mutation":
+        return "Permission denied: a reader's key does not allow a mutation."
+    return f"A {kind} is not answered here."
 
 
 @functools.lru_cache(maxsize=512)

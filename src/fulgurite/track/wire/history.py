@@ -10,7 +10,7 @@ import numpy as np
 
 from fulgurite.track.store.cells import JSON, Column, Steps
 from fulgurite.track.store.history import FIRST_STEP, HISTORY, LAST_STEP, STEP, History
-from fulgurite.track.store.paths import nested, shown
+from fulgurite.track.store.paths import names_of, nested, path_of, shown
 
 TIMESTAMP = "_timestamp"
 MOST = 100_000  # rows in one answer
@@ -118,5 +118,10 @@ def _value(key: str, leaves: Mapping[str, Any]) -> Any:
     for path, value in leaves.items():
         if shown(path) == key:
             return value
-    # A path shows as long as it is, whatever stands between its names.
-    return nested({path[len(key) + 1 :]: value for path, value in leaves.items()})
+    return nested({path_of(*_below(key, names_of(path))): value for path, value in leaves.items()})
+
+
+def _below(key: str, names: Sequence[str]) -> Sequence[str]:
+    """What is left of ``names`` behind those that ``key`` shows; a name may hold dots itself."""
+    count = next(n for n in range(1, len(names)) if ".".join(names[:n]) == key)
+    return names[count:]

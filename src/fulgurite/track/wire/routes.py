@@ -1,27 +1,28 @@
 """The addresses that the client calls."""
 
-import json
 import logging
-import mimetypes
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY
 from fulgurite.track.store.store import Store
+from fulgurite.track.store.users import LOCAL, User
 from fulgurite.track.wire import filestream
 from fulgurite.track.wire.addresses import Addresses, Refused
-from fulgurite.track.wire.bodies import whole
+from fulgurite.track.wire.bodies import LARGEST_FILE, whole
+from fulgurite.track.wire.contents import content_response
+from fulgurite.track.wire.documents import read_json
 from fulgurite.track.wire.graphql import as_json, execute
 from fulgurite.track.wire.schema.context import Context
 from fulgurite.track.wire.schema.roots import TYPES, describe, roots
-from fulgurite.track.wire.uploads import LARGEST, Uploads
+from fulgurite.track.wire.uploads import Uploads
 
 log = logging.getLogger("fulgurite.track")
 
@@ -32,7 +33,7 @@ class Wire:
     A file may have ``largest`` bytes. With ``in_parts`` the client sends big ones in parts, otherwise in one piece.
     """
 
-    def __init__(self, store: Store, secret: bytes, largest: int = LARGEST, in_parts: bool = True) -> None:
+    def __init__(self, store: Store, secret: bytes, largest: int = LARGEST_FILE, in_parts: bool = True) -> None:
         self._store, self._secret = store, secret
         self._uploads, self._in_parts = Uploads(store, largest), in_parts
 
@@ -51,12 +52,15 @@ class Wire:
             asked = _document(await whole(request.stream(), request.headers))
         except StoreError as error:
             return JSONResponse({"errors": [{"message": str(error)}]}, status_code=400)
-        answer = await run_in_threadpool(self._answer, self._context(request), asked)
+        may_write = user_of(request).may_write
+        answer = await run_in_threadpool(self._answer, self._context(request), asked, may_write)
         return Response(answer, media_type="application/json")
 
-    def _answer(self, context: Context, asked: Mapping[str, Any]) -> str:
-        names = asked.get("variables"), asked.get("operationName")
-        return as_json(execute(asked["query"], *names, roots(context), describe))
+    def _answer(self, context: Context, asked: Mapping[str, Any], may_write: bool) -> str:
+        names, begin = (asked.get("variables"), asked.get("operationName")), roots(context)
+        if not may_write:
+            del begin["mutation"]
+        return as_json(execute(asked["query"], *names, begin, describe))
 
     async def file_stream(self, request: Request) -> Response:
         """Never a refusal: the client would give up the whole upload on it."""
@@ -92,7 +96,7 @@ class Wire:
             what = self._addresses(request).opened(request.path_params["token"], "get")
         except Refused as error:
             return PlainTextResponse(str(error), status_code=403)
-        return self._file(what["sha256"], what["name"])
+        return content_response(self._store.blobs.path(what["sha256"]), what["name"])
 
     async def artifact_file(self, request: Request) -> Response:
         """A file of an artifact by its MD5, for a client that has not asked for an address. It sends its key here."""
@@ -100,7 +104,7 @@ class Wire:
             found = await run_in_threadpool(self._artifact_file, request.path_params)
         except (StoreError, ValueError) as error:
             return PlainTextResponse(f"There is no such file: {error}", status_code=404)
-        return self._file(found, request.path_params["rest"].rpartition("/")[2])
+        return content_response(self._store.blobs.path(found), request.path_params["rest"])
 
     def _artifact_file(self, names: Mapping[str, str]) -> str:
         project = self._store.runs.project(names["project"], names["entity"])
@@ -108,22 +112,25 @@ class Wire:
         *_, md5, _ = names["rest"].split("/")
         return self._store.artifacts.contents.by_md5(collection, b64encode(bytes.fromhex(md5)).decode()).sha256
 
-    def _file(self, sha256: str, name: str) -> Response:
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return FileResponse(self._store.blobs.path(sha256), media_type=kind)
-
     def _context(self, request: Request) -> Context:
-        return Context(self._store, self._addresses(request), TYPES, ENTITY, ENTITY, self._in_parts)
+        return Context(self._store, self._addresses(request), TYPES, ENTITY, user_of(request).name, self._in_parts)
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(self._secret, str(request.base_url))
 
 
+def user_of(request: Request) -> User:
+    """Who asks, as the server found out on the way here."""
+    user = getattr(request.state, "user", LOCAL)
+    assert isinstance(user, User)
+    return user
+
+
 def _document(body: bytes) -> Mapping[str, Any]:
     """A GraphQL request's ``query`` and what goes with it. Raises ``StoreError``."""
     try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        asked = read_json(body)
+    except ValueError as error:
         raise StoreError(f"The request is no JSON: {error}.") from error
     if not isinstance(asked, dict) or not isinstance(asked.get("query"), str):
         raise StoreError('A request is an object with the document as a text, such as {"query": "{ viewer { id } }"}.')

@@ -12,13 +12,9 @@ from starlette.responses import PlainTextResponse, Response
 from fulgurite.track.store.blobs import PIECE, Incoming
 from fulgurite.track.store.errors import NotFound, StoreError, StoreFull, StoreLocked
 from fulgurite.track.store.store import Store
+from fulgurite.track.wire.bodies import TooLarge, taken
 
 log = logging.getLogger("fulgurite.track")
-LARGEST = 1 << 40  # bytes
-
-
-class TooLarge(StoreError):
-    """A file has more bytes than this server takes."""
 
 
 class Uploads:
@@ -41,10 +37,10 @@ class Uploads:
         largest = self._largest
         if "upload" in what:
             largest -= await run_in_threadpool(self._store.artifacts.parts.size, what["upload"])
-        _check(int(request.headers.get("content-length") or 0), largest, self._largest)
+        if int(request.headers.get("content-length") or 0) > largest:
+            raise TooLarge(f"The file has more than {self._largest} bytes; no more are taken.")
         with self._store.blobs.incoming() as content:
-            async for piece in _pieces(request):
-                _check(content.size + len(piece), largest, self._largest)
+            async for piece in _pieces(taken(request.stream(), largest)):
                 # Hashing and writing take their time, and other clients wait on this loop.
                 await run_in_threadpool(content.write, piece)
             return await run_in_threadpool(self._keep, content, what, request.headers.get("content-md5"))
@@ -67,10 +63,10 @@ class Uploads:
         return blob.md5
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
+async def _pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The body in pieces that are worth a change of threads."""
     waiting = bytearray()
-    async for piece in request.stream():
+    async for piece in body:
         waiting += piece
         if len(waiting) >= PIECE:
             yield bytes(waiting)
@@ -83,8 +79,3 @@ def _status(error: StoreError) -> int:
     """The client gives up a file at 400, 404 and 413, and sends it again later at 503 and 507."""
     known = {TooLarge: 413, NotFound: 404, StoreFull: 507, StoreLocked: 503}
     return known.get(type(error), 400 if error.__cause__ is None else 503)
-
-
-def _check(size: int, left: int, largest: int) -> None:
-    if size > left:
-        raise TooLarge(f"A file may have {largest:,} bytes here, and this one has more. Raise the limit of the server.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fulgurite.track.places import data_folder
-from fulgurite.track.store.errors import StoreError
+from fulgurite.track.store.errors import StoreError, Unkeepable
 from fulgurite.track.writer.batch import Batch, Target, deliver
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Outlet:
 
     def is_down(self, error: Exception) -> bool:
         """Whether it is the store that can't be used now, and not the batch that it can't take."""
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError):
+        if isinstance(error, Unkeepable | sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError):
             return False
         return isinstance(error, OSError | sqlite3.Error | StoreError | ImportError)
 

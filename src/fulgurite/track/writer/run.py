@@ -65,7 +65,8 @@ class RunWriter:
         self._rows: deque[tuple[int, float, dict[str, Any]]] = deque()
         self._printed: deque[tuple[str, float, str]] = deque(maxlen=PRINTED)
         self._said = Batch()
-        self._saying, self._writing = threading.Lock(), threading.Lock()
+        # A signal's handler may log, too: it must not wait for the thread that it interrupts.
+        self._saying, self._writing = threading.RLock(), threading.Lock()
         self._screen = Screen()
         self._started = self._inert = False
         self._end: tuple[int, str | None] | None = None

@@ -7,7 +7,7 @@ from typing import Any
 from fulgurite.track.store.console import Line
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.history import FIRST_STEP, LAST_STEP, STEP, SYSTEM
-from fulgurite.track.store.paths import BETWEEN, shown
+from fulgurite.track.store.paths import names_of, shown
 from fulgurite.track.store.runs import Run
 from fulgurite.track.wire import history
 from fulgurite.track.wire.graphql import Node, as_json
@@ -70,7 +70,7 @@ class RunHistory(Node):
 
     def _about(self, path: str, about: Mapping[str, Any]) -> dict[str, Any]:
         value: Any = self._stored.summary
-        for name in path.split(BETWEEN):
+        for name in names_of(path):
             value = value.get(name) if isinstance(value, dict) else None
         kind = value["_type"] if isinstance(value, dict) and "_type" in value else KINDS[about["kinds"][0]]
         said = {"typeCounts": [{"type": kind, "count": about["count"]}], "monotonic": path in RISING}

@@ -105,19 +105,19 @@ class Project(ProjectArtifacts, ProjectSweeps, Node):
         """A page of the runs that the filters let through; only its own are read whole."""
         ids = self._found(filters, order)
         start, count = int(after or 0), max(min(first, MOST), 0)
-        whole = {run.id: run for run in self._context.store.listing.runs(self._stored, ids[start : start + count])}
+        whole = {run.id: run for run in self._context.store.search.runs(self._stored, ids[start : start + count])}
         return connection(ids, lambda id: Run(self._context, whole[id]), count, after)
 
     def _found(self, filters: str, order: str = "") -> list[int]:
         """The ids of the runs that the filters let through, in order."""
         accepted = self._accepted(filters)
         by = read_order(order)
-        rows = self._context.store.listing.columns(self._stored, by.columns)
+        rows = self._context.store.search.columns(self._stored, by.columns)
         return [each.row["id"] for each in by.sorted(Candidate(row) for row in rows if row["id"] in accepted)]
 
     def _accepts(self, filters: str) -> frozenset[int]:
         wanted = read_filter(filters)
-        rows = self._context.store.listing.columns(self._stored, wanted.columns)
+        rows = self._context.store.search.columns(self._stored, wanted.columns)
         return frozenset(row["id"] for row in rows if wanted.accepts(Candidate(row)))
 
 

@@ -1,0 +1,34 @@
+"""The files of runs: which there are, and what is in them."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.runs import run_of
+from fulgurite.track.server.api.shapes import answer, file_shape
+from fulgurite.track.store.store import Store
+from fulgurite.track.wire.contents import content_response
+
+
+class FileRoutes:
+    """Addresses over the files of one store's runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def routes(self) -> list[BaseRoute]:
+        files = "/projects/{entity}/{project}/runs/{run}/files"
+        return [
+            Route(files, self.files, methods=["GET"]),
+            Route(files + "/content", self.content, methods=["GET", "HEAD"]),
+        ]
+
+    def files(self, request: Request) -> Response:
+        run = run_of(self._store, request)
+        return answer({"files": [file_shape(each) for each in self._store.blobs.files(run.id)]})
+
+    def content(self, request: Request) -> Response:
+        """The file ``name``: to be seen where that is safe, else, or with ``download``, to be saved."""
+        file = self._store.blobs.file(run_of(self._store, request).id, asked.text(request, "name"))
+        return content_response(self._store.blobs.path(file.blob.sha256), file.name, asked.flag(request, "download"))

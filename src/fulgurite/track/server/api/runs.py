@@ -1,0 +1,151 @@
+"""Projects and runs: lists of them, one of them, and what can be changed."""
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.shapes import (
+    answer,
+    listed_run_shape,
+    project_shape,
+    run_shape,
+    unless_known,
+)
+from fulgurite.track.store.errors import NotFound
+from fulgurite.track.store.listing import LATEST
+from fulgurite.track.store.runs import Project, Run
+from fulgurite.track.store.store import Store
+
+PAGE, MOST = 500, 5000
+# What can be set, of which type, and what the store calls it.
+EDITS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "display_name": ((str, type(None)), "display_name"),
+    "notes": ((str, type(None)), "notes"),
+    "group": ((str, type(None)), "group_name"),
+    "job_type": ((str, type(None)), "job_type"),
+    "tags": (list, "tags"),
+}
+
+
+def project_of(store: Store, request: Request) -> Project:
+    """The project that the address names. Raises ``NotFound``."""
+    return store.runs.project(asked.name(request, "project"), asked.name(request, "entity"))
+
+
+def run_of(store: Store, request: Request) -> Run:
+    """The run that the address names. Raises ``NotFound``."""
+    return store.runs.find(project_of(store, request), asked.name(request, "run"))
+
+
+class RunRoutes:
+    """Addresses over the runs of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def routes(self) -> list[BaseRoute]:
+        project = "/projects/{entity}/{project}"
+        run = project + "/runs/{run}"
+        return [
+            Route("/projects", self.projects, methods=["GET"]),
+            Route(project, self.describe, methods=["PATCH"]),
+            Route(project + "/runs", self.runs, methods=["GET"]),
+            Route(project + "/deleted", self.deleted, methods=["GET"]),
+            Route(project + "/deleted", self.delete, methods=["POST"]),
+            Route(project + "/restored", self.restore, methods=["POST"]),
+            Route(run, self.run, methods=["GET"]),
+            Route(run, self.edit, methods=["PATCH"]),
+            Route(run + "/stop", self.stop, methods=["POST"]),
+        ]
+
+    def projects(self, request: Request) -> Response:
+        return answer({"projects": [project_shape(each) for each in self._store.listing.projects()]})
+
+    async def describe(self, request: Request) -> Response:
+        said = await asked.fields(request, {"description": str})
+        await run_in_threadpool(self._describe, request, said.get("description", ""))
+        return answer({"description": said.get("description", "")})
+
+    def _describe(self, request: Request, description: str) -> None:
+        self._store.runs.describe_project(project_of(self._store, request), description)
+
+    def runs(self, request: Request) -> Response:
+        """A page of runs, or with ``since`` what has changed after that version."""
+        listing = self._store.listing
+        first = asked.integer(request, "first", PAGE, 1, MOST)
+        before = asked.integer(request, "before", LATEST)
+        since = asked.integer(request, "since", -1, -1)
+        with self._store.database.reading():
+            project = project_of(self._store, request)
+            version = listing.version(project)
+            # A version that is not there yet was seen in another store, or before the newest runs were purged.
+            if 0 <= since <= version:
+                found = listing.changed(project, since)
+                gone = [each.id for each in found if each.deleted_at is not None]
+                kept = [each for each in found if each.deleted_at is None]
+                return answer(self._page(kept, version, gone=gone, more=False, delta=True))
+            found = listing.page(project, first + 1, before)
+        return answer(self._page(found[:first], version, gone=[], more=len(found) > first, delta=False))
+
+    def _page(self, runs: list[Run], version: int, **more: Any) -> dict[str, Any]:
+        return {"runs": [listed_run_shape(each) for each in runs], "version": version, **more}
+
+    def deleted(self, request: Request) -> Response:
+        first = asked.integer(request, "first", PAGE, 1, MOST)
+        found = self._store.listing.page(project_of(self._store, request), first, deleted=True)
+        return answer({"runs": [listed_run_shape(each) for each in found]})
+
+    async def delete(self, request: Request) -> Response:
+        names = asked.texts(await asked.fields(request, {"runs": list}), "runs")
+        return answer({"ids": await run_in_threadpool(self._delete, request, names)})
+
+    def _delete(self, request: Request, names: list[str]) -> list[int]:
+        project = project_of(self._store, request)
+        with self._store.database.writing():
+            found = [self._store.runs.find(project, each) for each in names]
+            self._store.runs.delete(found)
+        return [each.id for each in found]
+
+    async def restore(self, request: Request) -> Response:
+        ids = asked.integers(await asked.fields(request, {"ids": list}), "ids")
+        return answer({"runs": await run_in_threadpool(self._restore, request, ids)})
+
+    def _restore(self, request: Request, ids: list[int]) -> list[Any]:
+        project = project_of(self._store, request)
+        with self._store.database.writing():
+            found = [self._store.runs.by_id(each) for each in ids]
+            if strangers := [each.id for each in found if each.project.id != project.id]:
+                raise NotFound(f"The project {project.name} has no run with the number {strangers[0]}.")
+            self._store.runs.restore(found)
+        return [run_shape(self._store.runs.by_id(each)) for each in ids]
+
+    def run(self, request: Request) -> Response:
+        found = run_of(self._store, request)
+        return unless_known(request, f"{found.id}-{found.version}-{found.state}", lambda: self._whole(found))
+
+    def _whole(self, run: Run) -> dict[str, Any]:
+        return {
+            **run_shape(run),
+            "facts": run.facts,
+            "console_lines": self._store.console.count(run.id),
+            "alerts": self._store.runs.alerts(run),
+        }
+
+    async def edit(self, request: Request) -> Response:
+        said = await asked.fields(request, {key: types for key, (types, _) in EDITS.items()})
+        if "tags" in said:
+            asked.texts(said, "tags")
+        ours = {EDITS[key][1]: value for key, value in said.items()}
+        return answer(run_shape(await run_in_threadpool(self._edit, request, ours)))
+
+    def _edit(self, request: Request, said: dict[str, Any]) -> Run:
+        run = run_of(self._store, request)
+        return self._store.runs.update(run, **said) if said else run
+
+    def stop(self, request: Request) -> Response:
+        """Ask a run to stop: its client hears of it with its next word."""
+        return answer(run_shape(self._store.runs.update(run_of(self._store, request), stop_asked=1)))

@@ -1,0 +1,114 @@
+"""What runs logged: their keys, charts of them, single values, and console lines."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.asked import BadRequest
+from fulgurite.track.server.api.axes import View, line
+from fulgurite.track.server.api.runs import project_of, run_of
+from fulgurite.track.server.api.shapes import ChartShape, answer, key_shape, line_shape, numbers
+from fulgurite.track.store.history import FIRST_STEP, HISTORY, LAST_STEP, STEP, SYSTEM
+from fulgurite.track.store.paths import shown
+from fulgurite.track.store.runs import Run
+from fulgurite.track.store.store import Store
+
+MOST_BUCKETS = 10_000
+MOST_CHARTS = 1000  # runs times keys in one request
+STREAMS = {"history": HISTORY, "system": SYSTEM}
+
+
+class SeriesRoutes:
+    """Addresses over the series of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def routes(self) -> list[BaseRoute]:
+        project = "/projects/{entity}/{project}"
+        run = project + "/runs/{run}"
+        return [
+            Route(project + "/charts", self.charts_of_runs, methods=["GET"]),
+            Route(run + "/charts", self.charts_of_run, methods=["GET"]),
+            Route(run + "/keys", self.keys, methods=["GET"]),
+            Route(run + "/values", self.values, methods=["GET"]),
+            Route(run + "/console", self.console, methods=["GET"]),
+        ]
+
+    def keys(self, request: Request) -> Response:
+        run, stream = run_of(self._store, request), _stream(request)
+        known = self._store.history.keys(run.id, stream)
+        return answer({"keys": [key_shape(path, about) for path, about in known.items()], "version": run.version})
+
+    def charts_of_run(self, request: Request) -> Response:
+        return self._charts(request, [run_of(self._store, request)])
+
+    def charts_of_runs(self, request: Request) -> Response:
+        """Lines of several runs for each key, as they are laid over each other."""
+        project = project_of(self._store, request)
+        names = request.query_params.getlist("run")
+        if not names:
+            raise BadRequest("The parameter 'run' is missing: a run's name, once for each run.")
+        return self._charts(request, [self._store.runs.find(project, name) for name in names])
+
+    def _charts(self, request: Request, runs: list[Run]) -> Response:
+        keys = request.query_params.getlist("key")
+        if not keys:
+            raise BadRequest("The parameter 'key' is missing: what was logged, once for each chart.")
+        if len(keys) * len(runs) > MOST_CHARTS:
+            raise BadRequest(f"{len(runs)} runs with {len(keys)} keys are more than {MOST_CHARTS} lines at once.")
+        view = View(
+            axis=request.query_params.get("x", STEP),
+            buckets=asked.integer(request, "buckets", 1000, 1, MOST_BUCKETS),
+            low=asked.number(request, "low"),
+            high=asked.number(request, "high"),
+            stream=_stream(request),
+        )
+        with self._store.database.reading():
+            charts = [self._chart(run, key, view) for key in keys for run in runs]
+        return answer({"charts": charts, "x": view.axis})
+
+    def _chart(self, run: Run, key: str, view: View) -> ChartShape:
+        found = line(self._store.history, run.id, key, view)
+        # Each point is a value of its own where nothing was gathered.
+        single = found["low"] is found["last"]
+        return {
+            "run": run.name,
+            "key": key,
+            "x": numbers(found["x"]),
+            "last": numbers(found["last"]),
+            "low": None if single else numbers(found["low"]),
+            "high": None if single else numbers(found["high"]),
+            "count": len(found["x"]),
+        }
+
+    def values(self, request: Request) -> Response:
+        """The last ``most`` values of a key as they were logged: texts, media and what else is no line."""
+        run, key = run_of(self._store, request), asked.text(request, "key")
+        low = asked.integer(request, "low", FIRST_STEP, FIRST_STEP)
+        high = asked.integer(request, "high", LAST_STEP, FIRST_STEP, LAST_STEP)
+        most = asked.integer(request, "most", 100, 1, 10_000)
+        column = self._store.history.read(run.id, key, low, high, _stream(request))
+        steps, values = column.steps.tolist()[-most:], column.values()[-most:]
+        listed: list[Any] = [{"step": step, "value": value} for step, value in zip(steps, values, strict=True)]
+        return answer({"key": key, "name": shown(key), "values": listed, "count": len(column)})
+
+    def console(self, request: Request) -> Response:
+        """Lines from number ``first`` on, or the ``last`` ones."""
+        run, console = run_of(self._store, request), self._store.console
+        most = asked.integer(request, "most", 1000, 1, 10_000)
+        count = console.count(run.id)
+        last = asked.integer(request, "last", 0, 0, 10_000)
+        first = max(count - last, 0) if last else asked.integer(request, "first", 0)
+        lines = console.read(run.id, first, last or most)
+        return answer({"lines": [line_shape(each) for each in lines], "count": count})
+
+
+def _stream(request: Request) -> int:
+    name = request.query_params.get("stream", "history")
+    if name not in STREAMS:
+        raise BadRequest(f"stream={name!r} is not known. There is: {', '.join(STREAMS)}.")
+    return STREAMS[name]

@@ -1,0 +1,15 @@
+// What is known of a run beside its series: summary, configuration, and where it ran.
+
+import { fill, h } from "./dom.js";
+import { brief, leaves } from "./format.js";
+
+export function overviewTab() {
+  const element = h("div.columns", {});
+  return { element, update: (run) => fill(element, sheet("Summary", run.summary), sheet("Configuration", run.config), sheet("Circumstances", run.facts)) };
+}
+
+function sheet(title, values) {
+  const rows = leaves(values).filter(([name]) => !name.startsWith("_"));
+  const table = h("table.sheet", {}, h("tbody", {}, rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, brief(value))))));
+  return h("section.card", {}, h("h2", {}, title), rows.length ? table : h("p.quiet", {}, "Nothing was said."));
+}

@@ -1,0 +1,3 @@
+// Sets the chosen theme before anything is drawn; "auto" leaves it to the system.
+const chosen = localStorage.getItem("theme");
+if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
