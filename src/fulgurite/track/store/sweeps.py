@@ -113,11 +113,11 @@ class Sweeps:
     def add_agent(self, sweep: Sweep, host: str) -> Agent:
         now = time.time()
         with self._database.writing():
-            cursor = self._database.write(
+            id = self._database.insert(
                 "INSERT INTO sweep_agent (sweep_id, name, host, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
                 (sweep.id, new_name(), host, now, now),
             )
-            return self.agent(int(cursor.lastrowid or 0))
+            return self.agent(id)
 
     def agent(self, id: int) -> Agent:
         """The agent with that row id. Raises ``NotFound``."""
