@@ -274,6 +274,8 @@ CREATE TABLE sweep_trial (
     UNIQUE (sweep_id, trial_key),
     UNIQUE (sweep_id, run_name)
 );
+CREATE INDEX sweep_agent_sweep ON sweep_agent (sweep_id);
+CREATE INDEX sweep_trial_agent ON sweep_trial (agent_id);
 CREATE INDEX run_sweep ON run (project_id, sweep);
 """
 
