@@ -38,6 +38,7 @@ class Run:
     """The part of a client's run that the logger speaks to; keeps what it was told."""
 
     id = "fake"
+    offline = False
 
     def __init__(self):
         self.used, self.axes, self.rows = [], [], []
