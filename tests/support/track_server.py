@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -19,6 +18,7 @@ from typing import Any
 import uvicorn
 
 from fulgurite.track.server.app import application
+from fulgurite.track.server.serve import listening
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.store import Store
 
@@ -126,10 +126,10 @@ def clean_environment(folder: Path) -> dict[str, str]:
 def served(folder: Path, port: int = 0, **settings: Any) -> Iterator[Served]:
     """Serve ``folder/data`` until the block ends; ``settings`` are those of `application`."""
     store = Store(folder / "data")
-    with socket.create_server(("127.0.0.1", port)) as listening:
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with listening("127.0.0.1", port) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(application(store, **settings), log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
         while not server.started:
