@@ -1,6 +1,5 @@
 """`fulgurite ui` as a process: how it starts, what it says, and how it ends."""
 
-import http.client
 import json
 import re
 import signal
@@ -8,49 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.addresses import Addresses
+from support.track_command import UI, connection, free_port, get, runs_of, started
 from support.track_server import clean_environment
-
-UI = [sys.executable, "-m", "fulgurite", "ui"]
-
-
-@contextmanager
-def started(folder, *words, command=None):
-    """The server's process and its address, once it has told it."""
-    command = command or [*UI, "--data", str(folder), "--no-browser", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        found = re.search(r"http://\S+", first)
-        assert found, first + process.stderr.read()
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
-        process.stderr.close()
-
-
-def connection(address):
-    return http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
-
-
-def get(address, path, **headers):
-    talk = connection(address)
-    talk.request("GET", path, headers=headers)
-    answer = talk.getresponse()
-    return answer.status, answer.read()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def failed(*words):
@@ -263,8 +226,3 @@ import wandb; wandb.finish()
     assert [(run["display_name"], run["summary"]["loss"], run["source"]) for run in runs] == [
         ("no set-up", 0.25, "wandb offline")
     ]
-
-
-def runs_of(address, project):
-    status, answer = get(address, f"/api/projects/local/{project}/runs")
-    return json.loads(answer)["runs"] if status == 200 else []
