@@ -12,6 +12,7 @@ from fulgurite.anomaly.tracked import open_run
 from fulgurite.anomaly.writing import write_series
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.cli import main
+from fulgurite.track.store.store import Store
 from support.wandb_file import recorded_runs
 
 
@@ -61,6 +62,23 @@ def test_wandb_records_all_offline_without_an_account(capsys):
     assert "recorded in" in capsys.readouterr().err
 
 
+def test_the_run_store_records_all(tmp_path, capsys):
+    """One run holds the options, the losses, the results, the picture, the events as a table, and all files."""
+    detect("--logger", "track", "--threshold", "normalised:1")
+
+    store = Store()
+    (run,) = store.runs.all(store.runs.project("fulgurite-anomaly"))
+    rows = store.history.rows(run.id)
+    logged = {name for row in rows for name in row}
+    assert (run.display_name, run.state, run.config["threshold"]) == ("data-window", "finished", "normalised:1")
+    assert {"loss", "picture", "events"} <= logged and run.summary["anomaly/flagged"] > 0
+    files = {file.name: file.blob for file in store.blobs.files(run.id)}
+    assert files.keys() >= {"model.ckpt", "picture.png", "events.csv", "summary.json", "report.html"}
+    assert store.blobs.path(files["model.ckpt"].sha256).read_bytes() == Path("out/model.ckpt").read_bytes()
+    assert f"fulgurite-anomaly/{run.name}" in capsys.readouterr().err
+    store.close()
+
+
 def test_no_logger_leaves_no_record():
     """Only what was asked for is there."""
     detect("--logger", "none")
@@ -79,5 +97,5 @@ def test_a_run_that_fails_leaves_no_half_of_a_record(monkeypatch):
 
 def test_an_unknown_logger_is_refused():
     """The known ones are named."""
-    with pytest.raises(MisconfigurationException, match="csv, wandb or none"):
+    with pytest.raises(MisconfigurationException, match="csv, track, wandb or none"):
         open_run("mlflow", Path("out"), "x")

@@ -200,9 +200,9 @@ def _common(verb: Verb) -> None:
 def _tracking(verb: Verb) -> None:
     verb.add_argument(
         "--logger",
-        choices=("csv", "wandb", "none"),
+        choices=("csv", "track", "wandb", "none"),
         default="csv",
-        help="where the run is recorded: DIR/runs (csv, the default), Weights & Biases, or nowhere",
+        help="where the run is recorded: DIR/runs (csv, the default), for `fulgurite ui` (track), W&B, or nowhere",
     )
 
 

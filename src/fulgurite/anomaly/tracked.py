@@ -14,6 +14,7 @@ from fulgurite.base.optional import require
 from fulgurite.base.paths import atomic_write
 from fulgurite.core.logger import Logger
 from fulgurite.loggers.csv import CSVLogger
+from fulgurite.loggers.track import TrackLogger
 from fulgurite.loggers.wandb import WandbLogger
 
 PROJECT = "fulgurite-anomaly"
@@ -71,6 +72,30 @@ class CsvRun(Run):
             self.logger.save()
 
 
+class TrackRun(Run):
+    """A run in the store of this machine, as `fulgurite ui` shows it: picture, tables, and every file."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.logger: TrackLogger = TrackLogger(folder, name="runs", project=PROJECT, run_name=name)
+
+    def config(self, options: Mapping[str, Any]) -> None:
+        self.logger.log_hyperparams(dict(options))
+
+    def metrics(self, numbers: Mapping[str, float]) -> None:
+        self.logger.experiment.summary(dict(numbers))
+
+    def keep(self, file: Path) -> None:
+        _show(self.logger, file)
+        # Its content, not its place: the file may be written anew before the store has taken it.
+        self.logger.experiment.file(file.name, file.read_bytes())
+
+    def where(self) -> str:
+        return f"{PROJECT}/{self.logger.run_id} (`fulgurite ui` shows it)"
+
+    def close(self, failed: bool = False) -> None:
+        self.logger.experiment.finish(exit_code=1 if failed else 0)
+
+
 class WandbRun(Run):
     """A W&B run: pictures and tables to look at, the model and the other files as artifacts."""
 
@@ -87,11 +112,7 @@ class WandbRun(Run):
         self.logger.log_metrics(numbers)
 
     def keep(self, file: Path) -> None:
-        if file.suffix == ".png":
-            self.logger.log_image(file.stem, [str(file)])
-        elif file.name == "events.csv":
-            columns, *rows = list(csv.reader(file.open(newline="", encoding="utf-8")))
-            self.logger.log_table(file.stem, columns=columns, data=rows)
+        _show(self.logger, file)
         self._store(file)
 
     def where(self) -> str:
@@ -109,15 +130,26 @@ class WandbRun(Run):
         self.logger.experiment.log_artifact(artifact)
 
 
+def _show(logger: TrackLogger | WandbLogger, file: Path) -> None:
+    """Log what is to be looked at: the picture, and the events as a table."""
+    if file.suffix == ".png":
+        logger.log_image(file.stem, [str(file)])
+    elif file.name == "events.csv":
+        columns, *rows = list(csv.reader(file.open(newline="", encoding="utf-8")))
+        logger.log_table(file.stem, columns=columns, data=rows)
+
+
 def open_run(kind: str, folder: Path, name: str) -> Run:
-    """A run recorded by the logger of that name: "csv", "wandb" or "none"."""
+    """A run recorded by the logger of that name: "csv", "track", "wandb" or "none"."""
     if kind == "csv":
         return CsvRun(folder)
+    if kind == "track":
+        return TrackRun(folder, name)
     if kind == "wandb":
         return WandbRun(folder, name)
     if kind == "none":
         return Run()
-    raise MisconfigurationException(f"logger={kind!r} is not known. Give csv, wandb or none.")
+    raise MisconfigurationException(f"logger={kind!r} is not known. Give csv, track, wandb or none.")
 
 
 def _remove_empty(*folders: Path) -> None:

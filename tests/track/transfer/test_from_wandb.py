@@ -1,5 +1,6 @@
 """Offline runs of the real client are read as they are, also while they grow."""
 
+import json
 import math
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from fulgurite.track.store.history import SYSTEM
 from fulgurite.track.store.store import Store
 from fulgurite.track.transfer import from_wandb
+from fulgurite.track.transfer.exporting import export
 from support.track_server import clean_environment
 
 WHOLE = """
@@ -77,6 +79,46 @@ def test_an_offline_run_is_taken_whole_and_once(store, tmp_path):
     assert [alert["title"] for alert in store.runs.alerts(run)] == ["Title"]
     assert {"val/*", "val/acc"} <= {each.get("1", each.get("2")) for each in run.facts["_wandb"]["m"]}
     assert len(store.runs.all(run.project)) == 1
+
+
+def test_artifacts_of_an_offline_run_are_versions(store, tmp_path, caplog):
+    """With their files, references, aliases and metadata; one whose files are gone is named and left out."""
+    script = """
+    import wandb
+    from pathlib import Path
+    run = wandb.init(mode="offline", project="p", id="arts")
+    Path("model.pt").write_bytes(b"weights")
+    for i in range(2):
+        artifact = wandb.Artifact("model", "model", metadata={"i": i})
+        artifact.add_file("model.pt", name="sub/model.pt")
+        artifact.add_reference("http://127.0.0.1/data", name="far", checksum=False)
+        run.log_artifact(artifact, aliases=["best"])
+        Path("model.pt").write_bytes(b"newer weights")
+    gone = wandb.Artifact("gone", "data")
+    Path("gone.txt").write_text("gone")
+    gone.add_file("gone.txt", policy="immutable", skip_cache=True)
+    run.log_artifact(gone)
+    run.finish()
+    Path("gone.txt").unlink()
+    """
+    (folder,) = recorded(script, tmp_path)
+
+    from_wandb.take(store, folder)
+    run = from_wandb.take(store, folder)
+
+    collection = store.artifacts.collections.find(run.project, "model")
+    versions = {member.number: member.artifact_id for member in store.artifacts.members.of(collection)}
+    newest = store.artifacts.by_id(versions[1])
+    entries = {entry.name: entry for entry in store.artifacts.contents.entries(newest.id)}
+    assert sorted(versions) == [0, 1] and newest.run_id == run.id and json.loads(newest.metadata) == {"i": 1}
+    assert entries["far"].ref == "http://127.0.0.1/data"
+    assert store.blobs.path(entries["sub/model.pt"].sha256).read_bytes() == b"newer weights"
+    assert {alias.name for alias in store.artifacts.members.aliases(newest.id)} == {"best", "latest"}
+    assert "Artifact gone of run arts is left out" in caplog.text
+    (exported,) = export(store, [run], tmp_path / "out")
+    assert (exported / "artifacts" / "model" / "v1" / "sub" / "model.pt").read_bytes() == b"newer weights"
+    about = json.loads((exported / "run.json").read_text())["artifacts"]
+    assert [(each["version"], each["metadata"]) for each in about] == [("v0", {"i": 0}), ("v1", {"i": 1})]
 
 
 def test_a_run_is_followed_while_it_grows(store, tmp_path):

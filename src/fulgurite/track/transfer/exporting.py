@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fulgurite.base.paths import sync_folder
 from fulgurite.track.store.history import HISTORY, SYSTEM
+from fulgurite.track.store.lineage import INPUT, OUTPUT
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.store import Store
 from fulgurite.track.transfer.names import as_file_name, as_path
@@ -34,7 +35,7 @@ def export(
     """Write each run to ``folder/PROJECT/RUN`` and return those folders; a former export of a run is replaced whole.
 
     A run's folder has ``run.json`` (all that is said of it), ``history`` and ``system`` as tables, ``console.log``,
-    and its ``files`` unless they are not wanted. ``told`` hears of each folder that is done.
+    and its ``files`` and ``artifacts`` unless they are not wanted. ``told`` hears of each folder that is done.
 
     Raises ``MissingExtra`` if Parquet is asked for and pyarrow is not there.
     """
@@ -62,7 +63,14 @@ def described(run: Run) -> dict[str, Any]:
 
 
 def _write(store: Store, run: Run, folder: Path, format: Format, files: bool) -> None:
-    text = json.dumps({**described(run), "alerts": store.runs.alerts(run)}, indent=2)
+    made, used = (store.artifacts.lineage.of(run.id, role) for role in (OUTPUT, INPUT))
+    about = {
+        **described(run),
+        "alerts": store.runs.alerts(run),
+        "artifacts": [_artifact(store, id) for id in made],
+        "used": [_artifact(store, id) for id in used],
+    }
+    text = json.dumps(about, indent=2)
     (folder / "run.json").write_text(text + "\n", encoding="utf-8")
     write_history(store.history, run.id, folder / f"history.{format}", HISTORY)
     write_history(store.history, run.id, folder / f"system.{format}", SYSTEM)
@@ -71,6 +79,34 @@ def _write(store: Store, run: Run, folder: Path, format: Format, files: bool) ->
         path = folder / "files" / as_path(file.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(store.blobs.path(file.blob.sha256), path)
+    for id in made if files else ():
+        _write_artifact(store, id, folder / "artifacts")
+
+
+def _artifact(store: Store, id: int) -> dict[str, Any]:
+    """What ``run.json`` says of an artifact; ``files`` are names and sizes, or references to elsewhere."""
+    artifact = store.artifacts.by_id(id)
+    collection = store.artifacts.collections.by_id(artifact.collection_id)
+    entries = store.artifacts.contents.entries(id)
+    return {
+        "name": collection.name,
+        "type": collection.type,
+        "version": f"v{artifact.number}",
+        "aliases": [alias.name for alias in store.artifacts.members.aliases(id, collection.id)],
+        "metadata": json.loads(artifact.metadata or "{}"),
+        "digest": artifact.digest,
+        "files": {entry.name: entry.ref or entry.size for entry in entries},
+    }
+
+
+def _write_artifact(store: Store, id: int, folder: Path) -> None:
+    """Copy an artifact's files to ``folder/NAME/VERSION``; references stay where they lead."""
+    about = _artifact(store, id)
+    for entry in store.artifacts.contents.entries(id):
+        if entry.sha256 is not None:
+            path = folder / as_file_name(about["name"]) / about["version"] / as_path(entry.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(store.blobs.path(entry.sha256), path)
 
 
 def write_console(store: Store, run: Run, path: Path) -> None:

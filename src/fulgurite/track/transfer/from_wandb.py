@@ -11,6 +11,7 @@ from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.history import STEP, SYSTEM, Row
 from fulgurite.track.store.runs import ENTITY, Run, Runs
 from fulgurite.track.store.store import Store
+from fulgurite.track.transfer.wandb_artifacts import take_artifact
 from fulgurite.track.wire.facts import OWN
 from fulgurite.track.wire.offline import records
 from fulgurite.track.wire.offline.runs import OfflineRun, find_runs
@@ -118,7 +119,7 @@ class Follower:
             self._store.console.write(run.id, lines)
 
     def _keep_files(self, found: list[records.Content]) -> None:
-        """Keep the files that are named, and at the end all that lie there: some are saved without a word."""
+        """Keep the artifacts, the files that are named, and at the end all that lie there: not each one is named."""
         ended = any(isinstance(content, records.Exit) for content in found)
         named = {file.path for content in found if isinstance(content, records.FilesSaved) for file in content.files}
         if self.run is None:
@@ -132,6 +133,9 @@ class Follower:
             path = self._source.locate(name)
             if path is not None and self.run is not None:
                 self._store.blobs.put(self.run.id, name, self._store.blobs.keep_file(path))
+        for content in found:
+            if isinstance(content, records.Artifact) and self.run is not None:
+                take_artifact(self._store, self.run, content)
 
 
 class _Taken:
