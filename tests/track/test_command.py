@@ -42,6 +42,58 @@ print({"torch", "pandas", "plotly", "fulgurite.core", "fulgurite.trainer"} & loa
     assert done.stdout.strip() == "nothing"
 
 
+ONLY = """
+import importlib.metadata as metadata, re, sys
+from importlib.abc import MetaPathFinder
+
+def needed(name, extras, found):
+    found.add(name)
+    for line in metadata.requires(name) or []:
+        wanted = re.match(r"[\\w.-]+", line)[0].lower().replace("_", "-")
+        extra = re.search(r"extra == .(\\w+)", line)
+        if (extra is None or extra[1] in extras) and wanted not in {*found, "torch"}:
+            try:
+                needed(wanted, set(), found)
+            except metadata.PackageNotFoundError:
+                pass  # for another system
+    return found
+
+there = needed("fulgurite", {"track"}, set())
+homes = metadata.packages_distributions()
+
+class Others(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        homes_of = {home.lower().replace("_", "-") for home in homes.get(name, [])}
+        if homes_of and not homes_of & there:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Others())
+for gone in ("torch", "pandas", "wandb", "optuna"):
+    try:
+        __import__(gone)
+    except ModuleNotFoundError:
+        continue
+    sys.exit(f"{gone} is still there")
+from fulgurite.cli import main
+sys.exit(main())
+"""
+
+
+def test_it_works_with_the_packages_of_its_extra_alone(tmp_path):
+    """`pip install fulgurite[track]`, and not even torch: pages, the API and the client's requests are answered."""
+    words = ["ui", "--data", str(tmp_path / "data"), "--no-browser"]
+    with started(None, command=[sys.executable, "-c", ONLY, *words]) as (_, address):
+        line = json.dumps({"_step": 0, "loss": 0.5})
+        sent = {"files": {"wandb-history.jsonl": {"offset": 0, "content": [line]}}, "complete": True, "exitcode": 0}
+        talk = connection(address)
+        talk.request("POST", "/files/local/p/abc/file_stream", json.dumps(sent))
+        assert talk.getresponse().status == 200
+
+        assert [run["state"] for run in runs_of(address, "p")] == ["finished"]
+        for path in ("/", "/local/p/runs/abc", "/static/plotly.min.js"):
+            assert get(address, path, Accept="text/html")[0] == 200
+
+
 def test_it_says_how_a_client_gets_there(tmp_path):
     """Two lines to be copied; the key is one that the client takes."""
     with started(tmp_path / "data") as (process, address):
