@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -278,3 +279,32 @@ import wandb; wandb.finish()
     assert [(run["display_name"], run["summary"]["loss"], run["source"]) for run in runs] == [
         ("no set-up", 0.25, "wandb offline")
     ]
+
+
+SEED = Path(__file__).resolve().parents[2] / "examples" / "seed" / "train.py"
+
+
+@pytest.mark.slow
+def test_the_documents_program_is_seen_without_any_set_up(tmp_path):
+    """It is run as it stands, then `fulgurite ui`: its run is there with what it logged, printed and kept."""
+    pytest.importorskip("pandas")
+    (tmp_path / "work").mkdir()
+    environment = {**clean_environment(tmp_path), "FULGURITE_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, str(SEED), "--epochs", "2", "--out", "out"]
+    subprocess.run(words, cwd=tmp_path / "work", env=environment, check=True, timeout=250, capture_output=True)
+
+    with started(tmp_path / "data") as (_, address):
+        deadline = time.monotonic() + 60
+        while not (runs := runs_of(address, "VAE_Anomaly")) or runs[0]["state"] != "finished":
+            assert time.monotonic() < deadline, runs
+            time.sleep(0.1)
+        (run,) = runs
+        place = f"/api/projects/local/VAE_Anomaly/runs/{run['name']}"
+        told = json.loads(get(address, place)[1])
+        keys = {each["key"] for each in json.loads(get(address, f"{place}/keys")[1])["keys"]}
+        files = {each["name"].partition("_")[0] for each in json.loads(get(address, f"{place}/files")[1])["files"]}
+
+    assert told["config"]["latent_dim"] == 16 and told["facts"]["program"] == str(SEED)
+    assert {"total_loss", "recon_loss", "kld", "test_loss", "trainer/global_step", "flagged_rows"} <= keys
+    assert told["summary"]["test_loss"] > 0 and told["console_lines"] > 5
+    assert {"media/table/flagged", "output.log", "requirements.txt"} <= files
