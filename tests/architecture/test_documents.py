@@ -1,5 +1,6 @@
 """The documents against the code: every hook, dependency and example that they speak of is there."""
 
+import ast
 import inspect
 import re
 import tomllib
@@ -154,6 +155,21 @@ def test_every_deviation_is_told():
     titles = {re.sub(r" \(\w+\)$", "", deviation.title) for deviation in DEVIATIONS}
 
     assert {title for title in titles if title not in text} == set()
+
+
+def test_what_works_with_the_wandb_client_is_shown_by_tests():
+    """Each row of the tables in docs/reference/wandb.md names a test that exists."""
+    text = (ROOT / "docs/reference/wandb.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|") and line.count(" | ") == 3]
+    named = [re.fullmatch(r".*\| `([\w/]+\.py)::(test_\w+)` \|", row) for row in rows if "Shown by" not in row]
+
+    assert len(named) > 60 and None not in named
+    assert {match.group() for match in named if match[2] not in functions_of(ROOT / "tests" / match[1])} == set()
+
+
+def functions_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text()) if path.exists() else ast.Module([], [])
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial/first-steps.md"])

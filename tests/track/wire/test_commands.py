@@ -1,7 +1,12 @@
 """The `wandb` command, and other ways of the client's into and out of the server."""
 
+import subprocess
+import sys
+import time
+
 import pytest
 
+from fulgurite.track.store.errors import NotFound
 from support.track_server import KEY
 
 pytestmark = pytest.mark.slow
@@ -92,3 +97,57 @@ def test_two_processes_write_one_run(server):
     read = server.store.history.read
     assert read(run.id, "of one").values() == read(run.id, "of two").values() == list(range(20))
     assert (run.state, run.exit_code) == ("finished", 0)
+
+
+OFFLINE = """
+import os, time, wandb
+
+deadline = time.monotonic() + 60
+with wandb.init(project="commands", id="slow", mode="offline") as run:
+    i = 0
+    while not os.path.exists("enough"):
+        assert time.monotonic() < deadline
+        run.log({"a": i, "text": "t" * 2000})
+        i += 1
+        time.sleep(0.02)
+print("LOGGED", i)
+"""
+
+
+def test_an_offline_run_is_sent_while_it_is_written(server):
+    """`wandb beta sync --live`: rows are there before the run has ended, and all of them afterwards."""
+    writer = server.start(OFFLINE)
+    wait_until(lambda: list((server.folder / "wandb").glob("offline-run-*-slow/*.wandb")))
+    (folder,) = (server.folder / "wandb").glob("offline-run-*-slow")
+    command = [sys.executable, "-m", "wandb", "beta", "sync", "--live", str(folder)]
+    with open(server.folder / "said", "w") as said:
+        sender = subprocess.Popen(command, env=server.environment(), cwd=server.folder, stdout=said, stderr=said)
+    try:
+        wait_until(lambda: rows_of(server, "slow") > 20)
+        assert writer.poll() is None
+        (server.folder / "enough").touch()
+        printed, _ = writer.communicate(timeout=60)
+        assert sender.wait(60) == 0, (server.folder / "said").read_text()
+    finally:
+        sender.kill()
+        writer.kill()
+
+    logged = int(printed.split("LOGGED ")[1])
+    run = server.run("slow", "commands")
+    assert server.store.history.read(run.id, "a").values() == list(range(logged))
+    assert (run.state, run.exit_code) == ("finished", 0)
+
+
+def rows_of(server, name):
+    """How many rows a run has; none before it is there."""
+    try:
+        return server.run(name, "commands").row_count
+    except NotFound:
+        return 0
+
+
+def wait_until(true, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.1)
