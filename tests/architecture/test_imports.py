@@ -74,17 +74,32 @@ def test_the_front_alone_loads_hardly_anything():
     assert len(ours) <= 5
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["fulgurite.track", "fulgurite.track.store.store", "fulgurite.track.writer.run", "fulgurite.track.writer.media"],
-)
-def test_the_trace_needs_no_training(module):
-    """A server without torch keeps and shows runs: neither torch nor the trainer is loaded."""
-    loaded = modules_after("", f"import {module}")
+ALL_OF_THE_TRACE = """
+import importlib, pkgutil
+import fulgurite.track as track
+for each in pkgutil.walk_packages(track.__path__, track.__name__ + "."):
+    importlib.import_module(each.name)
+"""
+
+
+def test_the_trace_needs_no_training(graph):
+    """A server without torch keeps and shows runs: no module of the trace loads torch, the trainer or an extra."""
+    loaded = modules_after("", ALL_OF_THE_TRACE)
     ours = {name.split(".")[1] for name in loaded if name.startswith("fulgurite.")}
 
-    assert not {name for name in loaded if name.split(".")[0] in {"torch", *NEVER_AT_IMPORT}}
+    trace = {"fulgurite.track", *graph.find_descendants("fulgurite.track")}
+    assert {name for name in trace if name not in loaded} == set()
     assert ours <= {"base", "track"}
+    # A sweep's configuration is YAML; the package comes with Fulgurite.
+    assert {name.split(".")[0] for name in loaded} & {"torch", "optuna", "scipy", *NEVER_AT_IMPORT} <= {"yaml"}
+
+
+@pytest.mark.parametrize("module", ["fulgurite.track", "fulgurite.track.store.store", "fulgurite.track.writer.run"])
+def test_the_training_process_loads_little_of_the_trace(module):
+    """What a training writes its run with needs nothing of a server's packages."""
+    packages = {name.split(".")[0] for name in modules_after("", f"import {module}")}
+
+    assert packages - set(sys.stdlib_module_names) <= {"fulgurite", "numpy"}
 
 
 def test_the_default_logger_waits_for_the_first_row():

@@ -1,6 +1,5 @@
 """`fulgurite ui` as a process: how it starts, what it says, and how it ends."""
 
-import http.client
 import json
 import re
 import signal
@@ -8,49 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.addresses import Addresses
+from support.track_command import UI, connection, free_port, get, runs_of, started
 from support.track_server import clean_environment
-
-UI = [sys.executable, "-m", "fulgurite", "ui"]
-
-
-@contextmanager
-def started(folder, *words, command=None):
-    """The server's process and its address, once it has told it."""
-    command = command or [*UI, "--data", str(folder), "--no-browser", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        found = re.search(r"http://\S+", first)
-        assert found, first + process.stderr.read()
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
-        process.stderr.close()
-
-
-def connection(address):
-    return http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
-
-
-def get(address, path, **headers):
-    talk = connection(address)
-    talk.request("GET", path, headers=headers)
-    answer = talk.getresponse()
-    return answer.status, answer.read()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def failed(*words):
@@ -77,6 +41,58 @@ print({"torch", "pandas", "plotly", "fulgurite.core", "fulgurite.trainer"} & loa
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "nothing"
+
+
+ONLY = """
+import importlib.metadata as metadata, re, sys
+from importlib.abc import MetaPathFinder
+
+def needed(name, extras, found):
+    found.add(name)
+    for line in metadata.requires(name) or []:
+        wanted = re.match(r"[\\w.-]+", line)[0].lower().replace("_", "-")
+        extra = re.search(r"extra == .(\\w+)", line)
+        if (extra is None or extra[1] in extras) and wanted not in {*found, "torch"}:
+            try:
+                needed(wanted, set(), found)
+            except metadata.PackageNotFoundError:
+                pass  # for another system
+    return found
+
+there = needed("fulgurite", {"track"}, set())
+homes = metadata.packages_distributions()
+
+class Others(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        homes_of = {home.lower().replace("_", "-") for home in homes.get(name, [])}
+        if homes_of and not homes_of & there:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Others())
+for gone in ("torch", "pandas", "wandb", "optuna"):
+    try:
+        __import__(gone)
+    except ModuleNotFoundError:
+        continue
+    sys.exit(f"{gone} is still there")
+from fulgurite.cli import main
+sys.exit(main())
+"""
+
+
+def test_it_works_with_the_packages_of_its_extra_alone(tmp_path):
+    """`pip install fulgurite[track]`, and not even torch: pages, the API and the client's requests are answered."""
+    words = ["ui", "--data", str(tmp_path / "data"), "--no-browser"]
+    with started(None, command=[sys.executable, "-c", ONLY, *words]) as (_, address):
+        line = json.dumps({"_step": 0, "loss": 0.5})
+        sent = {"files": {"wandb-history.jsonl": {"offset": 0, "content": [line]}}, "complete": True, "exitcode": 0}
+        talk = connection(address)
+        talk.request("POST", "/files/local/p/abc/file_stream", json.dumps(sent))
+        assert talk.getresponse().status == 200
+
+        assert [run["state"] for run in runs_of(address, "p")] == ["finished"]
+        for path in ("/", "/local/p/runs/abc", "/static/plotly.min.js"):
+            assert get(address, path, Accept="text/html")[0] == 200
 
 
 def test_it_says_how_a_client_gets_there(tmp_path):
@@ -265,6 +281,30 @@ import wandb; wandb.finish()
     ]
 
 
-def runs_of(address, project):
-    status, answer = get(address, f"/api/projects/local/{project}/runs")
-    return json.loads(answer)["runs"] if status == 200 else []
+SEED = Path(__file__).resolve().parents[2] / "examples" / "seed" / "train.py"
+
+
+@pytest.mark.slow
+def test_the_documents_program_is_seen_without_any_set_up(tmp_path):
+    """It is run as it stands, then `fulgurite ui`: its run is there with what it logged, printed and kept."""
+    pytest.importorskip("pandas")
+    (tmp_path / "work").mkdir()
+    environment = {**clean_environment(tmp_path), "FULGURITE_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, str(SEED), "--epochs", "2", "--out", "out"]
+    subprocess.run(words, cwd=tmp_path / "work", env=environment, check=True, timeout=250, capture_output=True)
+
+    with started(tmp_path / "data") as (_, address):
+        deadline = time.monotonic() + 60
+        while not (runs := runs_of(address, "VAE_Anomaly")) or runs[0]["state"] != "finished":
+            assert time.monotonic() < deadline, runs
+            time.sleep(0.1)
+        (run,) = runs
+        place = f"/api/projects/local/VAE_Anomaly/runs/{run['name']}"
+        told = json.loads(get(address, place)[1])
+        keys = {each["key"] for each in json.loads(get(address, f"{place}/keys")[1])["keys"]}
+        files = {each["name"].partition("_")[0] for each in json.loads(get(address, f"{place}/files")[1])["files"]}
+
+    assert told["config"]["latent_dim"] == 16 and told["facts"]["program"] == str(SEED)
+    assert {"total_loss", "recon_loss", "kld", "test_loss", "trainer/global_step", "flagged_rows"} <= keys
+    assert told["summary"]["test_loss"] > 0 and told["console_lines"] > 5
+    assert {"media/table/flagged", "output.log", "requirements.txt"} <= files

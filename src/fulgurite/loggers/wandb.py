@@ -3,6 +3,7 @@
 import atexit
 import os
 import secrets
+import sys
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +19,7 @@ from fulgurite.core.logger import Logger, plain_params, prefixed, rank_zero_expe
 from fulgurite.loggers.wandb_client import (
     answers,
     bounds_are_ours,
+    exit_code,
     has_account,
     open_run,
     run_folder,
@@ -106,6 +108,7 @@ class WandbLogger(Logger):
         self._copied = False
         self._sync_later = False
         self._idle = False
+        self._exit_code = 0
         self._project = project or os.environ.get("WANDB_PROJECT", "lightning_logs")
         self._save_dir = os.fspath(save_dir or dir or ".")
         run_id = experiment.id if experiment is not None else id if version is None else version
@@ -324,6 +327,9 @@ class WandbLogger(Logger):
     def finalize(self, status: str) -> None:
         """Store the checkpoints that wait for the end, however it came. The run stays open for a test or a next fit."""
         self._idle = True
+        error = sys.exc_info()[1]
+        # The client does not notice that a process ends by SIGTERM.
+        self._exit_code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 0
         for callback in self._callbacks_to_store:
             self._log_checkpoints(callback)
 
@@ -409,10 +415,10 @@ def _finish_at_exit() -> None:
 
 
 def _finish_open_runs(process: int) -> None:
-    for run in list(_opened) if process == os.getpid() else []:
+    for run, logger in list(_opened.items()) if process == os.getpid() else []:
         if not _is_finished(run):
             with suppress(Exception):
-                run.finish()
+                run.finish(exit_code() or logger._exit_code)
 
 
 def _named(settings: Any) -> set[str]:

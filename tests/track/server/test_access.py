@@ -238,3 +238,27 @@ def test_nobody_is_shown_how_to_reach_us_from_elsewhere(client):
     for method in ("GET", "OPTIONS"):
         headers = client.request(method, "/api/projects", headers={"origin": "https://evil.example"}).headers
         assert not [name for name in headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_our_own_page_may_ask_first_for_a_signed_address(client, method):
+    """As the check of `wandb verify` does; the address is the permission, so no cookie goes with it."""
+    headers = {"origin": "http://127.0.0.1:7007", "access-control-request-method": method}
+
+    answer = client.options("/content/abc", headers=headers)
+
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "http://127.0.0.1:7007"
+    assert answer.headers["access-control-allow-methods"] == "GET, PUT"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/content/abc", "/upload/abc", "/graphql", "/static/app.js"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:8888"])
+def test_no_other_page_may(client, origin, path):
+    """Nor one of another program on this machine; `null` is what a logged page is shown as."""
+    headers = {"origin": origin, "access-control-request-method": "PUT"}
+
+    answer = client.options(path, headers=headers)
+
+    assert not [name for name in answer.headers if name.startswith("access-control")]

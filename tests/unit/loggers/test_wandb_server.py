@@ -163,3 +163,38 @@ def test_a_script_that_never_finishes_its_run_ends_in_time(server):
     _, said = script.communicate("\n", timeout=60)
     assert "did not take the whole run within 2 s" in said
     assert script.returncode == 0
+
+
+ENDING = """
+import os, signal, sys, time
+from fulgurite import Trainer
+from fulgurite.loggers import WandbLogger
+from fulgurite.testing import QUIET, TinyModule, batches
+
+class Model(TinyModule):
+    def training_step(self, batch, batch_idx):
+        if batch_idx == 2:
+            {what}
+        return super().training_step(batch, batch_idx)
+
+logger = WandbLogger(project="p")
+Trainer(max_epochs=1, **{{**QUIET, "logger": logger}}).fit(Model(), batches(3))
+"""
+INTERRUPT, ASKED_TO_END = (f"os.kill(os.getpid(), signal.{name}); time.sleep(0.1)" for name in ("SIGINT", "SIGTERM"))
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        pytest.param("pass", 0, id="well", marks=pytest.mark.slow),
+        pytest.param("raise ValueError", 1, id="exception", marks=pytest.mark.slow),
+        pytest.param("sys.exit(3)", 3, id="exit", marks=pytest.mark.slow),
+        pytest.param(INTERRUPT, 255, id="Ctrl-C"),
+        pytest.param(ASKED_TO_END, 143, id="SIGTERM", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_ends_as_its_script_does(server, what, code):
+    """Without a call of `wandb.finish`, the run has the code that the client itself would give it."""
+    subprocess.run([sys.executable, "-c", ENDING.format(what=what)], env=os.environ, timeout=60, capture_output=True)
+
+    assert server.ended == [code]

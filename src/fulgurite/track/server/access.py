@@ -18,6 +18,7 @@ READS = ("GET", "HEAD", "OPTIONS")
 # The first two are signed addresses, which are permissions by themselves; the others hold nothing of anybody's. The
 # client sends its own telemetry to the last one, without a key: it gives up when nothing is there, and else complains.
 OPEN = ("/upload/", "/content/", "/static/", "/api/login", "/api/logout", "/favicon.ico", "/sdk/otel/")
+SIGNED = ("/upload/", "/content/")
 # Here the one who answers looks at what exactly is asked.
 READERS_MAY_POST = ("/graphql", "/upload/", "/api/login", "/api/logout")
 
@@ -40,8 +41,9 @@ class Access:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request = HTTPConnection(scope)
-        refusal = self._stranger(request) or await run_in_threadpool(self._unknown, request)
-        return await (refusal or self._app)(scope, receive, send)
+        refusal = self._stranger(request)
+        answer = refusal or self._preflight(request) or await run_in_threadpool(self._unknown, request)
+        return await (answer or self._app)(scope, receive, send)
 
     def _stranger(self, request: HTTPConnection) -> Response | None:
         """A refusal for what a stranger's page in the user's browser may have sent."""
@@ -52,6 +54,18 @@ class Access:
         if request.scope["method"] in READS or origin is None or hosts.origin_is_ours(origin, host):
             return None
         return _refused(403, f"A page of {origin} may not change anything here.")
+
+    def _preflight(self, request: HTTPConnection) -> Response | None:
+        """The answer to our own page when it asks whether it may use a signed address. Others are told nothing.
+
+        A browser need not ask that of its page's own server; `wandb verify` does, as a check of where files lie.
+        """
+        origin, path = request.headers.get("origin"), request.scope["path"]
+        asks = request.scope["method"] == "OPTIONS" and path.startswith(SIGNED)
+        if not asks or origin is None or not self._policy.hosts.origin_is_ours(origin, request.headers.get("host")):
+            return None
+        allowed = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Methods": "GET, PUT", "Vary": "Origin"}
+        return Response(status_code=204, headers=allowed)
 
     def _unknown(self, request: HTTPConnection) -> Response | None:
         """A refusal for who has no key, or a reader's and wants to write. Notes who it is otherwise."""
