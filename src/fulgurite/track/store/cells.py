@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fulgurite.track.store.errors import StoreError
+from fulgurite.track.store.errors import Unkeepable
 
 FLOAT, INTEGER, BOOLEAN, JSON = "d", "q", "b", "j"
 DTYPES = {FLOAT: np.dtype("<f8"), INTEGER: np.dtype("<i8"), BOOLEAN: np.dtype("?")}
@@ -76,7 +76,7 @@ class Column:
 def column(steps: Sequence[int] | Steps, values: Sequence[Any]) -> Column:
     """The column of ``values`` at ``steps``, sorted; of several values at one step the last one counts.
 
-    Raises ``StoreError`` if a step is too large to be kept.
+    Raises ``Unkeepable`` if a step is too large to be kept.
     """
     places = _places(steps)
     kept = _in_order(places)
@@ -103,7 +103,7 @@ def _places(steps: Sequence[int] | Steps) -> Steps:
     except OverflowError:
         places = np.array([FARTHEST + 1])
     if len(places) and max(int(places.max()), -int(places.min())) > FARTHEST:
-        raise StoreError(f"A step lies beyond ±2**62, where none can be kept. Given: {list(steps)[:5]} …")
+        raise Unkeepable(f"A step lies beyond ±2**62, where none can be kept. Given: {list(steps)[:5]} …")
     return places
 
 
