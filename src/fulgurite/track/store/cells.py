@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fulgurite.track.store.errors import Unkeepable
+from fulgurite.track.store.transpose import FARTHEST
 
 FLOAT, INTEGER, BOOLEAN, JSON = "d", "q", "b", "j"
 DTYPES = {FLOAT: np.dtype("<f8"), INTEGER: np.dtype("<i8"), BOOLEAN: np.dtype("?")}
-FARTHEST = 2**62  # the step farthest from 0: distances between steps fit 64 bits
 EXACT = 2**53  # beyond it a float skips integers
 BLOCK = 64  # values that a summary for charts takes together
 SUMMARY = np.dtype([("first", "<i8"), ("last", "<i8"), ("low", "<f8"), ("high", "<f8"), ("value", "<f8")])

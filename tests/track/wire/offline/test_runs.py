@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulgurite.track.wire.offline import runs as offline
 from fulgurite.track.wire.offline.records import (
     Alert,
     Artifact,
