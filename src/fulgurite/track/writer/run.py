@@ -9,9 +9,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from fulgurite.track.store.runs import CRASHED, ENTITY, new_name
+from fulgurite.track.store.transpose import FARTHEST
 from fulgurite.track.writer.backlog import Backlog
 from fulgurite.track.writer.batch import Batch, Kept
 from fulgurite.track.writer.console import Capture, Screen
@@ -23,7 +25,6 @@ from fulgurite.track.writer.values import PLAIN, named, plain, text
 PERIOD = 0.4  # seconds between two writings: what was logged is durable within a second
 FINISHING = 10.0  # seconds that `finish` goes on trying
 PRINTED = 100_000  # pieces of what is printed that may wait between two writings
-LOW, HIGH = -(2**63), 2**63 - 1
 FORKING = 1.0  # seconds that a fork waits for a writing to end
 
 log = logging.getLogger("fulgurite.track")
@@ -76,8 +77,8 @@ class RunWriter:
         if self._inert:
             return
         step = self.step + 1 if step is None else int(step)
-        if not LOW <= step <= HIGH:
-            raise ValueError(f"step={step}: a number of at most 64 bits was expected.")
+        if not -FARTHEST <= step <= FARTHEST:
+            raise ValueError(f"step={step}: a number within ±2**62 was expected.")
         values = {name: value if type(value) in PLAIN else plain(value) for name, value in row.items()}
         self.step = step
         self._rows.append((step, time.time(), values))
@@ -203,7 +204,9 @@ class RunWriter:
         rows = [self._rows.popleft() for _ in range(len(self._rows))]
         batch.rows += [(step, moment, named(row)) for step, moment, row in rows]
         for _ in range(len(self._printed)):
-            self._screen.write(*self._printed.popleft())
+            # Anything may be printed, and it must not take the rows with it.
+            with suppress(Exception):
+                self._screen.write(*self._printed.popleft())
         batch.lines += self._screen.changed()
         return batch
 
