@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
     from fulgurite.core.module import LightningModule
 
+SUCCESS = ("success", "finished")
 INTERRUPTED = 255  # the exit code of a run that Ctrl-C ended, as W&B notes it
 
 
@@ -202,7 +203,10 @@ class TrackLogger(FolderLogger):
         if self._log_model is True:
             for callback in self._callbacks():
                 self._keep_checkpoints(callback)
-        self._writer.finish(*_ending(status, sys.exc_info()[1]))
+        error = sys.exc_info()[1]
+        if status not in SUCCESS and error is not None and not isinstance(error, SystemExit):
+            self._writer.broke(error)
+        self._writer.finish(*_ending(status, error))
         with suppress(OSError):
             os.rmdir(self._lending)
 
@@ -270,7 +274,7 @@ def _noted(callback: "ModelCheckpoint") -> dict[str, Any]:
 
 def _ending(status: str, error: BaseException | None) -> tuple[int, str | None]:
     """The exit code and, where the code does not tell it, the state of a run that ends so."""
-    if status in ("success", "finished"):
+    if status in SUCCESS:
         return 0, None
     if status == "interrupted" or isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, KILLED

@@ -121,6 +121,21 @@ def test_a_training_that_breaks(store, error, state, code):
     assert store.history.read(run.id, "loss").steps.tolist()[:2] == [0, 1]
 
 
+@pytest.mark.parametrize("console", [True, False])
+def test_the_console_says_what_broke(store, console):
+    """The traceback is printed when the run has ended, and is what one looks for in it."""
+    logger = TrackLogger(".", console=console)
+    trainer = Trainer(
+        **{**QUIET, "logger": logger}, max_epochs=1, log_every_n_steps=1, callbacks=[Breaks(ValueError("broken"))]
+    )
+    with pytest.raises(ValueError):
+        trainer.fit(TinyModule(), batches(4))
+
+    lines = [(line.stream, line.line) for line in store.console.read(only_run(store).id)]
+    assert (("stderr", "ValueError: broken") in lines[-1:]) == console
+    assert any("on_train_batch_end" in line for _, line in lines) == console
+
+
 def test_a_fit_that_ends_before_its_first_row_leaves_no_run(store):
     """A mistake in the set-up is no run."""
 
