@@ -53,7 +53,7 @@ class TrackLogger(FolderLogger):
         project: str | None = None,
         run_name: str | None = None,
         id: str | None = None,
-        tags: Sequence[str] | None = None,
+        tags: Sequence[str] | str | None = None,
         notes: str | None = None,
         group: str | None = None,
         job_type: str | None = None,
@@ -67,10 +67,12 @@ class TrackLogger(FolderLogger):
         super().__init__(save_dir, name, version, prefix)
         if log_model not in (True, False, "all"):
             raise MisconfigurationException(f'log_model={log_model!r} must be True, False or "all".')
+        if not isinstance(system, bool | int | float):
+            raise MisconfigurationException(f"system={system!r} must be True, False or a number of seconds.")
         self._project = project or project_name(os.getcwd())
         self._run_name, self._id = run_name, id
         self._known: dict[str, Any] = {
-            "tags": list(tags or ()),
+            "tags": [tags] if isinstance(tags, str) else list(tags or ()),
             "notes": notes,
             "group_name": group,
             "job_type": job_type,

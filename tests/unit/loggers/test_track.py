@@ -251,6 +251,27 @@ def test_a_wrong_log_model():
         TrackLogger(".", log_model="best")
 
 
+def test_a_wrong_interval():
+    """Not in a thread later, where nobody hears it."""
+    with pytest.raises(MisconfigurationException, match="system='no' must be True, False or a number of seconds"):
+        TrackLogger(".", system="no")
+
+
+def test_one_tag_may_be_a_text(store):
+    """As with W&B: a text is one tag, not one for each of its letters."""
+    logger = TrackLogger(".", tags="baseline")
+    logger.log_metrics({"loss": 1.0})
+    logger.finalize("success")
+
+    assert only_run(store).tags == ["baseline"]
+
+
+def test_one_caption_is_no_list():
+    """Its letters would be spread over the pictures."""
+    with pytest.raises(TypeError, match="Expected a list in caption, one entry per image, but got the text 'ab'"):
+        TrackLogger(".").log_image("seen", [torch.zeros(3, 4, 4)] * 2, caption="ab")
+
+
 def test_addresses_are_refused():
     """As by CSVLogger, with the logger's own name."""
     with pytest.raises(MisconfigurationException, match="TrackLogger writes to local folders only"):
