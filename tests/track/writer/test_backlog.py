@@ -174,6 +174,7 @@ def test_a_store_that_can_not_be_made(tmp_path, caplog):
     assert time.monotonic() - started < 5
     assert (tmp_path / "fulgurite-rescue-abc.jsonl").exists()
     assert "can't be opened" in caplog.text
+    assert "(The run store" not in caplog.text and ".)." not in caplog.text, "one sentence is not put into another"
 
 
 def test_a_run_that_was_purged_comes_back(store):

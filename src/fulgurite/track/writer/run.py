@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Mapping
@@ -71,6 +72,8 @@ class RunWriter:
         self._screen = Screen()
         self._started = self._inert = False
         self._end: tuple[int, str | None] | None = None
+        self._former: tuple[int, str | None] | None = None
+        self._older_error: object = None
 
     def log(self, row: Mapping[str, Any], step: int | None = None) -> None:
         """Take a row; a step's rows are one row. Without ``step`` it is one more than the last."""
@@ -107,6 +110,11 @@ class RunWriter:
         """Note from now on what is printed, if that was asked for; it is kept if the run is opened."""
         if self._console:
             self._capture.start()
+
+    def broke(self, error: BaseException) -> None:
+        """Note how the script broke, as the interpreter will print it when the run has ended."""
+        if self._console and not self._inert:
+            self._printed.append(("stderr", time.time(), "".join(traceback.format_exception(error))))
 
     def open(self) -> None:
         """Begin the run, also if nothing was logged yet."""
@@ -148,6 +156,14 @@ class RunWriter:
         self._started = False
         _open.discard(self)
 
+    def finish_with_script(self) -> None:
+        """Finish as the script ends that did not do it: a run that was ended before ends as it did then."""
+        error = _last_error()
+        if error is not None and error != self._older_error:
+            self.finish(1)
+        else:
+            self.finish(*(self._former or (1, CRASHED)))
+
     def _say(self, batch: Batch, open: bool = True) -> None:
         if self._inert:
             return
@@ -160,7 +176,9 @@ class RunWriter:
         with self._saying:
             if self._started:
                 return
-            self._started, self._end = True, None
+            self._started, self._former, self._end = True, self._end, None
+        # A notebook goes on after an error: one from before the run is not the run's.
+        self._older_error = _last_error()
         self._stop = threading.Event()
         self._metrics = SystemMetrics(self._take_metrics, INTERVAL if self._system is True else self._system)
         self._known_facts = Facts(self._outlet.target.created_at)
@@ -219,9 +237,14 @@ class RunWriter:
 
 def _finish_open() -> None:
     """End the runs that nobody finished: the script broke, or forgot to."""
-    broke = getattr(sys, "last_type", None) is not None
     for writer in list(_open):
-        writer.finish(1, None if broke else CRASHED)
+        writer.finish_with_script()
+
+
+def _last_error() -> tuple[int, int] | None:
+    """Which error was last printed as uncaught; it is not held, since it holds the script's variables."""
+    error = getattr(sys, "last_value", None)
+    return None if error is None else (id(error), id(sys.last_traceback))
 
 
 def _hold_still() -> None:
