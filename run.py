@@ -46,7 +46,7 @@ def main():
 def demo(arguments):
     install("all")
     # Where the caller stands: there the results go, and paths in the arguments are his.
-    detect = [PYTHON, "-m", "fulgurite", "anomaly", "detect"]
+    detect = [PYTHON, "-m", "fulgurite", "anomaly", "detect", "--logger", "track"]
     if arguments:
         return start(*detect, *arguments, folder=None)
     for model, words in (("seed", "The document's VAE of single rows"), ("window", "The window model")):
@@ -54,6 +54,7 @@ def demo(arguments):
         code = start(*detect, "--model", model, "--out", str(Path("anomaly", model)), folder=None)
         if code:
             return code
+    print(f"\nThe runs, in a browser: {BIN / 'fulgurite'} ui")
     return 0
 
 

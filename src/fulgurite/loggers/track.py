@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
     from fulgurite.core.module import LightningModule
 
+SUCCESS = ("success", "finished")
 INTERRUPTED = 255  # the exit code of a run that Ctrl-C ended, as W&B notes it
 
 
@@ -52,7 +53,7 @@ class TrackLogger(FolderLogger):
         project: str | None = None,
         run_name: str | None = None,
         id: str | None = None,
-        tags: Sequence[str] | None = None,
+        tags: Sequence[str] | str | None = None,
         notes: str | None = None,
         group: str | None = None,
         job_type: str | None = None,
@@ -66,10 +67,12 @@ class TrackLogger(FolderLogger):
         super().__init__(save_dir, name, version, prefix)
         if log_model not in (True, False, "all"):
             raise MisconfigurationException(f'log_model={log_model!r} must be True, False or "all".')
+        if not isinstance(system, bool | int | float):
+            raise MisconfigurationException(f"system={system!r} must be True, False or a number of seconds.")
         self._project = project or project_name(os.getcwd())
         self._run_name, self._id = run_name, id
         self._known: dict[str, Any] = {
-            "tags": list(tags or ()),
+            "tags": [tags] if isinstance(tags, str) else list(tags or ()),
             "notes": notes,
             "group_name": group,
             "job_type": job_type,
@@ -202,7 +205,10 @@ class TrackLogger(FolderLogger):
         if self._log_model is True:
             for callback in self._callbacks():
                 self._keep_checkpoints(callback)
-        self._writer.finish(*_ending(status, sys.exc_info()[1]))
+        error = sys.exc_info()[1]
+        if status not in SUCCESS and error is not None and not isinstance(error, SystemExit):
+            self._writer.broke(error)
+        self._writer.finish(*_ending(status, error))
         with suppress(OSError):
             os.rmdir(self._lending)
 
@@ -270,7 +276,7 @@ def _noted(callback: "ModelCheckpoint") -> dict[str, Any]:
 
 def _ending(status: str, error: BaseException | None) -> tuple[int, str | None]:
     """The exit code and, where the code does not tell it, the state of a run that ends so."""
-    if status in ("success", "finished"):
+    if status in SUCCESS:
         return 0, None
     if status == "interrupted" or isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, KILLED

@@ -133,6 +133,24 @@ def test_a_reader_looks_and_changes_nothing(public, store, run):
     assert store.runs.by_id(run.id).notes is None
 
 
+@pytest.mark.parametrize("asked", ["uploadUrl", "url(upload: true)"])
+def test_a_reader_is_given_no_address_to_write_to(public, store, run, asked):
+    """An address needs no key, so that whoever has it may write. A reader is told where to read only."""
+    store.blobs.put(run.id, "a.txt", store.blobs.keep_bytes(b"kept"))
+    document = (
+        f'{{ project(name: "p") {{ run(name: "abc") {{ files {{ edges {{ node {{ asked: {asked} url }} }} }} }} }} }}'
+    )
+
+    given = {}
+    for role in ("reader", "writer"):
+        key = basic(store.users.add(role, role))
+        answer = public.post("/graphql", json={"query": document}, **key).json()
+        given[role] = answer["data"]["project"]["run"]["files"]["edges"][0]["node"]
+
+    assert given["reader"]["asked"] is None and "/content/" in given["reader"]["url"]
+    assert "/upload/" in given["writer"]["asked"]
+
+
 def test_a_mutation_is_no_query_by_another_name(public, store):
     """Which operation is meant is decided once, for the permission and for the answer."""
     key = basic(store.users.add("rita", "reader"))

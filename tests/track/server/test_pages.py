@@ -12,6 +12,10 @@ from support.track_server import served
 
 browsers = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
 AS_HTML = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(")
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c489"
+    "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
 EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
 
 
@@ -106,6 +110,47 @@ def test_a_run_is_drawn_and_followed(browser, server):
 
     browser.wait(f"{points} == 21")
     browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length == 3")
+
+
+@browsers
+def test_media_are_shown_with_what_is_said_of_them(browser, server):
+    """Captions stand below pictures; a table is opened where it is, also with numbers that JSON does not know."""
+    run = made(server, "media", "abc", display_name="the one")
+    cells = '{"columns": ["word", "score"], "data": [["NaN said", NaN], ["b", 0.25]]}'
+    server.store.blobs.put(run.id, "media/t.table.json", server.store.blobs.keep_bytes(cells.encode()))
+    pictures = {"_type": "images/separated", "filenames": ["a.png", "b.png"], "captions": ["a cat", None]}
+    table = {"_type": "table-file", "path": "media/t.table.json", "nrows": 2, "ncols": 2, "size": len(cells)}
+    server.store.blobs.put(run.id, "a.png", server.store.blobs.keep_bytes(PIXEL))
+    server.store.blobs.put(run.id, "b.png", server.store.blobs.keep_bytes(PIXEL))
+    server.store.history.append(run.id, [(0, {"seen": pictures, "rows": table})])
+
+    browser.open(f"{server.url}/local/media/runs/abc#media")
+    browser.wait("document.querySelectorAll('main img').length == 2")
+    assert browser.run("[...document.querySelectorAll('figure figure figcaption')].map(each => each.innerText)") == [
+        "a cat"
+    ]
+    browser.run("document.querySelector('details summary').click()")
+
+    browser.wait("document.querySelectorAll('details tbody tr').length == 2")
+    told = browser.run("[...document.querySelectorAll('details td')].map(cell => cell.innerText)")
+    assert told == ["NaN said", "NaN", "b", "0.25"]
+    server.store.history.append(run.id, [(1, {"loss": 1.0})])
+    browser.wait("document.body.innerText.includes('· 2 rows')")
+    assert browser.run("document.querySelector('details').open")
+
+
+@browsers
+def test_the_overview_tells_the_machine_of_the_wandb_client(browser, server):
+    """The client keeps it apart from what it says of a run; the page is called by the run's name."""
+    machine = {"old": {"os": "Minix"}, "new": {"os": "Linux-6", "git": {"commit": "0123abc"}}}
+    made(server, "facts", "abc", display_name="the one", facts={"host": "here", "_wandb": {"e": machine}})
+
+    browser.open(f"{server.url}/local/facts/runs/abc#overview")
+
+    browser.wait("document.body.innerText.includes('Linux-6')")
+    assert all(word in browser.text() for word in ("git.commit", "0123abc", "here"))
+    assert "Minix" not in browser.text()
+    assert browser.run("document.querySelector('header nav').innerText.includes('the one')")
 
 
 @browsers

@@ -309,3 +309,14 @@ def test_tags_stick_once(store, artifacts, sequence):
 
     assert artifacts.tags.of(artifact.id) == ["x"]
     assert artifacts.collections.tags.of(sequence.id) == []
+
+
+@pytest.mark.parametrize("upload", ["", ".", "..", "../blobs", "0" * 31, "G" * 32])
+def test_an_upload_that_was_never_begun_is_not_there(store, artifacts, upload):
+    """Its id comes from the client, and must never be a way to another folder."""
+    kept = store.blobs.keep_bytes(b"kept")
+
+    with pytest.raises(NotFound, match="no upload"):
+        artifacts.parts.drop(upload)
+
+    assert store.blobs.path(kept.sha256).exists()

@@ -53,3 +53,31 @@ def test_a_folder_without_runs_says_what_was_looked_for(tmp_path, capsys):
     assert main(["import", str(tmp_path), "--data", str(tmp_path / "data")]) == 2
     said = capsys.readouterr().err
     assert "Looked for metrics.csv (CSVLogger), event files (TensorBoard), offline runs (W&B)" in said
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path, capsys):
+    """Others that are named with it are taken all the same."""
+    (tmp_path / "metrics.csv").write_text("step,loss\n0,1.5\n")
+
+    assert main(["import", str(tmp_path / "nope"), str(tmp_path), "--data", str(tmp_path / "data")]) == 2
+
+    told = capsys.readouterr()
+    assert told.err == f"fulgurite import: there is no {tmp_path / 'nope'}.\n"
+    assert "is run" in told.out
+
+
+def test_a_file_of_a_run_stands_for_its_folder(tmp_path, capsys):
+    """One names what one sees."""
+    (tmp_path / "v0").mkdir()
+    (tmp_path / "v0" / "metrics.csv").write_text("step,loss\n0,1.5\n")
+
+    assert main(["import", str(tmp_path / "v0" / "metrics.csv"), "--data", str(tmp_path / "data")]) == 0
+    assert f"{tmp_path / 'v0'} is run v0/" in capsys.readouterr().out
+
+
+def test_an_export_into_a_file_says_what_was_expected(data, tmp_path, capsys):
+    (tmp_path / "taken").write_text("mine")
+
+    assert main(["export", "--data", data, "--out", str(tmp_path / "taken")]) == 2
+
+    assert capsys.readouterr().err == f"fulgurite export: {tmp_path / 'taken'} is no folder. Name one with --out.\n"

@@ -1,13 +1,17 @@
 """Folders are watched: what the client writes there appears by itself, once."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from fulgurite.track import places
+from fulgurite.track.store.errors import StoreFull
 from fulgurite.track.store.store import Store
 from fulgurite.track.transfer import from_wandb
 from fulgurite.track.transfer.watching import Watch
+from fulgurite.track.wire.offline import messages
+from support import record_log
 from track.transfer.test_from_wandb import recorded, wait_for
 
 SCRIPT = """
@@ -74,6 +78,81 @@ def test_a_broken_run_does_not_hide_the_others(store, tmp_path, caplog):
 
     assert found(store, {"b"})
     assert sum(str(folder) in record.getMessage() for record in caplog.records) == 1
+
+
+def test_what_could_not_be_kept_is_read_again(store, tmp_path, monkeypatch):
+    """A store that is full or locked for a while loses nothing of an offline run."""
+    folder = written(tmp_path, "a", [0, 1])
+    watch = Watch(store, [tmp_path])
+
+    def full(*given):
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.history, "append", full)
+        watch.look()
+    watch.look()
+
+    run = store.runs.by_id(store.sources.place(folder)[0])
+    assert store.history.read(run.id, "loss").steps.tolist() == [0, 1]
+
+
+def test_a_run_that_can_not_be_kept_does_not_hide_the_others(store, tmp_path, caplog):
+    """One with a step that no number holds here is named once; that of others goes on."""
+    written(tmp_path, "a", [2**62 + 1])
+    written(tmp_path, "b", [0])
+    watch = Watch(store, [tmp_path])
+
+    watch.look()
+    watch.look()
+
+    rows = {run.name: run.row_count for run in store.runs.all(store.runs.project("p"))}
+    assert rows == {"a": 0, "b": 1}
+    assert len(caplog.records) == 1 and "offline-run-a" in caplog.text
+
+
+def test_a_folder_with_two_records_does_not_hide_the_others(store, tmp_path):
+    """A run's folder has one; what else lies there is left alone."""
+    folder = written(tmp_path, "a", [0])
+    (folder / "run-copy.wandb").write_bytes(b"")
+    written(tmp_path, "b", [0])
+
+    Watch(store, [tmp_path]).look()
+
+    assert [run.name for run in store.runs.all(store.runs.project("p"))] == ["b"]
+
+
+def test_watching_goes_on_where_nothing_could_be_let_go_of(store, tmp_path, monkeypatch):
+    """What was deleted long ago can wait; what is logged now is to be seen."""
+
+    def broken():
+        raise OSError("no such place")
+
+    monkeypatch.setattr(store, "purge", broken)
+    written(tmp_path, "a", [0])
+    watch = Watch(store, [tmp_path])
+    watch.start()
+    try:
+        wait_for(lambda: store.runs.projects() or None)
+    finally:
+        watch.stop()
+
+
+def written(above: Path, name: str, steps: list[int]) -> Path:
+    """The folder of an offline run of the project ``p`` with one loss at each step."""
+    folder = above / "wandb" / f"offline-run-{name}"
+    folder.mkdir(parents=True)
+    run, exit = messages.Record(), messages.Record()
+    run.run.run_id, run.run.project = name, "p"
+    exit.exit.exit_code = 0
+    rows = []
+    for step in steps:
+        row = messages.Record()
+        row.history.step.num = step
+        row.history.item.add(key="loss", value_json="0.5")
+        rows.append(row)
+    record_log.write(folder / f"run-{name}.wandb", *(each.SerializeToString() for each in (run, *rows, exit)))
+    return folder
 
 
 def found(store: Store, names: set[str]):

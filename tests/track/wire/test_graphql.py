@@ -3,6 +3,7 @@
 import pytest
 
 from fulgurite.track.store.errors import NotFound
+from fulgurite.track.wire import graphql
 from fulgurite.track.wire.graphql import Node, as_json, execute
 from fulgurite.track.wire.introspection import described
 
@@ -77,6 +78,15 @@ def test_an_unknown_change_is_an_error():
         ("{ broken", "Syntax Error"),
         ("{ a " * 5000 + "}" * 5000, "nested too deeply"),
         ("{ ...F } fragment F on Shelf { width ...F }", "a fragment holds itself"),
+        (
+            "{ ...A } fragment A on Shelf { a: book { ...B } b: book { ...B } } fragment B on Book { ...A }",
+            "holds itself",
+        ),
+        (
+            "{ ...F0 }" + "".join(f"fragment F{i} on Shelf {{ ...F{i + 1} ...F{i + 1} }}" for i in range(60)),
+            "at most 10,000 fields",
+        ),
+        (f"{{ width {' ' * (1 << 20)} }}", "at most 262,144 characters"),
         ("subscription { width }", "A subscription is not answered here."),
         ("fragment F on Shelf { width }", "no operation"),
     ],
@@ -84,6 +94,22 @@ def test_an_unknown_change_is_an_error():
 def test_trouble_is_told_in_errors(document, told):
     """Never as an exception: the client would ask again for minutes."""
     assert told in ask(document)["errors"][0]["message"]
+
+
+def test_an_answer_has_an_end(monkeypatch):
+    """Lists of lists grow quickly, and the client asks for pages."""
+    monkeypatch.setattr(graphql, "MOST_OBJECTS", 100)
+
+    class Hall(Node):
+        def halls(self):
+            return [Hall() for _ in range(10)]
+
+    few, many = (
+        execute(text, None, None, {"query": Hall()}) for text in ("{ halls { a } }", "{ halls { halls { a } } }")
+    )
+
+    assert "errors" not in few
+    assert "more than 100 things" in many["errors"][0]["message"]
 
 
 def test_a_type_tells_its_fields():

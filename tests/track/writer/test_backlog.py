@@ -174,6 +174,7 @@ def test_a_store_that_can_not_be_made(tmp_path, caplog):
     assert time.monotonic() - started < 5
     assert (tmp_path / "fulgurite-rescue-abc.jsonl").exists()
     assert "can't be opened" in caplog.text
+    assert "(The run store" not in caplog.text and ".)." not in caplog.text, "one sentence is not put into another"
 
 
 def test_a_run_that_was_purged_comes_back(store):
@@ -256,3 +257,40 @@ def test_no_folder_takes_anything(store, locked, tmp_path, monkeypatch, caplog):
 
     assert steps(store) == list(range(20, 30))
     assert "20 rows are lost" in caplog.text
+
+
+def test_a_file_that_can_not_be_read_does_not_keep_the_rows(store, tmp_path, caplog):
+    """A folder given for a file is told, and everything else is kept as ever."""
+    writer = RunWriter("p", "abc", facts=False)
+    writer.file("code", tmp_path)
+    writer.log({"loss": 1.0}, 0)
+
+    writer.finish()
+
+    assert steps(store) == [0]
+    assert str(tmp_path) in caplog.text
+
+
+def test_what_is_printed_does_not_cost_a_row(store):
+    """Whatever a stream that somebody has put in place takes: bytes, or codes that no terminal would."""
+    writer = RunWriter("p", "abc", facts=False)
+    writer.log({"loss": 1.0}, 0)
+    for odd in (b"bytes", f"\x1b[{'9' * 5000}A"):
+        writer._printed.append(("stdout", 0.0, odd))  # as the capture of such a stream would
+
+    assert writer.flush()
+    writer.finish()
+
+    assert steps(store) == [0]
+
+
+def test_a_step_that_can_not_be_kept_is_refused_at_once(store):
+    """It must not wait in front of what can be kept."""
+    writer = RunWriter("p", "abc", facts=False)
+    with pytest.raises(ValueError, match="step="):
+        writer.log({"loss": 1.0}, 2**62 + 1)
+    writer.log({"loss": 1.0}, 2**62)
+
+    writer.finish()
+
+    assert steps(store) == [2**62]

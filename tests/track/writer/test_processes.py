@@ -39,14 +39,32 @@ def steps(store):
         ("writer.finish(2)", "failed"),
         ("", "crashed"),
         ("raise ValueError('broken')", "failed"),
+        ("writer.finish(); writer.log({'loss': 3.0}, 1)", "finished"),
+        ("writer.finish(2); writer.log({'loss': 3.0}, 1)", "failed"),
+        ("writer.finish(); writer.log({'loss': 3.0}, 1); raise ValueError('broken')", "failed"),
     ],
 )
 def test_how_a_script_ends(store, tmp_path, ending, state):
-    """A run that nobody finished is no success; its rows are there all the same."""
+    """A run that nobody finished is no success, but one that was finished stays so when a value is added at the end.
+    Its rows are there all the same."""
     subprocess.run(script(tmp_path, f"writer.log({{'loss': 2.0}}, 1)\n{ending}\n"), stderr=subprocess.DEVNULL)
 
     assert steps(store) == [0, 1]
     assert found(store).state == state
+
+
+def test_an_error_before_the_run_is_not_the_runs(store, tmp_path):
+    """As in a notebook, which goes on after a cell has failed."""
+    failed_cell = """
+    import code
+    code.InteractiveConsole().runcode(compile("1 / 0", "cell", "exec"))
+    assert sys.last_type is ZeroDivisionError
+    writer.finish()
+    writer.log({"loss": 2.0}, 1)
+    """
+    subprocess.run(script(tmp_path, failed_cell), stderr=subprocess.DEVNULL)
+
+    assert found(store).state == "finished"
 
 
 def test_a_killed_process_loses_nothing_that_was_written(store, tmp_path):

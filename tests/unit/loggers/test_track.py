@@ -121,6 +121,21 @@ def test_a_training_that_breaks(store, error, state, code):
     assert store.history.read(run.id, "loss").steps.tolist()[:2] == [0, 1]
 
 
+@pytest.mark.parametrize("console", [True, False])
+def test_the_console_says_what_broke(store, console):
+    """The traceback is printed when the run has ended, and is what one looks for in it."""
+    logger = TrackLogger(".", console=console)
+    trainer = Trainer(
+        **{**QUIET, "logger": logger}, max_epochs=1, log_every_n_steps=1, callbacks=[Breaks(ValueError("broken"))]
+    )
+    with pytest.raises(ValueError):
+        trainer.fit(TinyModule(), batches(4))
+
+    lines = [(line.stream, line.line) for line in store.console.read(only_run(store).id)]
+    assert (("stderr", "ValueError: broken") in lines[-1:]) == console
+    assert any("on_train_batch_end" in line for _, line in lines) == console
+
+
 def test_a_fit_that_ends_before_its_first_row_leaves_no_run(store):
     """A mistake in the set-up is no run."""
 
@@ -234,6 +249,27 @@ def test_checkpoints_are_noted_or_kept(store, tmp_path, log_model):
 def test_a_wrong_log_model():
     with pytest.raises(MisconfigurationException, match="log_model='best'"):
         TrackLogger(".", log_model="best")
+
+
+def test_a_wrong_interval():
+    """Not in a thread later, where nobody hears it."""
+    with pytest.raises(MisconfigurationException, match="system='no' must be True, False or a number of seconds"):
+        TrackLogger(".", system="no")
+
+
+def test_one_tag_may_be_a_text(store):
+    """As with W&B: a text is one tag, not one for each of its letters."""
+    logger = TrackLogger(".", tags="baseline")
+    logger.log_metrics({"loss": 1.0})
+    logger.finalize("success")
+
+    assert only_run(store).tags == ["baseline"]
+
+
+def test_one_caption_is_no_list():
+    """Its letters would be spread over the pictures."""
+    with pytest.raises(TypeError, match="Expected a list in caption, one entry per image, but got the text 'ab'"):
+        TrackLogger(".").log_image("seen", [torch.zeros(3, 4, 4)] * 2, caption="ab")
 
 
 def test_addresses_are_refused():

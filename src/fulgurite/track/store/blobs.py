@@ -53,8 +53,10 @@ class Incoming:
         with explained:
             self._file: IO[bytes] = open(path, "xb")
         if fcntl is not None:
-            # Shows other processes that somebody is still writing; the system takes it away when we are killed.
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            # Shows other processes that somebody is still writing; the system takes it away when we are killed. Where a
+            # file system has no locks, nobody removes anything: `_remove_if_torn` fails at the same.
+            with suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_EX)
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         self.size = 0
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fulgurite.track.store.errors import StoreError
+from fulgurite.track.store.errors import Unkeepable
+from fulgurite.track.store.transpose import FARTHEST
 
 FLOAT, INTEGER, BOOLEAN, JSON = "d", "q", "b", "j"
 DTYPES = {FLOAT: np.dtype("<f8"), INTEGER: np.dtype("<i8"), BOOLEAN: np.dtype("?")}
-FARTHEST = 2**62  # the step farthest from 0: distances between steps fit 64 bits
 EXACT = 2**53  # beyond it a float skips integers
 BLOCK = 64  # values that a summary for charts takes together
 SUMMARY = np.dtype([("first", "<i8"), ("last", "<i8"), ("low", "<f8"), ("high", "<f8"), ("value", "<f8")])
@@ -76,7 +76,7 @@ class Column:
 def column(steps: Sequence[int] | Steps, values: Sequence[Any]) -> Column:
     """The column of ``values`` at ``steps``, sorted; of several values at one step the last one counts.
 
-    Raises ``StoreError`` if a step is too large to be kept.
+    Raises ``Unkeepable`` if a step is too large to be kept.
     """
     places = _places(steps)
     kept = _in_order(places)
@@ -103,7 +103,7 @@ def _places(steps: Sequence[int] | Steps) -> Steps:
     except OverflowError:
         places = np.array([FARTHEST + 1])
     if len(places) and max(int(places.max()), -int(places.min())) > FARTHEST:
-        raise StoreError(f"A step lies beyond ±2**62, where none can be kept. Given: {list(steps)[:5]} …")
+        raise Unkeepable(f"A step lies beyond ±2**62, where none can be kept. Given: {list(steps)[:5]} …")
     return places
 
 

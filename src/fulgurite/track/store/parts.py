@@ -1,12 +1,14 @@
 """Big files that arrive in parts: each part lies in a file of its own until all are there and are put together."""
 
 import base64
+import re
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 from fulgurite.track.store.blobs import PIECE, Blob, Blobs, Incoming
@@ -93,8 +95,9 @@ class Parts:
         with self._database.writing():
             self._database.write("DELETE FROM artifact_parts WHERE created_at < ?", (moment,))
         for place in self._folder.glob("*"):
-            if place.stat().st_mtime < moment:
-                self.drop(place.name)
+            with suppress(OSError):  # another process cleans, too
+                if place.stat().st_mtime < moment:
+                    shutil.rmtree(place, ignore_errors=True)
 
     def _joined(self, upload: str, artifact: int, parts: Iterable[tuple[int, str]]) -> Blob:
         row = self._database.first(
@@ -102,23 +105,26 @@ class Parts:
         )
         if row is None:
             raise NotFound(f"There is no upload {upload}. Log the artifact again.")
-        paths = [self._place(upload) / f"{number}-{digest}" for number, digest in parts]
+        there = {path.name: path for path in self._place(upload).glob("*")}
+        names = [f"{number}-{digest}" for number, digest in parts]
         arrived = self._contents.arrived(artifact).get(row["name"])
         if arrived is not None and arrived.md5 == row["md5"]:  # it was put together, but the answer got lost
             return arrived
-        missing = [path.name.partition("-")[0] for path in paths if not path.exists()]
+        missing = [name.partition("-")[0] for name in names if name not in there]
         if missing:
             raise StoreError(f"{row['name']!r} is not whole: part {', '.join(missing)} has not arrived. Send it again.")
         with self._blobs.incoming() as content:
-            for path in paths:
-                _append(path, content)
+            for name in names:
+                _append(there[name], content)
             blob = self._blobs.keep(content, row["md5"])
         self._contents.take(artifact, row["name"], blob)
         self.drop(upload)
         return blob
 
     def _place(self, upload: str) -> Path:
-        assert upload.isalnum(), "an upload is known by the id that `begin` gave it"
+        """Where its parts lie. Clients say the id, so that only one that `begin` can have given becomes a path."""
+        if not re.fullmatch("[0-9a-f]{32}", upload):
+            raise NotFound(f"There is no upload {upload!r}. Log the artifact again.")
         return self._folder / upload
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from fulgurite.track.store.paths import flattened, path_of
 
+FARTHEST = 2**62  # the step farthest from 0 that is kept: distances between steps fit 64 bits
+
 Row = tuple[int, Mapping[str, Any]]
 Series = tuple[list[int], list[Any]]
 

@@ -33,6 +33,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def _export(store: Store, chosen: argparse.Namespace) -> int:
+    if Path(chosen.out).exists() and not Path(chosen.out).is_dir():
+        raise DataError(f"{chosen.out} is no folder. Name one with --out.")
     runs = [run for what in chosen.what or [""] for run in _runs(store, what)]
     if not runs:
         print(f"fulgurite export: there are no runs in {store.folder}.", file=sys.stderr)
@@ -68,21 +70,32 @@ def _readings(what: str) -> list[tuple[str, str, str]]:
 
 def _import(store: Store, chosen: argparse.Namespace) -> int:
     taken = 0
-    for path in map(Path, chosen.path):
+    given = [Path(path) for path in chosen.path]
+    missing = [path for path in given if not path.exists()]
+    for path in given:
         for find, take in _WAYS:
-            for folder in find(path):
-                run = take(store, folder, chosen.project or path.resolve().name)
+            for folder in find(path) or _folder_of(path, find):
+                run = take(store, folder, chosen.project or (path if path.is_dir() else path.parent).resolve().name)
                 print(f"{folder} is run {run.project.name}/{run.name}")
                 taken += 1
-    if not taken:
+    for path in missing:
+        print(f"fulgurite import: there is no {path}.", file=sys.stderr)
+    if not taken and not missing:
         print(
             "fulgurite import: no runs were found. Looked for metrics.csv (CSVLogger), event files (TensorBoard), "
             "offline runs (W&B) and fulgurite-rescue-*.jsonl (what a full or locked store did not take).",
             file=sys.stderr,
         )
-    return 0 if taken else USAGE
+    return 0 if taken and not missing else USAGE
 
 
+def _folder_of(path: Path, find: Callable[[Path], list[Path]]) -> list[Path]:
+    """The folder of a file that was named, if the runs of ``find`` have such files."""
+    is_a_runs = path.is_file() and any(path.match(each) for each in _FILES)
+    return [folder for folder in find(path.parent) if folder == path.parent] if is_a_runs else []
+
+
+_FILES = ("metrics.csv", from_tensorboard.PATTERN, "*.wandb")
 _WAYS: list[tuple[Callable[[Path], list[Path]], Callable[[Store, Path, str], Run]]] = [
     (from_csv.find, from_csv.take),
     (from_tensorboard.find, from_tensorboard.take),

@@ -24,10 +24,13 @@ def take(store: Store, folder: Path, project: str) -> Run:
 
     Raises ``DataError`` if the file has no header or no column of steps.
     """
+    # The table has no times: the files' own are as near as one can come.
+    times = [path.stat().st_mtime for path in (folder / "metrics.csv", folder / "hparams.yaml") if path.exists()]
     run, _ = store.runs.open(
         store.runs.project(project, create=True),
         hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8],
         source="csv",
+        created_at=min(times),
         display_name=f"{folder.parent.name}/{folder.name}",
         config=hyperparameters(folder / "hparams.yaml"),
         facts={"folder": str(folder.resolve())},
@@ -42,7 +45,7 @@ def take(store: Store, folder: Path, project: str) -> Run:
             batch = []
     store.history.append(run.id, batch)
     store.runs.update(run, summary=summary)
-    return store.end(run, 0, FINISHED)
+    return store.runs.update(store.end(run, 0, FINISHED), ended_at=max(times), seen_at=max(times))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

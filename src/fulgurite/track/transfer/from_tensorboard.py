@@ -12,6 +12,7 @@ from fulgurite.track.transfer.from_csv import hyperparameters
 
 EVENTS = 5_000  # kept in one transaction
 PATTERN = "*tfevents*"
+HPARAMS = "_hparams_/session_start_info"
 TEXT = "/text_summary"  # what torch's writer puts behind the name of a text
 
 
@@ -25,17 +26,25 @@ def take(store: Store, folder: Path, project: str, name: str | None = None) -> R
 
     Raises ``MissingExtra`` if the tensorboard package, which reads the files, is not there.
     """
+    events = _events(folder)
+    # Every file begins with an event that only says when, and in which version, it was written.
+    began = ended = next((event.wall_time for event in events), 0.0)
     run, _ = store.runs.open(
         store.runs.project(project, create=True),
         hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8],
         source="tensorboard",
+        created_at=began or None,
         display_name=name or f"{folder.parent.name}/{folder.name}",
         config=hyperparameters(folder / "hparams.yaml"),
         facts={"folder": str(folder.resolve())},
     )
     batch: list[tuple[int, dict[str, Any]]] = []
     summary: dict[str, Any] = {}
-    for event in _events(folder):
+    config: dict[str, Any] = {}
+    for event in events:
+        ended = max(ended, event.wall_time)
+        for value in event.summary.value:
+            config |= _hyperparameters(value)
         kept = {value.tag.removesuffix(TEXT): _kept(store, run, event.step, value) for value in event.summary.value}
         row = {tag: value for tag, value in kept.items() if value is not None}
         if row:
@@ -45,14 +54,28 @@ def take(store: Store, folder: Path, project: str, name: str | None = None) -> R
             store.history.append(run.id, batch)
             batch = []
     store.history.append(run.id, batch)
-    store.runs.update(run, summary=summary)
-    return store.end(run, 0, FINISHED)
+    run = store.runs.update(run, summary=summary, config={**run.config, **config})
+    run = store.end(run, 0, FINISHED)
+    return store.runs.update(run, ended_at=ended, seen_at=ended) if ended else run
 
 
 def _events(folder: Path) -> Iterator[Any]:
     loader = require("tensorboard.backend.event_processing.event_file_loader", "tensorboard")
     for path in sorted(folder.glob(PATTERN)):
         yield from loader.EventFileLoader(str(path)).Load()
+
+
+def _hyperparameters(value: Any) -> dict[str, Any]:
+    """What ``add_hparams`` wrote that the run began with; empty for any other value."""
+    if value.tag != HPARAMS or value.metadata.plugin_data.plugin_name != "hparams":
+        return {}
+    kind = require("tensorboard.plugins.hparams.plugin_data_pb2", "tensorboard").HParamsPluginData
+    found = kind.FromString(value.metadata.plugin_data.content).session_start_info.hparams
+    return {name: _plain(getattr(each, each.WhichOneof("kind") or "", None)) for name, each in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, float | str | bool | None) else str(value)
 
 
 def _kept(store: Store, run: Run, step: int, value: Any) -> Any:

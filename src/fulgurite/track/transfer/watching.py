@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fulgurite.track.places import noted_folders
-from fulgurite.track.store.errors import StoreError
+from fulgurite.track.store.errors import StoreError, Unkeepable
 from fulgurite.track.store.store import Store
 from fulgurite.track.transfer import from_wandb
 
@@ -25,6 +25,7 @@ class Watch:
         self._store, self._folders = store, [Path(folder) for folder in folders]
         self._followers: dict[Path, from_wandb.Follower] = {}
         self._broken: set[Path] = set()
+        self._refused: set[Path] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="watch", daemon=True)
 
@@ -47,7 +48,8 @@ class Watch:
     def _go_on(self) -> None:
         try:
             self._store.purge()
-        except StoreError as error:
+        except Exception as error:
+            # It can wait for the next start. What is logged now can't.
             log.warning("What was deleted long ago could not be let go of: %s", error)
         while not self._over.is_set():
             try:
@@ -66,9 +68,20 @@ class Watch:
                 follower = self._followers[found] = from_wandb.Follower(self._store, found)
             for _ in range(AT_ONCE):
                 if self._over.is_set() or not follower.pull():
-                    return
-        except FileNotFoundError:
+                    break
+            self._refused.discard(found)
+        except Exception as error:
+            # It has read further than was kept. A new one begins where that ends.
             self._followers.pop(found, None)
-        except (ValueError, KeyError, TypeError):
+            self._tell(found, error)
+
+    def _tell(self, found: Path, error: Exception) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        if isinstance(error, StoreError | OSError) and not isinstance(error, Unkeepable):
+            if found not in self._refused:
+                log.warning("The offline run in %s can't be taken in now; it is tried again: %s", found, error)
+            self._refused.add(found)
+        else:
             self._broken.add(found)
-            log.exception("The offline run in %s can't be read and is left out", found)
+            log.error("The offline run in %s can't be read and is left out", found, exc_info=error)

@@ -12,11 +12,11 @@ from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.history import SYSTEM
 from fulgurite.track.store.runs import LIVING, PREEMPTING, Project, Run
 from fulgurite.track.store.store import Store
+from fulgurite.track.store.transpose import FARTHEST
 from fulgurite.track.wire.facts import BEHIND, STARTED
 
 log = logging.getLogger("fulgurite.track")
 PLAIN_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(?: \[([^\]]*)\])? ?(.*)", re.DOTALL)
-FARTHEST = 2**62  # the step farthest from 0 that is kept
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 NOTHING_TO_SAY: dict[str, Any] = {"exitcode": None, "limits": {}}
 

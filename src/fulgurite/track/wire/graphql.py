@@ -32,6 +32,9 @@ log = logging.getLogger("fulgurite.track")
 _unknown: set[tuple[str, str]] = set()
 
 
+# The client's longest document has about 10,000 characters, and its largest answers tell of some 10,000 things.
+LONGEST, MOST_FIELDS, MOST_OBJECTS = 256 << 10, 10_000, 1_000_000
+MOST_UNKNOWN = 1000  # names that are told of in the log
 NOT_FIELDS = {"also", "is_a"}  # public names of `Node` that are no fields
 
 
@@ -54,6 +57,7 @@ class Asked:
     describe: Callable[[str], Any]
     mutations: Node | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
+    objects: int = 0
 
 
 def execute(
@@ -100,7 +104,38 @@ def _not_here(kind: str) -> str:
 
 @functools.lru_cache(maxsize=512)
 def _parsed(text: str) -> DocumentNode:
-    return parse(text, no_location=True)
+    if len(text) > LONGEST:
+        raise GraphQLError(f"A document has at most {LONGEST:,} characters, and this one has {len(text):,}.")
+    document = parse(text, no_location=True)
+    _check_fragments(document)
+    return document
+
+
+def _check_fragments(document: DocumentNode) -> None:
+    """Raise if the document, with its fragments written out, is beyond all measure: a few lines can ask for that."""
+    fragments = {d.name.value: d.selection_set for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    sizes: dict[str, int] = {}
+
+    def size(chosen: SelectionSetNode | None, inside: tuple[str, ...]) -> int:
+        total = sum(1 + part(each, inside) for each in chosen.selections) if chosen is not None else 0
+        if total > MOST_FIELDS:
+            raise GraphQLError(f"A document asks for at most {MOST_FIELDS:,} fields, with its fragments written out.")
+        return total
+
+    def part(selection: Any, inside: tuple[str, ...]) -> int:
+        if not isinstance(selection, FragmentSpreadNode):
+            return size(selection.selection_set, inside)
+        name = selection.name.value
+        if name in inside:
+            raise GraphQLError(f"This is nested too deeply: a fragment holds itself, {name}.")
+        if name not in sizes:
+            sizes[name] = size(fragments.get(name), (*inside, name))
+        return sizes[name]
+
+    for each in document.definitions:
+        if isinstance(each, OperationDefinitionNode | FragmentDefinitionNode):
+            own = (each.name.value,) if isinstance(each, FragmentDefinitionNode) else ()
+            size(each.selection_set, own)
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
@@ -120,6 +155,9 @@ def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
 
 
 def _object(node: Any, selections: Iterable[SelectionSetNode], asked: Asked, path: tuple[Any, ...]) -> dict[str, Any]:
+    asked.objects += 1
+    if asked.objects > MOST_OBJECTS:
+        raise GraphQLError(f"The answer would tell of more than {MOST_OBJECTS:,} things. Ask for a page of them.")
     answer: dict[str, Any] = {}
     for name, group in _grouped(node, selections, asked).items():
         answer[name] = _value(_resolved(node, group[0], asked, (*path, name)), group, asked, (*path, name))
@@ -224,7 +262,7 @@ def _value(value: Any, group: Sequence[FieldNode], asked: Asked, path: tuple[Any
 
 def _tell_unknown(kind: str, name: str) -> None:
     """Say once that a client asked for something that is not here; it gets null and goes on."""
-    if (kind, name) not in _unknown:
+    if (kind, name) not in _unknown and len(_unknown) < MOST_UNKNOWN:
         _unknown.add((kind, name))
         log.info("A client asked for %s.%s, which is not known here; it was answered with null.", kind, name)
 

@@ -52,13 +52,12 @@ class Wire:
             asked = _document(await whole(request.stream(), request.headers))
         except StoreError as error:
             return JSONResponse({"errors": [{"message": str(error)}]}, status_code=400)
-        may_write = user_of(request).may_write
-        answer = await run_in_threadpool(self._answer, self._context(request), asked, may_write)
+        answer = await run_in_threadpool(self._answer, self._context(request), asked)
         return Response(answer, media_type="application/json")
 
-    def _answer(self, context: Context, asked: Mapping[str, Any], may_write: bool) -> str:
+    def _answer(self, context: Context, asked: Mapping[str, Any]) -> str:
         names, begin = (asked.get("variables"), asked.get("operationName")), roots(context)
-        if not may_write:
+        if not context.may_write:
             del begin["mutation"]
         return as_json(execute(asked["query"], *names, begin, describe))
 
@@ -116,7 +115,10 @@ class Wire:
         return content_response(self._store.blobs.path(sha256), name)
 
     def _context(self, request: Request) -> Context:
-        return Context(self._store, self._addresses(request), TYPES, ENTITY, user_of(request).name, self._in_parts)
+        user = user_of(request)
+        return Context(
+            self._store, self._addresses(request), TYPES, ENTITY, user.name, self._in_parts, may_write=user.may_write
+        )
 
     def _addresses(self, request: Request) -> Addresses:
         return Addresses(self._secret, str(request.base_url))

@@ -48,19 +48,19 @@ class Backlog:
 
     def _refused(self, error: Exception) -> bool:
         if self._outlet.is_down(error):
-            self._complain(f"can't be written to ({error}). The run is kept in memory until it can")
+            self._complain(f"does not take the run, which is kept in memory until it does. The reason: {error}")
             if self._waiting.weight() > MOST:
                 self._spill()
             return False
         # Nothing that is tried again can change it: what else is logged must not wait behind it.
         path = self._put_into_file(f"{self._outlet.target.run}-refused")
-        self._complain(f"did not take some of what was logged ({type(error).__name__}: {error}). It is in {path}")
+        self._complain(f"did not take some of what was logged ({type(error).__name__}: {error}). It is in {path}.")
         return path is not None
 
     def _complain(self, what: str) -> None:
         if not self._complained:
             self._complained = True
-            log.warning("The run store in %s %s.", self._outlet.folder, what)
+            log.warning("The run store in %s %s", self._outlet.folder, what)
 
     def _spill(self) -> None:
         path = self._put_into_file(self._outlet.target.run)

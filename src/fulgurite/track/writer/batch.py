@@ -1,6 +1,7 @@
 """What is on its way to the store: rows, lines, files and what is said of the run, since the last time."""
 
 import base64
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fulgurite.track.store.store import Store
 
 Row = tuple[int, float, dict[str, Any]]
+
+log = logging.getLogger("fulgurite.track")
 
 
 @dataclass(slots=True, frozen=True)
@@ -131,6 +134,10 @@ def _content(store: "Store", kept: Kept) -> Any:
         return store.blobs.keep_file(kept.path or "")
     except FileNotFoundError:
         # It was deleted between two tries, or kept by an earlier one.
+        return None
+    except OSError as error:
+        # The store says what is wrong with itself in its own way: this is the file, and a second try would be the same.
+        log.warning("The file %s can't be read, so that the run does not have it: %s", kept.path, error)
         return None
 
 

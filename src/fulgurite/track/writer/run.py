@@ -6,12 +6,15 @@ import os
 import sys
 import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from fulgurite.track.store.runs import CRASHED, ENTITY, new_name
+from fulgurite.track.store.transpose import FARTHEST
 from fulgurite.track.writer.backlog import Backlog
 from fulgurite.track.writer.batch import Batch, Kept
 from fulgurite.track.writer.console import Capture, Screen
@@ -23,7 +26,6 @@ from fulgurite.track.writer.values import PLAIN, named, plain, text
 PERIOD = 0.4  # seconds between two writings: what was logged is durable within a second
 FINISHING = 10.0  # seconds that `finish` goes on trying
 PRINTED = 100_000  # pieces of what is printed that may wait between two writings
-LOW, HIGH = -(2**63), 2**63 - 1
 FORKING = 1.0  # seconds that a fork waits for a writing to end
 
 log = logging.getLogger("fulgurite.track")
@@ -70,14 +72,16 @@ class RunWriter:
         self._screen = Screen()
         self._started = self._inert = False
         self._end: tuple[int, str | None] | None = None
+        self._former: tuple[int, str | None] | None = None
+        self._older_error: object = None
 
     def log(self, row: Mapping[str, Any], step: int | None = None) -> None:
         """Take a row; a step's rows are one row. Without ``step`` it is one more than the last."""
         if self._inert:
             return
         step = self.step + 1 if step is None else int(step)
-        if not LOW <= step <= HIGH:
-            raise ValueError(f"step={step}: a number of at most 64 bits was expected.")
+        if not -FARTHEST <= step <= FARTHEST:
+            raise ValueError(f"step={step}: a number within ±2**62 was expected.")
         values = {name: value if type(value) in PLAIN else plain(value) for name, value in row.items()}
         self.step = step
         self._rows.append((step, time.time(), values))
@@ -106,6 +110,11 @@ class RunWriter:
         """Note from now on what is printed, if that was asked for; it is kept if the run is opened."""
         if self._console:
             self._capture.start()
+
+    def broke(self, error: BaseException) -> None:
+        """Note how the script broke, as the interpreter will print it when the run has ended."""
+        if self._console and not self._inert:
+            self._printed.append(("stderr", time.time(), "".join(traceback.format_exception(error))))
 
     def open(self) -> None:
         """Begin the run, also if nothing was logged yet."""
@@ -147,6 +156,14 @@ class RunWriter:
         self._started = False
         _open.discard(self)
 
+    def finish_with_script(self) -> None:
+        """Finish as the script ends that did not do it: a run that was ended before ends as it did then."""
+        error = _last_error()
+        if error is not None and error != self._older_error:
+            self.finish(1)
+        else:
+            self.finish(*(self._former or (1, CRASHED)))
+
     def _say(self, batch: Batch, open: bool = True) -> None:
         if self._inert:
             return
@@ -159,7 +176,9 @@ class RunWriter:
         with self._saying:
             if self._started:
                 return
-            self._started, self._end = True, None
+            self._started, self._former, self._end = True, self._end, None
+        # A notebook goes on after an error: one from before the run is not the run's.
+        self._older_error = _last_error()
         self._stop = threading.Event()
         self._metrics = SystemMetrics(self._take_metrics, INTERVAL if self._system is True else self._system)
         self._known_facts = Facts(self._outlet.target.created_at)
@@ -203,7 +222,9 @@ class RunWriter:
         rows = [self._rows.popleft() for _ in range(len(self._rows))]
         batch.rows += [(step, moment, named(row)) for step, moment, row in rows]
         for _ in range(len(self._printed)):
-            self._screen.write(*self._printed.popleft())
+            # Anything may be printed, and it must not take the rows with it.
+            with suppress(Exception):
+                self._screen.write(*self._printed.popleft())
         batch.lines += self._screen.changed()
         return batch
 
@@ -216,9 +237,14 @@ class RunWriter:
 
 def _finish_open() -> None:
     """End the runs that nobody finished: the script broke, or forgot to."""
-    broke = getattr(sys, "last_type", None) is not None
     for writer in list(_open):
-        writer.finish(1, None if broke else CRASHED)
+        writer.finish_with_script()
+
+
+def _last_error() -> tuple[int, int] | None:
+    """Which error was last printed as uncaught; it is not held, since it holds the script's variables."""
+    error = getattr(sys, "last_value", None)
+    return None if error is None else (id(error), id(sys.last_traceback))
 
 
 def _hold_still() -> None:

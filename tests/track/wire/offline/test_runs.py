@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fulgurite.track.wire.offline import runs as offline
 from fulgurite.track.wire.offline.records import (
     Alert,
     Artifact,
@@ -138,7 +137,7 @@ def test_the_console(run, contents):
 
     assert "to stdout\n" in "".join(text.text for text in said if text.stream == "stdout")
     assert "to stderr\n" in "".join(text.text for text in said if text.stream == "stderr")
-    assert "to stdout" in run.locate(offline.CONSOLE).read_text()
+    assert "to stdout" in run.locate("output.log").read_text()
 
 
 def test_an_artifact_with_its_files(contents):
@@ -159,7 +158,7 @@ def test_the_files_of_the_run(run, contents):
     named = {file.path: file for record in of(FilesSaved, contents) for file in record.files}
 
     assert named["data.txt"].policy == "end" and run.locate("data.txt").read_text() == "1 2 3"
-    assert named[offline.REQUIREMENTS].kind == "wandb" and "wandb" in run.locate(offline.REQUIREMENTS).read_text()
+    assert named["requirements.txt"].kind == "wandb" and "wandb" in run.locate("requirements.txt").read_text()
     assert set(named) <= set(run.saved())
     assert run.locate("../run-whole.wandb") is None and run.locate(str(run.file)) is None
     assert run.locate("media") is None and run.locate("none/such") is None

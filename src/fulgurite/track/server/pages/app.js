@@ -30,7 +30,7 @@ async function show() {
 function showTop(entity, project, run, session) {
   const crumbs = [h("a.brand", { href: "/" }, h("img", { src: "/static/icon.svg", alt: "", width: 22, height: 22 }), "Fulgurite")];
   if (project !== undefined) crumbs.push(h("a", { href: pageOf(entity, project) }, entity === "local" ? project : `${entity}/${project}`));
-  if (run !== null) crumbs.push(h("span", {}, run));
+  if (run !== null) crumbs.push(h("span", { id: "here" }, run));
   const user = session?.keys ? h("button.plain", { click: logOut, title: `${session.name}, ${session.role}` }, "Log out") : null;
   fill(document.getElementById("top"), h("nav", { "aria-label": "Where you are" }, crumbs), user, themeButton());
 }

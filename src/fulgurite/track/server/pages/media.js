@@ -3,15 +3,24 @@
 import { get } from "./api.js";
 import { fill, h } from "./dom.js";
 import { fileAddress } from "./files.js";
+import { brief } from "./format.js";
 
 const NEWEST = 8;
+const ROWS = 100; // of a table
+const LARGEST = 5e6; // bytes of a table that is read to show them
+const NO_JSON = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
 
 export function mediaTab(path) {
   const element = h("div", {});
+  let shown = null;
   const update = async () => {
     const { keys } = await get(`${path}/keys`);
     const others = keys.filter((each) => each.kind === "other" && !each.name.startsWith("_"));
     const series = await Promise.all(others.slice(0, 50).map((each) => get(`${path}/values`, { key: each.key, most: NEWEST })));
+    // A table that was opened and a sound that is playing stay as they are, unless there is something new.
+    const news = JSON.stringify(series);
+    if (news === shown) return;
+    shown = news;
     fill(element, series.length ? series.map((each) => section(path, each)) : h("p.empty", {}, "The run has logged no media."));
   };
   return { element, update };
@@ -27,9 +36,11 @@ function draw(path, value) {
   const file = value?.path ? fileAddress(path, value.path) : null;
   switch (value?._type) {
     case "image-file":
-      return h("img", { src: file, alt: value.caption ?? "", loading: "lazy" });
+      return picture(file, value.caption);
     case "images/separated":
-      return h("div.media", {}, (value.filenames ?? []).map((name) => h("img", { src: fileAddress(path, name), alt: "", loading: "lazy" })));
+      return h("div.media", {}, (value.filenames ?? []).map((name, i) => picture(fileAddress(path, name), value.captions?.[i])));
+    case "table-file":
+      return table(path, file, value);
     case "audio-file":
       return h("audio", { src: file, controls: true, preload: "none" });
     case "video-file":
@@ -41,6 +52,45 @@ function draw(path, value) {
     default:
       return file ? h("a", { href: file, target: "_blank", rel: "noopener" }, value._type ?? "file") : h("pre", {}, text(value));
   }
+}
+
+function picture(file, caption) {
+  const image = h("img", { src: file, alt: caption ?? "", loading: "lazy" });
+  return caption ? h("figure", {}, image, h("figcaption", {}, caption)) : image;
+}
+
+/** The first rows of a logged table, read when it is opened. */
+function table(path, file, { nrows, size = 0 }) {
+  const name = nrows === undefined ? "Table" : `Table of ${nrows} ${nrows === 1 ? "row" : "rows"}`;
+  const link = h("a", { href: file, target: "_blank", rel: "noopener" }, "JSON");
+  if (size > LARGEST) return h("p", {}, `${name}, too large to be shown here. `, link);
+  const place = h("div.scroll", {});
+  const details = h("details", {}, h("summary", {}, name), place, link);
+  const read = async () => {
+    try {
+      fill(place, rowsOf(path, parsed(await (await fetch(file)).text())));
+    } catch {
+      fill(place, h("p.quiet", {}, "This table can't be read."));
+    }
+  };
+  details.addEventListener("toggle", () => details.open && place.childElementCount === 0 && read());
+  return details;
+}
+
+function rowsOf(path, { columns, data }) {
+  const cell = (value) => h(typeof value === "number" ? "td.number" : "td", {}, value?._type && value.path ? draw(path, value) : brief(value));
+  const more = data.length > ROWS ? h("p.quiet", {}, `The first ${ROWS} of ${data.length} rows.`) : null;
+  return [
+    h("table", {},
+      h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, String(name))))),
+      h("tbody", {}, data.slice(0, ROWS).map((row) => h("tr", {}, row.map(cell))))),
+    more,
+  ];
+}
+
+/** JSON as Python writes it: numbers that are not finite stand there as bare words. */
+function parsed(text) {
+  return JSON.parse(text.replace(NO_JSON, (found) => (found.startsWith('"') ? found : `"${found}"`)));
 }
 
 function histogram({ values = [], bins = [] }) {

@@ -5,7 +5,12 @@ import { brief, leaves } from "./format.js";
 
 export function overviewTab() {
   const element = h("div.columns", {});
-  return { element, update: (run) => fill(element, sheet("Summary", run.summary), sheet("Configuration", run.config), sheet("Circumstances", run.facts)) };
+  return { element, update: (run) => fill(element, sheet("Summary", run.summary), sheet("Configuration", run.config), sheet("Circumstances", circumstances(run.facts))) };
+}
+
+/** The wandb client keeps what it found out apart, for each process that wrote the run; the last one's counts. */
+function circumstances({ _wandb: own, ...facts }) {
+  return { ...Object.values(own?.e ?? {}).at(-1), ...facts };
 }
 
 function sheet(title, values) {

@@ -47,6 +47,7 @@ export async function showRun(place, entity, project, name) {
     version = news;
     document.title = `${run.display_name} · ${project} · Fulgurite`;
     fill(head, headOf(run));
+    document.getElementById("here")?.replaceChildren(run.display_name);
     await showTab();
   });
 }

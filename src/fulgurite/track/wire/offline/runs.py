@@ -6,14 +6,7 @@ from pathlib import Path, PurePosixPath
 from fulgurite.track.wire.offline.recordlog import BLOCK, Damage, RecordLog
 from fulgurite.track.wire.offline.records import Content, Exit, Ignored, decode
 
-# What may lie in a run's `files`. Offline, current clients write neither configuration nor summary nor metadata there.
-CONFIG = "config.yaml"
-SUMMARY = "wandb-summary.json"
-METADATA = "wandb-metadata.json"
-REQUIREMENTS = "requirements.txt"
-CONSOLE = "output.log"
-MEDIA = "media"
-CODE = "code"
+RECORDS = "run-*.wandb"
 
 
 class OfflineRun:
@@ -25,7 +18,7 @@ class OfflineRun:
 
     def __init__(self, folder: Path, offset: int = 0) -> None:
         self.folder = Path(folder)
-        records = sorted(self.folder.glob("run-*.wandb"))
+        records = sorted(self.folder.glob(RECORDS))
         if len(records) != 1:
             raise FileNotFoundError(
                 f"{self.folder} holds {len(records)} files run-*.wandb, but a run's folder holds one. "
@@ -94,17 +87,17 @@ class OfflineRun:
 def find_runs(folder: Path) -> list[OfflineRun]:
     """Return the runs in ``folder``, the oldest first: a run's own folder, a ``wandb`` folder or the one above it.
 
-    Those without a record yet are left out. Raises ``FileNotFoundError`` if there is no such folder.
+    Those without a record yet, or with several, are left out. Raises ``FileNotFoundError`` if there is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Give a wandb folder, the one above it, or that of one run.")
     places = [folder, folder / "wandb", folder / ".wandb"]
     # `latest-run` is a link to one of the others, and fits neither pattern.
-    patterns = ("offline-run-*/run-*.wandb", "run-*/run-*.wandb")
+    patterns = (f"offline-run-*/{RECORDS}", f"run-*/{RECORDS}")
     runs = {found.parent for place in places for pattern in patterns for found in place.glob(pattern)}
-    runs |= {found.parent for found in folder.glob("run-*.wandb")}
-    return [OfflineRun(found) for found in sorted(runs, key=_begin)]
+    runs |= {found.parent for found in folder.glob(RECORDS)}
+    return [OfflineRun(found) for found in sorted(runs, key=_begin) if len(list(found.glob(RECORDS))) == 1]
 
 
 def _begin(folder: Path) -> tuple[str, str]:

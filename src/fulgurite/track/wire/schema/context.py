@@ -18,7 +18,8 @@ class Context:
     """One request: the store, who asks (``entity``, ``user``), and how to make addresses that the asker can reach.
 
     ``types`` are the classes of `roots.TYPES` by name: types refer to each other in circles, their modules do not.
-    With ``in_parts`` the client sends files of 2 GiB and more in parts.
+    With ``in_parts`` the client sends files of 2 GiB and more in parts. An address to put something to is a permission
+    to write, so that only who ``may_write`` is given one.
     """
 
     store: Store
@@ -27,6 +28,7 @@ class Context:
     entity: str = ENTITY
     user: str = ENTITY
     in_parts: bool = True
+    may_write: bool = True
 
     def show(self, kind: str, stored: Any) -> Any:
         """What the store knows of a thing, as the type of that name."""

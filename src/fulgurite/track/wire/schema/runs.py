@@ -204,13 +204,14 @@ class File(Node):
         self.updatedAt = iso(file.updated_at)
         self.directUrl = context.addresses.download(file.blob.sha256, file.name)
 
-    def url(self, upload: bool = False) -> str:
-        if upload:
-            return self._context.addresses.upload(run=self._run, name=self._stored.name)
-        return self.directUrl
+    def url(self, upload: bool = False) -> str | None:
+        return self.uploadUrl() if upload else self.directUrl
 
-    def uploadUrl(self) -> str:
-        return self.url(upload=True)
+    def uploadUrl(self) -> str | None:
+        """Where other content can be put in its place; null for a reader."""
+        if not self._context.may_write:
+            return None
+        return self._context.addresses.upload(run=self._run, name=self._stored.name)
 
 
 def _like(pattern: str) -> re.Pattern[str]:
