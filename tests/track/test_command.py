@@ -105,6 +105,21 @@ def test_it_says_how_a_client_gets_there(tmp_path):
     assert len(key.partition("-")[2]) >= 40
 
 
+def test_a_folder_to_show_that_is_not_there_is_told(tmp_path):
+    """It may come later, so that is no mistake; but who mistyped it would wait for its runs."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "there").mkdir()
+    words = [str(tmp_path / name) for name in ("there", "nope", "file")]
+    with started(tmp_path / "data", *words) as (process, address):
+        assert get(address, "/api/projects")[0] == 200
+        process.terminate()
+        told = process.stderr.read().splitlines()
+
+    assert told == [
+        f"There is no folder {tmp_path / name}; its runs are shown as soon as there is." for name in ("nope", "file")
+    ]
+
+
 def test_it_calls_nobody(tmp_path):
     """No connection is opened and no name is looked up, whatever is asked of it: Python itself watches for that."""
     watch = (

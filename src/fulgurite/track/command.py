@@ -54,6 +54,9 @@ def _demand(package: str) -> None:
 def _serve(chosen: argparse.Namespace) -> None:
     from fulgurite.track.server.serve import Settings, serve  # late: only now it is known that its packages are there
 
+    for folder in chosen.watched:
+        if not folder.is_dir():
+            print(f"There is no folder {folder}; its runs are shown as soon as there is.", file=sys.stderr)
     serve(Settings(chosen.data, chosen.host, chosen.port, not chosen.no_browser, chosen.allow_host, chosen.watched))
 
 
