@@ -3,7 +3,6 @@
 import functools
 import json
 import mimetypes
-import re
 from typing import Any
 
 from fulgurite.track.store.blobs import RunFile
@@ -14,13 +13,13 @@ from fulgurite.track.wire.facts import OWN, to_client
 from fulgurite.track.wire.filters import Candidate, read_filter, read_order
 from fulgurite.track.wire.graphql import Node, as_json
 from fulgurite.track.wire.ids import outer
+from fulgurite.track.wire.patterns import like
 from fulgurite.track.wire.schema.artifacts import ProjectArtifacts, RunArtifacts
 from fulgurite.track.wire.schema.context import PAGE, Context, connection, iso
 from fulgurite.track.wire.schema.history import RunHistory
 from fulgurite.track.wire.schema.sweeps import ProjectSweeps, RunSweeps
 
 MOST = 1000  # runs or files in one page
-FLAGS = re.IGNORECASE | re.DOTALL
 
 
 class Entity(Node):
@@ -183,8 +182,8 @@ class Run(RunHistory, RunArtifacts, RunSweeps, Node):
             asked = {name.removeprefix("./") for name in names}
             found = [each for each in found if each.name in asked]
         elif pattern:
-            like = _like(pattern)
-            found = [each for each in found if like.fullmatch(each.name)]
+            fits = like(pattern)
+            found = [each for each in found if fits.fullmatch(each.name)]
         show = self._context.show
         return connection(found, lambda each: show("File", (self._stored.id, each)), max(min(first, MOST), 0), after)
 
@@ -212,10 +211,3 @@ class File(Node):
         if not self._context.may_write:
             return None
         return self._context.addresses.upload(run=self._run, name=self._stored.name)
-
-
-def _like(pattern: str) -> re.Pattern[str]:
-    """An SQL pattern, where % stands for any text and _ for any character, as a regular expression."""
-    parts = re.split(r"(\\.|%|_)", pattern)
-    as_regex = {"%": ".*", "_": "."}
-    return re.compile("".join(as_regex.get(part) or re.escape(part.removeprefix("\\")) for part in parts), FLAGS)
