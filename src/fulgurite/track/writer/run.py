@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from fulgurite.track.store.runs import CRASHED, ENTITY, new_name
+from fulgurite.track.store.runs import ENTITY, new_name
 from fulgurite.track.store.transpose import FARTHEST
 from fulgurite.track.writer.backlog import Backlog
 from fulgurite.track.writer.batch import Batch, Kept
@@ -157,12 +157,15 @@ class RunWriter:
         _open.discard(self)
 
     def finish_with_script(self) -> None:
-        """Finish as the script ends that did not do it: a run that was ended before ends as it did then."""
+        """Finish as the script ends that did not do it: a run that was ended before ends as it did then.
+
+        A script that comes to its end has succeeded; what it handed to ``sys.exit`` can't be seen from here.
+        """
         error = _last_error()
         if error is not None and error != self._older_error:
             self.finish(1)
         else:
-            self.finish(*(self._former or (1, CRASHED)))
+            self.finish(*(self._former or (0,)))
 
     def _say(self, batch: Batch, open: bool = True) -> None:
         if self._inert:
@@ -236,7 +239,7 @@ class RunWriter:
 
 
 def _finish_open() -> None:
-    """End the runs that nobody finished: the script broke, or forgot to."""
+    """End the runs that the script left open."""
     for writer in list(_open):
         writer.finish_with_script()
 
