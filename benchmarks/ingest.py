@@ -37,12 +37,14 @@ from typing import Any
 import numpy as np
 from machine import machine
 
+from fulgurite.track.server.api.axes import View, line
 from fulgurite.track.store.cells import FLOAT, Column
 from fulgurite.track.store.store import Store
 
 ROWS, KEYS = 500, ("loss", "accuracy", "lr")
 BUCKETS = 2000
 LONG = 10_000_000
+PACE = 0.01  # seconds between two of its values
 PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
 Post = list[tuple[int, dict[str, float]]]
 
@@ -256,8 +258,9 @@ def charts(contestants: dict[str, Any], folder: Path, rounds: int) -> dict[str, 
     values = np.cumsum(np.random.default_rng(0).normal(size=LONG))
     took = []
     for start in range(0, LONG, 5000):
-        part = Column(np.arange(start, start + 5000), FLOAT, values[start : start + 5000])
-        took.append(seconds(own.store.history.append_columns, run.id, {"loss": part}))
+        steps = np.arange(start, start + 5000)
+        part = {"loss": Column(steps, FLOAT, values[steps]), "_runtime": Column(steps, FLOAT, steps * PACE)}
+        took.append(seconds(own.store.history.append_columns, run.id, part))
     result: dict[str, Any] = {"points": LONG, "written_in_s": [round(sum(each), 1) for each in zip(*took, strict=True)]}
     places = random.Random(1)
     for state in ("while it runs", "compacted"):
@@ -275,9 +278,20 @@ def charts(contestants: dict[str, Any], folder: Path, rounds: int) -> dict[str, 
             zooms[f"1/{zoom}"] = both(times, 2, 1e3)
         result[f"ms, {state}"] = zooms
         own.store.history.compact(run.id)
+    result["ms, over time"] = over_time(own, run.id, rounds)
     result["ms, opened anew"] = both([seconds(opened_anew, folder, "long")], 1, 1e3)
     result["whole series of"] = whole_series(contestants, rounds)
     return result
+
+
+def over_time(own: Fulgurite, run: int, rounds: int) -> dict[str, Any]:
+    """The same series with time as its axis, which is a series of its own."""
+    zooms = {}
+    for zoom in (1, 10, 100, 1000, 10_000):
+        view = View("_runtime", BUCKETS, high=LONG * PACE / zoom)
+        times = [seconds(line, own.store.history, run, "loss", view) for _ in range(rounds * 4)]
+        zooms[f"1/{zoom}"] = both(times, 2, 1e3)
+    return zooms
 
 
 def opened_anew(folder: Path, name: str) -> int:

@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fulgurite.track.store.buckets import Chart, bucketed, chart_of, from_blocks
-from fulgurite.track.store.cells import BLOCK, Column, column, joined
+from fulgurite.track.store.cells import BLOCK, SUMMARY, Column, column, joined
 from fulgurite.track.store.chunks import FIRST_STEP, GATHER, LAST_STEP, Chunks
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.errors import Unkeepable
@@ -132,6 +134,12 @@ class History:
                 if len(blocks) >= 4 * buckets:
                     return from_blocks(blocks, buckets)
             return bucketed(self._read(series, low, high), buckets)
+
+    def blocks(self, run: int, path: str, stream: int = HISTORY) -> Any:
+        """The series from afar: summaries (``cells.SUMMARY``) of its values, in their order."""
+        with self._database.reading():
+            series = self._series(run, path, stream)
+            return np.empty(0, SUMMARY) if series is None else self._chunks.blocks(series, FIRST_STEP, LAST_STEP)
 
     def rows(
         self,
