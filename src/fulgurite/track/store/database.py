@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -80,10 +80,23 @@ class Database:
         Blocks may be nested: an inner one that fails takes back its own part, and the outer one decides about the rest.
         """
         own = self._own()
+        outermost = not own.doing
         with self._writing:
             assert own.doing != "reading", "nothing is written inside `reading`"
             with self._point(own) if own.doing else self._transaction(own):
                 yield self
+        if outermost:
+            later, own.later = own.later, []
+            for act in later:
+                act()
+
+    def afterwards(self, act: Callable[[], object]) -> None:
+        """Do something once the transaction that this thread is in has been kept; at once if it is in none."""
+        own = self._own()
+        if own.doing == "writing":
+            own.later.append(act)
+        else:
+            act()
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run one statement inside ``writing``."""
@@ -145,6 +158,9 @@ class Database:
             self._require_transaction()
             with self.explained:
                 own.connection.execute("COMMIT")
+        except BaseException:
+            own.later = []
+            raise
         finally:
             own.doing = ""
             own.roll_back()
@@ -221,6 +237,7 @@ class _Own:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.doing = ""
+        self.later: list[Callable[[], object]] = []
         self.closed = False
         self._process = os.getpid()
 
