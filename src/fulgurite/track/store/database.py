@@ -137,7 +137,8 @@ class Database:
             raise StoreError(f"The run store in {self.folder} is closed. Open it anew.")
         own: _Own | None = getattr(self._local, "own", None)
         if own is None or own.closed:
-            own = self._local.own = _Own(self._open())
+            with _OPENING:
+                own = self._local.own = _Own(self._open())
             self._all.add(own)
         return own
 
@@ -266,16 +267,18 @@ _DATABASES: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
-    """Let writers come to their end: SQLite would take their locks over into the new process, and never free them."""
-    _HELD.extend(each for each in list(_DATABASES) if each._writing.acquire(timeout=1.0))
+    """Let writers, and who opens a file, come to their end: the new process would wait for what they hold in SQLite."""
+    locks = [_OPENING, *(each._writing for each in list(_DATABASES))]
+    _HELD.extend(lock for lock in locks if lock.acquire(timeout=1.0))
 
 
 def _after_fork() -> None:
     while _HELD:
-        _HELD.pop()._writing.release()
+        _HELD.pop().release()
 
 
-_HELD: list[Database] = []
+_OPENING = threading.RLock()
+_HELD: list[Any] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
