@@ -1,5 +1,7 @@
 """The store through its front door: what goes in comes out, once."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,36 @@ def test_two_stores_share_a_folder(store, run):
     assert store.runs.by_id(run.id).state == "finished"
     assert store.history.read(run.id, "y").steps.tolist() == list(range(200))
     other.close()
+
+
+def test_others_write_while_a_run_is_made_compact(store, monkeypatch):
+    """A large run takes seconds. Its end is kept with what was logged last, and the rest comes after that."""
+    project = store.runs.project("p", create=True)
+    run, _ = store.runs.open(project, "abc")
+    written = []
+
+    def compact(number):
+        other = threading.Thread(target=lambda: written.append(store.runs.open(project, "other")))
+        other.start()
+        other.join(10)
+
+    monkeypatch.setattr(store.history, "compact", compact)
+    with store.database.writing():
+        store.history.append(run.id, [(0, {"loss": 1.0})])
+        store.end(run, 0)
+        assert not written
+
+    assert len(written) == 1
+
+
+def test_what_was_not_kept_is_not_gone_on_with(store):
+    """What should come after a transaction comes only after one that was kept, and only once."""
+    done = []
+
+    with pytest.raises(ZeroDivisionError), store.database.writing():
+        store.database.afterwards(lambda: done.append("failed"))
+        raise ZeroDivisionError
+    with store.database.writing():
+        store.database.afterwards(lambda: done.append("kept"))
+
+    assert done == ["kept"]

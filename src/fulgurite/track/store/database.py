@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -80,10 +80,23 @@ class Database:
         Blocks may be nested: an inner one that fails takes back its own part, and the outer one decides about the rest.
         """
         own = self._own()
+        outermost = not own.doing
         with self._writing:
             assert own.doing != "reading", "nothing is written inside `reading`"
             with self._point(own) if own.doing else self._transaction(own):
                 yield self
+        if outermost:
+            later, own.later = own.later, []
+            for act in later:
+                act()
+
+    def afterwards(self, act: Callable[[], object]) -> None:
+        """Do something once the transaction that this thread is in has been kept; at once if it is in none."""
+        own = self._own()
+        if own.doing == "writing":
+            own.later.append(act)
+        else:
+            act()
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run one statement inside ``writing``."""
@@ -124,7 +137,8 @@ class Database:
             raise StoreError(f"The run store in {self.folder} is closed. Open it anew.")
         own: _Own | None = getattr(self._local, "own", None)
         if own is None or own.closed:
-            own = self._local.own = _Own(self._open())
+            with _OPENING:
+                own = self._local.own = _Own(self._open())
             self._all.add(own)
         return own
 
@@ -145,6 +159,9 @@ class Database:
             self._require_transaction()
             with self.explained:
                 own.connection.execute("COMMIT")
+        except BaseException:
+            own.later = []
+            raise
         finally:
             own.doing = ""
             own.roll_back()
@@ -221,6 +238,7 @@ class _Own:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.doing = ""
+        self.later: list[Callable[[], object]] = []
         self.closed = False
         self._process = os.getpid()
 
@@ -249,16 +267,18 @@ _DATABASES: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
-    """Let writers come to their end: SQLite would take their locks over into the new process, and never free them."""
-    _HELD.extend(each for each in list(_DATABASES) if each._writing.acquire(timeout=1.0))
+    """Let writers, and who opens a file, come to their end: the new process would wait for what they hold in SQLite."""
+    locks = [_OPENING, *(each._writing for each in list(_DATABASES))]
+    _HELD.extend(lock for lock in locks if lock.acquire(timeout=1.0))
 
 
 def _after_fork() -> None:
     while _HELD:
-        _HELD.pop()._writing.release()
+        _HELD.pop().release()
 
 
-_HELD: list[Database] = []
+_OPENING = threading.RLock()
+_HELD: list[Any] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 

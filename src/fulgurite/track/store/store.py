@@ -50,7 +50,8 @@ class Store:
         if state is None and exit_code != 0 and self.trials.is_stopped(run):
             state = KILLED
         ended = self.runs.end(run, exit_code, state)
-        self.history.compact(run.id)
+        # Not in a transaction that this is part of: it may take seconds, in which nobody else could write.
+        self.database.afterwards(lambda: self.history.compact(run.id))
         return ended
 
     def purge(self, older_than: float = KEPT_AFTER_DELETION) -> int:
