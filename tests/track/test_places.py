@@ -41,3 +41,19 @@ def test_a_python_without_sqlite_has_no_store(tmp_path, monkeypatch):
     """Some are built so."""
     monkeypatch.setattr(places, "available", lambda module: module != "_sqlite3")
     assert "without sqlite3" in unusable(tmp_path)
+
+
+def test_a_folder_that_can_not_be_looked_at_is_not(tmp_path, monkeypatch):
+    """Above it lies one that is closed to this user."""
+    monkeypatch.setattr(Path, "exists", lambda self: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+
+    assert "it can't be looked at (Permission denied)" in unusable(tmp_path / "store")
+
+
+def test_without_a_home_the_folder_is_below_the_working_folder(tmp_path, monkeypatch):
+    """As in a container whose user has no entry: the store is still found again by the next run there."""
+    monkeypatch.delenv("FULGURITE_DIR", raising=False)
+    monkeypatch.setattr(Path, "expanduser", lambda self: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.chdir(tmp_path)
+
+    assert data_folder() == tmp_path / ".fulgurite"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.base.rank import rank_zero_info, rank_zero_only
+from fulgurite.base.rank import rank_zero_info, rank_zero_only, rank_zero_warn
 from fulgurite.core.logger import Logger, plain_params, prefixed, rank_zero_experiment
 from fulgurite.core.summary import count
 from fulgurite.loggers.folder import FolderLogger, HparamsFile
@@ -221,16 +221,26 @@ class TrackLogger(FolderLogger):
             written = os.path.getmtime(path)
             if self._kept.get(path) != written:
                 self._kept[path] = written
-                self.experiment.file(f"checkpoints/{os.path.basename(path)}", self._lent(path), lent=True)
+                lent = self._lent(path)
+                self.experiment.file(f"checkpoints/{os.path.basename(path)}", lent or path, lent=lent is not None)
 
-    def _lent(self, path: str) -> str:
-        """Another name for a checkpoint, under which it stays until it is kept: the callback may delete its own."""
-        os.makedirs(self._lending, exist_ok=True)
+    def _lent(self, path: str) -> str | None:
+        """Another name for a checkpoint, under which it stays until it is kept: the callback may delete its own.
+
+        None where there is no room for one; the training goes on.
+        """
         other = os.path.join(self._lending, f"{secrets.token_hex(4)}-{os.path.basename(path)}")
         try:
-            os.link(path, other)
-        except OSError:
-            shutil.copyfile(path, other)
+            os.makedirs(self._lending, exist_ok=True)
+            try:
+                os.link(path, other)
+            except OSError:
+                shutil.copyfile(path, other)
+        except OSError as error:
+            rank_zero_warn(
+                f"{path} is kept in the run only if it stays until it was read: no copy can be made ({error})."
+            )
+            return None
         return other
 
     @property

@@ -8,12 +8,21 @@ from fulgurite.base.optional import available
 from fulgurite.base.paths import atomic_write
 
 FOLDER = "FULGURITE_DIR"
+HOME_FOLDER = "~/.fulgurite"
 NOTED = "noted"
 
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
-    """The data folder: ``given``, or $FULGURITE_DIR, or ``.fulgurite`` in the user's home. Not made here."""
-    return Path(given or os.environ.get(FOLDER) or "~/.fulgurite").expanduser().absolute()
+    """The data folder: ``given``, or $FULGURITE_DIR, or ``.fulgurite`` in the user's home. Not made here.
+
+    A user without a home has it in the working folder.
+    """
+    named = given or os.environ.get(FOLDER)
+    try:
+        return Path(named or HOME_FOLDER).expanduser().absolute()
+    except RuntimeError:
+        # Whoever has no home, as some users of containers have none, keeps runs where he works.
+        return Path(named or Path(HOME_FOLDER).name).absolute()
 
 
 def unusable(folder: Path) -> str | None:
@@ -21,7 +30,10 @@ def unusable(folder: Path) -> str | None:
     for module in ("sqlite3", "_sqlite3"):
         if not available(module):
             return "This Python was built without sqlite3, so there is no run store."
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+    except OSError as error:
+        return f"The run store can't be kept in {folder}: it can't be looked at ({error.strerror})."
     if not there.is_dir():
         return f"The run store can't be kept in {folder}: {there} is no folder."
     if not os.access(there, os.W_OK | os.X_OK):

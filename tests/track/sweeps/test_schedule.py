@@ -294,3 +294,14 @@ def test_what_a_run_reached_is_its_best(sweeping):
     assert standing.reached(work.store, run, Metric("deep.a", "maximize")) == 9.0
     assert standing.reached(work.store, run, Metric("word")) is None
     assert standing.record(work.store, run, Metric("loss")) == [3.0, 3.0, 2.0, 2.0]
+
+
+def test_a_metric_may_have_a_dot_in_its_name(tmp_path):
+    """`mAP@0.5` is one name; `val.loss` may also be the `loss` inside of `val`."""
+    sweeping = Sweeping(tmp_path / "data")
+    run, _ = sweeping.store.runs.open(sweeping.project, "r")
+    sweeping.store.history.append(run.id, [(0, {"mAP@0.5": 0.25, "val": {"loss": 3.0}}), (1, {"mAP@0.5": 0.75})])
+
+    assert standing.reached(sweeping.store, run, Metric("mAP@0.5", "maximize")) == 0.75
+    assert standing.record(sweeping.store, run, Metric("val.loss", "minimize")) == [3.0]
+    sweeping.store.close()

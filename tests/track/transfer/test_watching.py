@@ -159,3 +159,20 @@ def found(store: Store, names: set[str]):
     runs = [run for project in store.runs.projects() for run in store.runs.all(project)]
     done = {run.name for run in runs if run.state == "finished"}
     return done if names <= done else None
+
+
+def test_a_run_that_was_deleted_does_not_come_back(store, tmp_path):
+    """Its files are still there, and are looked at again and again; it stays away also when it has been let go of."""
+    recorded(SCRIPT, tmp_path)
+    watch = Watch(store, [tmp_path])
+    watch.look()
+    project = store.runs.project("p")
+    store.runs.delete([store.runs.find(project, "a")])
+    watch.look()
+    assert store.purge(older_than=-1) == 1
+
+    Watch(store, [tmp_path]).look()
+
+    assert [run.name for run in store.runs.all(project)] == ["b"]
+    (folder,) = [found for found in from_wandb.find(tmp_path) if found.name.endswith("-a")]
+    assert from_wandb.take(store, folder).row_count == 1  # whoever asks for it by hand gets it

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -385,3 +386,22 @@ def test_a_script_with_workers(store, tmp_path, ending, method, rows, state):
     if state == "running":
         store.runs.update(run, seen_at=run.seen_at - 301)
         assert only_run(store).state == "crashed"
+
+
+def test_a_disk_without_room_for_a_copy_stops_no_training(store, monkeypatch):
+    """The checkpoint is then read where it lies, and stays there."""
+
+    def no_room(*names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", no_room)
+    monkeypatch.setattr(shutil, "copyfile", no_room)
+    logger = TrackLogger(".", log_model=True)
+    trainer = Trainer(**{**QUIET, "logger": logger, "enable_checkpointing": True}, max_epochs=1)
+
+    with pytest.warns(UserWarning, match="no copy can be made"):
+        trainer.fit(TinyModule(), batches(2))
+
+    path = Path(trainer.checkpoint_callback.best_model_path)
+    kept = store.blobs.file(only_run(store).id, f"checkpoints/{path.name}")
+    assert kept.blob.size == path.stat().st_size

@@ -105,6 +105,10 @@ class History:
         )
         return {row["path"]: {k: row[k] for k in ("kinds", "count", "first", "last")} for row in rows}
 
+    def has(self, run: int, path: str, stream: int = HISTORY) -> bool:
+        """Whether the run has logged that path."""
+        return self._series(run, path, stream) is not None
+
     def read(self, run: int, path: str, low: int = FIRST_STEP, high: int = LAST_STEP, stream: int = HISTORY) -> Column:
         """The values of one key with ``low <= step <= high``; an empty column where there are none."""
         with self._database.reading():

@@ -99,7 +99,7 @@ CREATE INDEX alert_run ON alert (run_id);
 SOURCES = """
 CREATE TABLE source (
     path TEXT PRIMARY KEY,
-    run_id INTEGER NOT NULL REFERENCES run (id),
+    run_id INTEGER,
     place INTEGER NOT NULL
 );
 CREATE INDEX source_run ON source (run_id);
@@ -298,4 +298,4 @@ BLOB_REFERENCES = [
     ("artifact_upload", "sha256"),
 ]
 # Tables that belong to runs by their column ``run_id``: their rows go with the run. Series have parts of their own.
-OF_RUNS = ["console", "run_file", "alert", "source", "artifact_run"]
+OF_RUNS = ["console", "run_file", "alert", "artifact_run"]

@@ -66,6 +66,7 @@ class Store:
                 if (self.runs.by_id(run.id).deleted_at or moment) < moment:
                     self.history.forget(run.id)
                     self.artifacts.lineage.forget(run.id)
+                    self.sources.let_go(run.id)
                     self.runs.forget(run)
                     gone += 1
         self.artifacts.forget_abandoned()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fulgurite.track.store.paths import BETWEEN
+from fulgurite.track.store.paths import path_of
 from fulgurite.track.store.runs import PENDING, PREEMPTING, RUNNING, Run
 from fulgurite.track.store.store import Store
 from fulgurite.track.store.sweeps import Sweep
@@ -19,7 +19,7 @@ from fulgurite.track.sweeps.search import Tried
 def reached(store: Store, run: Run, metric: Metric) -> float | None:
     """The best that the run ever had of the metric, over its history and its summary."""
     values = [float(value) for value in _numbers(_summary(run.summary, metric.name))]
-    chart = store.history.chart(run.id, _path(metric.name), buckets=1)
+    chart = store.history.chart(run.id, _path(store, run, metric.name), buckets=1)
     best = chart.low if metric.goal == MINIMIZE else chart.high
     values += [float(value) for value in best if math.isfinite(value)]
     return metric.best(values) if values else None
@@ -27,7 +27,7 @@ def reached(store: Store, run: Run, metric: Metric) -> float | None:
 
 def record(store: Store, run: Run, metric: Metric) -> Record:
     """The best of the metric until each value that the run logged of it, so turned that less is better."""
-    numbers = store.history.read(run.id, _path(metric.name)).numbers()
+    numbers = store.history.read(run.id, _path(store, run, metric.name)).numbers()
     turned = numbers if metric.goal == MINIMIZE else -numbers
     # A value that is no number is as bad as can be: the run was no better for it.
     best: list[float] = np.minimum.accumulate(np.where(np.isnan(turned), np.inf, turned)).tolist()
@@ -52,9 +52,10 @@ def _tried(store: Store, run: Run | None, trial: Trial | None, metric: Metric | 
     return Tried(parameters, value, under_way)
 
 
-def _path(name: str) -> str:
-    """The metric's path in the history: a dot in its name leads into a dict."""
-    return name.replace(".", BETWEEN)
+def _path(store: Store, run: Run, name: str) -> str:
+    """The metric's path in the history: its name as it is, or, where the run has no such key, along its dots."""
+    whole = path_of(name)
+    return whole if store.history.has(run.id, whole) else path_of(*name.split("."))
 
 
 def _summary(summary: Mapping[str, Any], name: str) -> Any:

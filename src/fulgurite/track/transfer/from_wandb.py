@@ -30,9 +30,10 @@ def find(folder: Path) -> list[Path]:
 def take(store: Store, folder: Path, project: str = "") -> Run:
     """Keep all that is in the folder of one offline run, and return the run. Taken again, only what is new is read.
 
-    ``project`` is for runs that name none. Raises ``NotFound`` if nothing that says which run it is has been written.
+    ``project`` is for runs that name none. A run that was deleted for good is read anew. Raises ``NotFound`` if
+    nothing that says which run it is has been written.
     """
-    follower = Follower(store, folder, project)
+    follower = Follower(store, folder, project, anew=True)
     while follower.pull():
         pass
     if follower.run is None:
@@ -41,21 +42,25 @@ def take(store: Store, folder: Path, project: str = "") -> Run:
 
 
 class Follower:
-    """One offline run and how far it has been read. Where reading ends is kept in the store."""
+    """One offline run and how far it has been read. Where reading ends is kept in the store.
 
-    def __init__(self, store: Store, folder: Path, project: str = "") -> None:
-        known = store.sources.place(folder.resolve())
+    One that was deleted for good stays away, unless it is wanted ``anew``.
+    """
+
+    def __init__(self, store: Store, folder: Path, project: str = "", anew: bool = False) -> None:
+        number, place = store.sources.place(folder.resolve()) or (None, 0)
+        gone = number is None and place > 0
         self._store, self._project = store, project
-        self._source = OfflineRun(folder, offset=known[1] if known else 0)
-        self.run: Run | None = store.runs.by_id(known[0]) if known else None
-        self._elsewhere = False
+        self._source = OfflineRun(folder, offset=0 if gone else place)
+        self.run: Run | None = None if number is None else store.runs.by_id(number)
+        self._left_out = gone and not anew
         self._told = 0
         self._screen: Screen | None = None
         self._first_line = 0
 
     def pull(self) -> bool:
         """Take in what has been written since the last time; False if that is nothing."""
-        found = [] if self._elsewhere else self._source.read()
+        found = [] if self._left_out else self._source.read()
         for damage in self._source.damages[self._told :]:
             log.warning("A part of an offline run could not be read and is left out: %s", damage)
         self._told = len(self._source.damages)
@@ -79,7 +84,7 @@ class Follower:
         if self.run is None:
             assert taken.begun is not None
             self.run = self._opened(taken.begun)
-        if self._elsewhere:
+        if self._left_out:
             return
         self._store.history.append(self.run.id, taken.rows)
         self._store.history.append(self.run.id, taken.samples, SYSTEM)
@@ -98,7 +103,7 @@ class Follower:
         project = runs.project(begun.project or self._project or UNNAMED, begun.entity or ENTITY, create=True)
         run, new = runs.open(project, begun.id, source="wandb offline", created_at=begun.started or time.time())
         # The client keeps a copy of what it sends: a run that has come from it directly is not read once more.
-        self._elsewhere = run.source != "wandb offline" and not self._source.folder.name.startswith("offline-")
+        self._left_out = run.source != "wandb offline" and not self._source.folder.name.startswith("offline-")
         if new and begun.branch_point is not None:
             try:
                 parent = runs.find(project, begun.branch_point.run)
@@ -127,7 +132,7 @@ class Follower:
             with self._store.database.writing():
                 begun = next((content for content in found if isinstance(content, records.Run)), None)
                 self.run = self._opened(begun) if begun is not None else None
-        if self._elsewhere:
+        if self._left_out:
             return
         for name in self._source.saved() if ended else sorted(named):
             path = self._source.locate(name)
