@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ from fulgurite.track.store.history import STEP, SYSTEM, Row
 from fulgurite.track.store.runs import ENTITY, Run, Runs
 from fulgurite.track.store.store import Store
 from fulgurite.track.transfer.wandb_artifacts import take_artifact
-from fulgurite.track.wire.facts import OWN
+from fulgurite.track.wire.facts import OWN, UNNAMED
 from fulgurite.track.wire.offline import records
+from fulgurite.track.wire.offline.definitions import put
 from fulgurite.track.wire.offline.runs import OfflineRun, find_runs
-from fulgurite.track.wire.schema.edits import UNNAMED
 from fulgurite.track.writer.console import Screen
 
 log = logging.getLogger("fulgurite.track")
-SUMMARIES = {"min": 1, "max": 2, "mean": 3, "best": 4, "last": 5, "none": 6, "copy": 7, "first": 8}
 
 
 def find(folder: Path) -> list[Path]:
@@ -218,32 +217,8 @@ class _Taken:
         self.samples.append((int(sample.time * 1000), {**values, "_timestamp": sample.time}))
 
     def _take_definition(self, definition: records.MetricDefinition) -> None:
-        """Keep it in the numbered form in which the client sends it when it is online."""
-        own = self._facts.setdefault(OWN, {})
-        known: list[dict[str, Any]] = own.setdefault("m", [])
-        place = next((i for i, each in enumerate(known) if _is_of(each, definition)), len(known))
-        known[place : place + 1] = [dict(_numbered(definition, known))]
+        """Keep it in the form in which the client sends it when it is online."""
+        put(definition, self._facts.setdefault(OWN, {}).setdefault("m", []))
 
     def _end(self, end: records.Exit) -> None:
         self.exit_code = end.code if end.complete else None
-
-
-def _is_of(known: dict[str, Any], definition: records.MetricDefinition) -> bool:
-    return (known.get("1", ""), known.get("2", "")) == (definition.name, definition.glob)
-
-
-def _numbered(definition: records.MetricDefinition, known: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
-    if definition.name:
-        yield "1", definition.name
-    if definition.glob:
-        yield "2", definition.glob
-    step = next((i for i, each in enumerate(known, start=1) if each.get("1") == definition.step_metric), None)
-    if definition.step_metric and step is not None:
-        yield "5", step
-    elif definition.step_metric:
-        yield "4", definition.step_metric
-    chosen = {1: definition.step_sync, 2: definition.hidden, 3: definition.defined}
-    if options := [number for number, is_set in chosen.items() if is_set]:
-        yield "6", options
-    if definition.summaries:
-        yield "7", [SUMMARIES[name] for name in definition.summaries]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 OWN = "_wandb"
+UNNAMED = "uncategorized"  # the project of runs that name none
 WRITERS = "e"  # in what the client keeps for itself: a block for each process that wrote the run
 # Facts of a run whose console a later process goes on with: how many lines there were when it started (until it prints
 # its first one), and how many to add to the numbers it gives to its own.

@@ -7,7 +7,7 @@ from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.paths import nested
 from fulgurite.track.store.runs import CRASHED, FAILED, LIVING, PENDING, PREEMPTED, RUNNING
 from fulgurite.track.store.runs import Run as StoredRun
-from fulgurite.track.wire.facts import BEHIND, OWN, STARTED, WRITERS, from_client
+from fulgurite.track.wire.facts import BEHIND, OWN, STARTED, UNNAMED, WRITERS, from_client
 from fulgurite.track.wire.filestream import known
 from fulgurite.track.wire.graphql import Node
 from fulgurite.track.wire.ids import inner, inner_text, outer
@@ -30,7 +30,6 @@ FACTS = {
     "commit": "commit",
     "description": "description",
 }
-UNNAMED = "uncategorized"
 MOVES = {PENDING: {RUNNING, FAILED, CRASHED, PREEMPTED}, FAILED: {PENDING, RUNNING}}
 
 

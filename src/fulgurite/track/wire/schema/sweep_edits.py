@@ -11,12 +11,11 @@ from fulgurite.track.store.sweeps import Sweep as StoredSweep
 from fulgurite.track.sweeps.config import SweepConfig, check_installed, read
 from fulgurite.track.sweeps.errors import SweepError
 from fulgurite.track.sweeps.schedule import PENDING, STATES, Begin, Command, Leave, Schedule, Stop
+from fulgurite.track.wire.facts import UNNAMED
 from fulgurite.track.wire.graphql import Node
 from fulgurite.track.wire.ids import inner, outer
 from fulgurite.track.wire.schema.context import Context
 from fulgurite.track.wire.schema.sweeps import Sweep
-
-UNNAMED = "uncategorized"
 
 
 class SweepEdits(Node):
