@@ -34,15 +34,14 @@ def bucketed(part: Column, buckets: int) -> Chart:
     """At most ``buckets`` stretches of equal width over the steps of ``part``."""
     if len(part) <= buckets:
         return chart_of(part)
-    numbers, starts = part.numbers(), _starts(part.steps, buckets)
-    ends = np.append(starts[1:], len(part)) - 1
+    numbers = part.numbers()
+    starts, ends = stretches(part.steps, buckets)
     return Chart(part.steps[ends], np.fmin.reduceat(numbers, starts), np.fmax.reduceat(numbers, starts), numbers[ends])
 
 
 def from_blocks(blocks: Any, buckets: int) -> Chart:
     """The same from summaries (``cells.SUMMARY``) of blocks of values, in their order."""
-    starts = _starts(blocks["first"], buckets)
-    ends = np.append(starts[1:], len(blocks)) - 1
+    starts, ends = stretches(blocks["first"], buckets)
     return Chart(
         blocks["last"][ends],
         np.fmin.reduceat(blocks["low"], starts),
@@ -51,8 +50,9 @@ def from_blocks(blocks: Any, buckets: int) -> Chart:
     )
 
 
-def _starts(steps: Steps, buckets: int) -> Any:
-    """Where in ``steps`` each stretch that holds a value begins."""
-    first, span = steps[0], max(float(steps[-1]) - float(steps[0]), 1.0)
-    stretch = np.minimum((steps - first) * (buckets / span), buckets - 1).astype(np.int64)
-    return np.flatnonzero(np.diff(stretch, prepend=-1))
+def stretches(places: Any, buckets: int) -> tuple[Any, Any]:
+    """Where in rising ``places`` each of ``buckets`` stretches of equal width begins and ends, if it holds one."""
+    span = float(places[-1]) - float(places[0]) or 1.0
+    stretch = np.minimum((places - places[0]) * (buckets / span), buckets - 1).astype(np.int64)
+    starts = np.flatnonzero(np.diff(stretch, prepend=-1))
+    return starts, np.append(starts[1:], len(places)) - 1

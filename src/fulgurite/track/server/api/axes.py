@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fulgurite.track.store.buckets import Chart
+from fulgurite.track.store.buckets import Chart, stretches
 from fulgurite.track.store.history import FIRST_STEP, LAST_STEP, STEP, History
 
 Array = Any  # a numpy array of numbers
@@ -38,7 +38,7 @@ def line(history: History, run: int, path: str, view: View) -> Mapping[str, Arra
     seen = _between(x["low"], x["high"], view)
     x, y = x[seen], y[seen]
     if len(x) >= ENOUGH * view.buckets:
-        return stretches(x["value"], y["low"], y["high"], y["value"], view.buckets)
+        return _gathered(x["value"], y["low"], y["high"], y["value"], view.buckets)
     if not len(x):
         return _one_by_one(history, run, path, view, 0, -1)
     return _one_by_one(history, run, path, view, int(x["first"][0]), int(x["last"][-1]))
@@ -72,17 +72,14 @@ def _one_by_one(history: History, run: int, path: str, view: View, first: int, l
     if len(x) > 1 and not (np.diff(x) >= 0).all():
         order = np.argsort(x, kind="stable")
         x, y = x[order], y[order]
-    return stretches(x, y, y, y, view.buckets)
+    return _gathered(x, y, y, y, view.buckets)
 
 
-def stretches(x: Array, low: Array, high: Array, last: Array, buckets: int) -> Mapping[str, Array]:
+def _gathered(x: Array, low: Array, high: Array, last: Array, buckets: int) -> Mapping[str, Array]:
     """At most ``buckets`` stretches of equal width over rising ``x``, each with its lowest, highest and last value."""
     if len(x) <= buckets:
         return {"x": x, "low": low, "high": high, "last": last}
-    span = float(x[-1]) - float(x[0]) or 1.0
-    stretch = np.minimum((x - x[0]) * (buckets / span), buckets - 1).astype(np.int64)
-    starts = np.flatnonzero(np.diff(stretch, prepend=-1))
-    ends = np.append(starts[1:], len(x)) - 1
+    starts, ends = stretches(x, buckets)
     return {
         "x": x[ends],
         "low": np.fmin.reduceat(low, starts),

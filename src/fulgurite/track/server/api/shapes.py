@@ -4,7 +4,6 @@ JSON has no word for numbers that are not finite: as single values they are the 
 in the arrays of a chart they are null.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -21,6 +20,7 @@ from fulgurite.track.store.paths import shown
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.users import User
 from fulgurite.track.wire.contents import media_type
+from fulgurite.track.wire.graphql import as_json
 
 
 class ProjectShape(TypedDict):
@@ -215,11 +215,7 @@ def numbers(values: npt.NDArray[Any]) -> list[Any]:
 
 def answer(shape: Any, status: int = 200) -> Response:
     """The shape as JSON."""
-    try:
-        text = json.dumps(shape, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        text = json.dumps(_finite(shape), separators=(",", ":"))
-    return Response(text, status, {"Cache-Control": "no-cache"}, "application/json")
+    return Response(as_json(shape), status, {"Cache-Control": "no-cache"}, "application/json")
 
 
 def unless_known(request: Request, tag: str, shape: Any) -> Response:
@@ -230,11 +226,3 @@ def unless_known(request: Request, tag: str, shape: Any) -> Response:
     response = answer(shape())
     response.headers["ETag"] = tag
     return response
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
