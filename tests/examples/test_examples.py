@@ -12,6 +12,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SEED_FILES = ("data.py", "model.py", "train.py")
 ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1")  # as in the other tests: these models are too small for more
 QUICK = ("--epochs", "3")
+PIECES = sorted(file for kind in ("callbacks", "loggers", "profilers", "plugins", "tuner")
+                for file in (EXAMPLES / kind).glob("*.py"))  # fmt: skip
 
 
 def start(*words, folder, patience=250):
@@ -37,6 +39,12 @@ def loss_in(said):
 @pytest.fixture(autouse=True)
 def with_its_packages():
     pytest.importorskip("pandas")
+
+
+@pytest.mark.parametrize("file", PIECES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_the_example_of_a_piece_runs(tmp_path, file):
+    """What its documentation page shows runs as it stands, in an empty folder, and says what came of it."""
+    assert start(file, folder=tmp_path, patience=120).strip()
 
 
 def test_the_minimal_example_learns_its_line(tmp_path):
