@@ -73,6 +73,9 @@ class Logger(ABC):
     def log_graph(self, model: "LightningModule", input_array: "Tensor | None" = None) -> None:
         """Draw the model, if this logger can."""
 
+    def on_stop_asked(self, stop: Callable[[], object]) -> None:
+        """Call ``stop``, from any thread, when somebody asks the run to end; before each fit. Most can't be asked."""
+
     def save(self) -> None:
         """Write what is still in memory. Called at epoch ends and at the end, never per row."""
 

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,6 +120,11 @@ class TrackLogger(FolderLogger):
         return self._writer
 
     @rank_zero_only
+    def on_stop_asked(self, stop: Callable[[], object]) -> None:
+        """Call ``stop`` when `fulgurite ui` or the public API asks the run to stop."""
+        self.experiment.on_stop = stop
+
+    @rank_zero_only
     def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
         values = plain_params(params)
         self.experiment.config(values)
@@ -202,6 +207,7 @@ class TrackLogger(FolderLogger):
         """Write everything and note how the run ended. A test or a next fit goes on with the same run."""
         if self._writer is None:
             return
+        self._writer.on_stop = None
         if self._log_model is True:
             for callback in self._callbacks():
                 self._keep_checkpoints(callback)

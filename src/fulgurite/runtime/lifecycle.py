@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.base.rank import rank_zero_warn
+from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.module import LightningModule
 from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
@@ -53,6 +53,8 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     if session.hooks.on_fit_start is not None and fn == "fit":
         session.hooks.on_fit_start()
     log_hyperparameters(session)
+    if fn == "fit":
+        hear_stops(session)
     if checkpoint is not None and fn == "fit":
         restore_training(session, checkpoint)
     module.zero_grad()
@@ -180,6 +182,18 @@ def close_log(session: Session) -> None:
         for name in ("log", "log_dict"):
             if not hasattr(type(callback), name):
                 callback.__dict__.pop(name, None)
+
+
+def hear_stops(session: Session) -> None:
+    """Let whoever looks at the run from outside end it, as ``trainer.should_stop`` does."""
+    trainer = session.trainer
+
+    def stop() -> None:
+        trainer.should_stop = True
+        rank_zero_info("The run was asked to stop: training ends after this batch, or when min_epochs are done.")
+
+    for logger in session.loggers:
+        logger.on_stop_asked(stop)
 
 
 def log_hyperparameters(session: Session) -> None:

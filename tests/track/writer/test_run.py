@@ -205,6 +205,7 @@ def test_an_unused_writer_leaves_nothing(store):
 def test_a_silent_run_gives_signs_of_life(store, monkeypatch):
     """An epoch may take an hour without a row: the run must not count as crashed."""
     monkeypatch.setattr("fulgurite.track.writer.outlet.HEARTBEAT", 0.0)
+    monkeypatch.setattr("fulgurite.track.writer.outlet.LISTENING", 0.0)
     writer = RunWriter("p", facts=False)
     writer.log({"loss": 1.0}, 0)
     writer.flush()

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -405,3 +406,51 @@ def test_a_disk_without_room_for_a_copy_stops_no_training(store, monkeypatch):
     path = Path(trainer.checkpoint_callback.best_model_path)
     kept = store.blobs.file(only_run(store).id, f"checkpoints/{path.name}")
     assert kept.blob.size == path.stat().st_size
+
+
+class AskedToStop(Callback):
+    """Somebody asks the run to stop after three batches, as `fulgurite ui` does; every batch takes a moment."""
+
+    def __init__(self, store):
+        self.store, self.validated = store, 0
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        time.sleep(0.01)
+        if trainer.global_step == 3:
+            trainer.logger.experiment.flush()
+            self.store.runs.update(only_run(self.store), stop_asked=1)
+
+    def on_validation_end(self, trainer, pl_module):
+        self.validated += not trainer.sanity_checking
+
+
+@pytest.mark.parametrize("interval", [1, 10_000], ids=["while it logs", "while it logs nothing"])
+def test_a_training_ends_when_it_is_asked_to(store, interval):
+    """In good order: the batch is finished, validation and the end's hooks run, and the run counts as finished."""
+    asked = AskedToStop(store)
+    trainer = Trainer(**DEFAULT, max_epochs=1, log_every_n_steps=interval, callbacks=[asked])
+    trainer.fit(TinyModule(), batches(4000), batches(2))
+
+    run = only_run(store)
+    assert 3 < trainer.global_step < 2000
+    assert asked.validated == 1 and trainer.should_stop
+    assert (run.state, run.stop_asked) == ("finished", False)
+
+
+def test_a_request_to_stop_holds_for_the_run_that_heard_it(store):
+    """The next fit of the trainer, and a later process that continues the run, train to their end."""
+    trainer = Trainer(**{**DEFAULT, "logger": TrackLogger(".", id="again")}, max_epochs=1, callbacks=[])
+    trainer.fit(TinyModule(), batches(2))
+    store.runs.update(only_run(store), stop_asked=1)
+
+    later = Trainer(**{**DEFAULT, "logger": TrackLogger(".", id="again")}, max_epochs=1, callbacks=[Slow()])
+    later.fit(TinyModule(), batches(6))
+
+    assert later.global_step == 6 and not later.should_stop
+
+
+class Slow(Callback):
+    """A second of training, so that a request would be heard."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        time.sleep(0.2)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0  # seconds that one try waits for other writers; rows gather in memory meanwhile
 HEARTBEAT = 30.0  # seconds without a row after which the run says that it is there
+LISTENING = 2.0  # seconds without a row after which it looks whether it was asked to stop
 SOURCE = "fulgurite"
 GIVEN = ("notes", "group_name", "job_type", "tags")  # what a run gets anew that is continued
 
@@ -42,25 +43,30 @@ class Outlet:
         self._store: Store | None = None
         self._run: Run | None = None
         self._opened_as: os.stat_result | None = None
-        self._written_at = 0.0
+        self.stop_asked = False
+        """Whether somebody has asked the run to stop, as far as the store was looked at."""
+        self._written_at = self._looked_at = 0.0
 
     def take(self, batch: Batch) -> None:
         """Write a batch, and before it what had to be set aside. Raises what the store raises."""
-        if not batch and self.spilled is None and time.monotonic() - self._written_at < HEARTBEAT:
+        now = time.monotonic()
+        if not batch and self.spilled is None and now - self._looked_at < LISTENING:
             return
+        silent = not batch and now - self._written_at >= HEARTBEAT
         try:
             store, run = self._opened()
             if self.spilled is not None:
                 self._bring_in(store, self.spilled)
-            if batch:
-                self._run = deliver(store, run, batch, self.first_line or 0)
-            else:
+            if silent:
                 store.runs.seen(run)
+            run = deliver(store, run, batch, self.first_line or 0) if batch else store.runs.by_id(run.id)
         except BaseException:
             self.failures += 1
             self.close()
             raise
-        self.failures, self._written_at = 0, time.monotonic()
+        self._run, self.stop_asked, self.failures = run, run.stop_asked, 0
+        self._looked_at = now
+        self._written_at = now if batch or silent else self._written_at
 
     def is_down(self, error: Exception) -> bool:
         """Whether it is the store that can't be used now, and not the batch that it can't take."""
@@ -100,8 +106,10 @@ class Outlet:
             store.runs.seen(run)
         if self.first_line is None:
             self.first_line = 0 if made else store.console.count(run.id)
-            said = {} if made else {name: value for name, value in self.target.known.items() if name in GIVEN and value}
-            run = store.runs.update(run, **said) if said else run
+            if not made:
+                said = {name: value for name, value in self.target.known.items() if name in GIVEN and value}
+                # Whoever asked an earlier process to stop did not mean this one.
+                run = store.runs.update(run, stop_asked=0, **said)
         return run
 
     def _bring_in(self, store: "Store", path: Path) -> None:

@@ -9,7 +9,7 @@ import time
 import traceback
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -60,6 +60,8 @@ class RunWriter:
         self.project, self.name = project, name or new_name()
         self.step = -1
         """The last step that was logged."""
+        self.on_stop: Callable[[], object] | None = None
+        """Called once, from the writer's thread, when somebody has asked the run to stop: within about two seconds."""
         self._outlet = Outlet(project, self.name, entity, store, known)
         self._backlog = Backlog(self._outlet, rescue)
         self._console, self._system, self._facts = console, system, facts
@@ -199,12 +201,15 @@ class RunWriter:
             pass
 
     def _work(self, stop: threading.Event) -> None:
-        wait = PERIOD
+        wait, told = PERIOD, False
         while not stop.wait(wait):
             self._say(self._known_facts.found(), open=False)
             written = False
             try:
                 written = self._write_out()
+                if self._outlet.stop_asked and self.on_stop is not None and not told:
+                    told = True
+                    self.on_stop()
             except Exception:
                 # A thread that ends would take all that is logged later with it.
                 log.debug("Writing to the run store failed", exc_info=True)
