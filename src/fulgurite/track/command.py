@@ -57,7 +57,19 @@ def _serve(chosen: argparse.Namespace) -> None:
     for folder in chosen.watched:
         if not folder.is_dir():
             print(f"There is no folder {folder}; its runs are shown as soon as there is.", file=sys.stderr)
-    serve(Settings(chosen.data, chosen.host, chosen.port, not chosen.no_browser, chosen.allow_host, chosen.watched))
+    if chosen.exports:
+        require("pyarrow", "export")
+    serve(
+        Settings(
+            chosen.data,
+            chosen.host,
+            chosen.port,
+            not chosen.no_browser,
+            chosen.allow_host,
+            chosen.watched,
+            chosen.exports,
+        )
+    )
 
 
 def _add(chosen: argparse.Namespace) -> None:
@@ -111,6 +123,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="answer to this name, too: for a server behind a proxy; keys are demanded then (may be repeated)",
+    )
+    parser.add_argument(
+        "--exports",
+        action="store_true",
+        help="give the history of ended runs to wandb.Api() as Parquet files (extra `export`)",
     )
     parser.set_defaults(do=_serve, packages=SERVER)
     return parser

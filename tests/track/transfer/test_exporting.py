@@ -69,7 +69,7 @@ def test_a_former_export_is_replaced_whole(store, run, tmp_path):
 
 def test_many_rows_are_written_stretch_by_stretch(store, run, tmp_path, monkeypatch):
     """The stretches of rows meet without a gap, also for a key that is logged now and then."""
-    monkeypatch.setattr("fulgurite.track.transfer.tables.STRETCH", 7)
+    monkeypatch.setattr("fulgurite.track.tables.STRETCH", 7)
     other, _ = store.runs.open(run.project, "long")
     store.history.append(other.id, [(i, {"y": float(i), **({"z": i} if i % 10 == 3 else {})}) for i in range(100)])
 

@@ -19,18 +19,22 @@ from fulgurite.track.wire.routes import Wire
 
 
 def application(
-    store: Store, policy: Policy | None = None, largest: int = LARGEST_FILE, in_parts: bool = True
+    store: Store,
+    policy: Policy | None = None,
+    largest: int = LARGEST_FILE,
+    in_parts: bool = True,
+    exports: bool = False,
 ) -> Starlette:
     """The whole server over ``store``; without a ``policy`` one for this machine alone.
 
     A file that is sent to it may have ``largest`` bytes. With ``in_parts=False`` big files come in one piece, for
-    proxies that can't do otherwise.
+    proxies that can't do otherwise. With ``exports`` the client finds the history of ended runs as Parquet files.
     """
     secret = secret_of(store.folder)
     sessions = Sessions(secret)
     return Starlette(
         routes=[
-            *Wire(store, secret, largest, in_parts).routes(),
+            *Wire(store, secret, largest, in_parts, exports).routes(),
             Mount("/api", api(store, sessions)),
             # The client gives up its own telemetry when it hears that nothing is there.
             Route("/sdk/otel/{rest:path}", nothing, methods=["GET", "POST"]),

@@ -38,6 +38,7 @@ class Settings:
     browser: bool = True
     allowed_hosts: Sequence[str] = ()
     watched: Sequence[Path] = ()
+    exports: bool = False
 
 
 def serve(settings: Settings) -> None:
@@ -49,7 +50,7 @@ def serve(settings: Settings) -> None:
             policy = policy_of(settings, listener)
             server = uvicorn.Server(
                 uvicorn.Config(
-                    application(store, policy),
+                    application(store, policy, exports=settings.exports),
                     log_level="warning",
                     access_log=False,
                     server_header=False,

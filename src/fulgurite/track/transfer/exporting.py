@@ -13,8 +13,8 @@ from fulgurite.track.store.history import HISTORY, SYSTEM
 from fulgurite.track.store.lineage import INPUT, OUTPUT
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.store import Store
+from fulgurite.track.tables import write_history
 from fulgurite.track.transfer.names import as_file_name, as_path
-from fulgurite.track.transfer.tables import write_history
 
 Format = Literal["parquet", "csv"]
 SAID = (

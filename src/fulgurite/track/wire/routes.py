@@ -19,6 +19,7 @@ from fulgurite.track.wire.addresses import Addresses, Refused
 from fulgurite.track.wire.bodies import LARGEST_FILE, whole
 from fulgurite.track.wire.contents import content_response
 from fulgurite.track.wire.documents import read_json
+from fulgurite.track.wire.exports import Exports
 from fulgurite.track.wire.graphql import as_json, execute
 from fulgurite.track.wire.schema.context import Context
 from fulgurite.track.wire.schema.roots import TYPES, describe, roots
@@ -31,11 +32,20 @@ class Wire:
     """The protocol's endpoints over one store.
 
     A file may have ``largest`` bytes. With ``in_parts`` the client sends big ones in parts, otherwise in one piece.
+    With ``exports`` it finds the history of ended runs as files.
     """
 
-    def __init__(self, store: Store, secret: bytes, largest: int = LARGEST_FILE, in_parts: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        secret: bytes,
+        largest: int = LARGEST_FILE,
+        in_parts: bool = True,
+        exports: bool = False,
+    ) -> None:
         self._store, self._secret = store, secret
         self._uploads, self._in_parts = Uploads(store, largest), in_parts
+        self._exports = Exports(store) if exports else None
 
     def routes(self) -> list[Route]:
         return [
@@ -117,7 +127,14 @@ class Wire:
     def _context(self, request: Request) -> Context:
         user = user_of(request)
         return Context(
-            self._store, self._addresses(request), TYPES, ENTITY, user.name, self._in_parts, may_write=user.may_write
+            self._store,
+            self._addresses(request),
+            TYPES,
+            ENTITY,
+            user.name,
+            self._in_parts,
+            user.may_write,
+            self._exports,
         )
 
     def _addresses(self, request: Request) -> Addresses:

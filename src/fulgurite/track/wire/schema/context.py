@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from fulgurite.track.store.runs import ENTITY
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.addresses import Addresses
+from fulgurite.track.wire.exports import Exports
 
 T = TypeVar("T")
 PAGE = 50
@@ -19,7 +20,7 @@ class Context:
 
     ``types`` are the classes of `roots.TYPES` by name: types refer to each other in circles, their modules do not.
     With ``in_parts`` the client sends files of 2 GiB and more in parts. An address to put something to is a permission
-    to write, so that only who ``may_write`` is given one.
+    to write, so that only who ``may_write`` is given one. Without ``exports`` all of a run's history is live.
     """
 
     store: Store
@@ -29,6 +30,7 @@ class Context:
     user: str = ENTITY
     in_parts: bool = True
     may_write: bool = True
+    exports: Exports | None = None
 
     def show(self, kind: str, stored: Any) -> Any:
         """What the store knows of a thing, as the type of that name."""

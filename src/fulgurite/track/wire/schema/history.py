@@ -10,6 +10,7 @@ from fulgurite.track.store.history import FIRST_STEP, LAST_STEP, STEP, SYSTEM
 from fulgurite.track.store.paths import names_of, shown
 from fulgurite.track.store.runs import Run
 from fulgurite.track.wire import history
+from fulgurite.track.wire.exports import NAME
 from fulgurite.track.wire.graphql import Node, as_json
 from fulgurite.track.wire.schema.context import Context
 
@@ -59,7 +60,15 @@ class RunHistory(Node):
             return history.with_keys(store.history, self._stored.id, keys, low, high, count, even)
 
     def parquetHistory(self, liveKeys: Sequence[str] = ()) -> dict[str, Any]:
-        """Nothing is exported: all is live, which the rows at the first and the last step stand for."""
+        """The history as a file, if the server makes exports; else all is live, as the first and the last row say.
+
+        Of a run that has a file the client reads everything from there, and then as Parquet's columns have it: nested
+        names with dots, and null where a row lacks a name. So that it is only made for who wants it.
+        """
+        exports, stored = self._context.exports, self._stored
+        made = None if exports is None else exports.of(stored)
+        if made is not None:
+            return {"parquetUrls": [self._context.addresses.download(made.sha256, NAME)], "liveData": []}
         with self._context.store.database.reading():
             rows = history.sampled(self._context.store.history, self._stored.id, 2)
         return {"parquetUrls": [], "liveData": [{key: row.get(key) for key in liveKeys} for row in rows]}
