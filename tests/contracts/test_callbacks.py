@@ -10,6 +10,7 @@ from fulgurite.callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
+    GradientAccumulationScheduler,
     LambdaCallback,
     LearningRateMonitor,
     ModelCheckpoint,
@@ -60,6 +61,11 @@ class TestModelCheckpointWithoutItsMetric(CallbackContract):
 class TestEarlyStopping(CallbackContract):
     def make(self, tmp_path):
         return EarlyStopping("val_loss", patience=100)
+
+
+class TestGradientAccumulationScheduler(CallbackContract):
+    def make(self, tmp_path):
+        return GradientAccumulationScheduler({0: 1, 5: 2})
 
 
 class TestTimer(CallbackContract):

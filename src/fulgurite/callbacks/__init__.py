@@ -7,6 +7,7 @@ from fulgurite.base.lazy import lazily
 if TYPE_CHECKING:
     from fulgurite.callbacks.checkpoint import Checkpoint as Checkpoint
     from fulgurite.callbacks.early_stopping import EarlyStopping as EarlyStopping
+    from fulgurite.callbacks.gradient_accumulation import GradientAccumulationScheduler as GradientAccumulationScheduler
     from fulgurite.callbacks.lambda_callback import LambdaCallback as LambdaCallback
     from fulgurite.callbacks.lr_monitor import LearningRateMonitor as LearningRateMonitor
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
@@ -22,6 +23,7 @@ _HOME = {
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
+    "GradientAccumulationScheduler": "fulgurite.callbacks.gradient_accumulation",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
