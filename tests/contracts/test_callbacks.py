@@ -10,6 +10,7 @@ from fulgurite.callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
+    EMAWeightAveraging,
     GradientAccumulationScheduler,
     LambdaCallback,
     LearningRateMonitor,
@@ -18,6 +19,7 @@ from fulgurite.callbacks import (
     ProgressBar,
     Timer,
     TQDMProgressBar,
+    WeightAveraging,
 )
 from fulgurite.testing.contracts import CallbackContract
 
@@ -107,6 +109,20 @@ class TestRichProgressBar(CallbackContract):
         from fulgurite.callbacks import RichProgressBar
 
         return RichProgressBar()
+
+
+class TestWeightAveraging(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return WeightAveraging()
+
+
+class TestEMAWeightAveraging(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return EMAWeightAveraging(decay=0.9, update_every_n_steps=2)
 
 
 def test_no_callback_is_forgotten(tmp_path):

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.progress.rich import RichProgressBar as RichProgressBar
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
     from fulgurite.callbacks.timer import Timer as Timer
+    from fulgurite.callbacks.weight_averaging import EMAWeightAveraging as EMAWeightAveraging
+    from fulgurite.callbacks.weight_averaging import WeightAveraging as WeightAveraging
     from fulgurite.core.callback import Callback as Callback
 
 _HOME = {
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
+    "EMAWeightAveraging": "fulgurite.callbacks.weight_averaging",
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
     "GradientAccumulationScheduler": "fulgurite.callbacks.gradient_accumulation",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
@@ -33,6 +36,7 @@ _HOME = {
     "RichProgressBar": "fulgurite.callbacks.progress.rich",
     "TQDMProgressBar": "fulgurite.callbacks.progress.tqdm",
     "Timer": "fulgurite.callbacks.timer",
+    "WeightAveraging": "fulgurite.callbacks.weight_averaging",
 }
 
 __getattr__, __dir__, __all__ = lazily(__name__, _HOME)

@@ -1,0 +1,133 @@
+"""Callbacks that change weights: what is logged and validated, what each file holds, and the weights that remain."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from parity.scenarios.kit import Bench, Scenarios, batches, plain
+
+SCENARIOS = Scenarios()
+
+
+def layered(bench: Bench, norm: bool = False, momentum: float = 0.5) -> type:
+    """Return a module class with a backbone, with batch norm or without, and a head; it logs both its losses."""
+
+    class Layered(bench.Tiny):
+        def __init__(self):
+            super().__init__()
+            del self.net
+            torch.manual_seed(3)
+            norms = [nn.BatchNorm1d(3)] if norm else []
+            self.backbone = nn.Sequential(nn.Linear(3, 3), *norms, nn.Tanh())
+            self.head = nn.Linear(3, 1)
+            self.rates: list[list[float]] = []
+
+        def forward(self, x):
+            return self.head(self.backbone(x)).squeeze(-1)
+
+        def training_step(self, batch, batch_idx):
+            loss = self.loss(batch)
+            self.log("loss", loss)
+            return loss
+
+        def validation_step(self, batch, batch_idx):
+            self.log("val_loss", self.loss(batch))
+
+        def on_train_epoch_start(self):
+            self.rates.append([group["lr"] for group in self.trainer.optimizers[0].param_groups])
+
+        def configure_optimizers(self):
+            trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+            return torch.optim.SGD(trained, lr=0.1, momentum=momentum)
+
+    return Layered
+
+
+def contents(file: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a checkpoint holds under ``keys``, tensors as lists, and the names of all keys."""
+    found = torch.load(file, weights_only=False)
+    kept = {key: dict(sorted(plain(found[key]).items())) for key in keys if key in found}
+    return {"keys": sorted(found), **kept}
+
+
+def changed(
+    pl, folder, *, callback, keys=("state_dict",), norm=False, configure=None, val=True, train=3, **options
+) -> dict[str, Any]:
+    """Fit with ``callback(pl, module)``; return rows, rates, what each epoch's file holds, state, and end weights."""
+    bench = Bench(pl, folder)
+    kind = layered(bench, norm)
+    if configure is not None:
+        kind = type("Configured", (kind,), {"configure_optimizers": configure})
+    module = kind()
+    made = callback(pl, module)
+    files = pl.callbacks.ModelCheckpoint(
+        dirpath=folder / "kept", filename="{epoch}", auto_insert_metric_name=False, save_top_k=-1
+    )
+    trainer = bench.trainer(**{"max_epochs": 4, "callbacks": [made, files], "enable_checkpointing": True, **options})
+    trainer.fit(module, batches(train), batches(2, seed=1) if val else None)
+    return {
+        "rows": bench.logger.rows,
+        "rates": module.rates,
+        "files": {path.name: contents(path, keys) for path in sorted((folder / "kept").iterdir())},
+        "key": made.state_key,
+        "weights": dict(sorted(plain(module.state_dict()).items())),
+        "trains": {name: parameter.requires_grad for name, parameter in sorted(module.named_parameters())},
+        "end": [trainer.current_epoch, trainer.global_step],
+    }
+
+
+_averaging = partial(changed, keys=("state_dict", "current_model_state", "averaging_state", "callbacks"))
+
+
+def _of_the_callback(pl, folder, *, name, **options) -> dict[str, Any]:
+    """As `_averaging`, and of all callbacks' states only that of the one under test, without ModelCheckpoint's."""
+    record = _averaging(pl, folder, **options)
+    for file in record["files"].values():
+        file["callbacks"] = {key: state for key, state in file["callbacks"].items() if key.startswith(name)}
+    return record
+
+
+def ema(**arguments: Any):
+    return lambda pl, module: pl.callbacks.EMAWeightAveraging(**arguments)
+
+
+def equal(**arguments: Any):
+    return lambda pl, module: pl.callbacks.WeightAveraging(**arguments)
+
+
+for _name, _options in {
+    "equal": {"callback": equal()},
+    "equal_norm": {"callback": equal(), "norm": True},
+    "equal_without_buffers": {"callback": equal(use_buffers=False), "norm": True},
+    "own_function": {"callback": equal(avg_fn=lambda old, new, count: 0.5 * (old + new))},
+    "ema": {"callback": ema(decay=0.8), "norm": True},
+    "ema_every_2": {"callback": ema(decay=0.8, update_every_n_steps=2)},
+    "ema_epochs_only": {"callback": ema(decay=0.8, update_every_n_steps=0, update_starting_at_epoch=0)},
+    "ema_steps_and_epochs": {"callback": ema(decay=0.8, update_every_n_steps=3, update_starting_at_epoch=1)},
+    "ema_accumulating": {"callback": ema(decay=0.8), "accumulate_grad_batches": 2},
+    "ema_mid_epoch": {"callback": ema(decay=0.8), "val_check_interval": 1},
+    "ema_without_validation": {"callback": ema(decay=0.8), "val": False},
+}.items():
+    _named = "WeightAveraging" if _name.startswith(("equal", "own")) else "EMAWeightAveraging"
+    SCENARIOS[f"averaging_{_name}"] = partial(_of_the_callback, name=_named, **_options)
+
+
+@SCENARIOS
+def averaging_decides(pl, folder):
+    """Which steps and epochs EMAWeightAveraging takes, for each set of arguments."""
+    decided = {}
+    for arguments in (
+        {},
+        {"update_every_n_steps": 2},
+        {"update_every_n_steps": 0},
+        {"update_starting_at_step": 3},
+        {"update_starting_at_epoch": 1},
+        {"update_every_n_steps": 3, "update_starting_at_step": 4, "update_starting_at_epoch": 2},
+    ):
+        made = pl.callbacks.EMAWeightAveraging(**arguments)
+        steps = [made.should_update(step_idx=step) for step in range(9)]
+        epochs = [made.should_update(epoch_idx=epoch) for epoch in range(4)]
+        decided[str(arguments)] = {"steps": steps, "epochs": epochs, "neither": made.should_update()}
+    return decided
