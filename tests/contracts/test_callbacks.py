@@ -17,6 +17,7 @@ from fulgurite.callbacks import (
     ModelCheckpoint,
     ModelSummary,
     ProgressBar,
+    StochasticWeightAveraging,
     Timer,
     TQDMProgressBar,
     WeightAveraging,
@@ -109,6 +110,13 @@ class TestRichProgressBar(CallbackContract):
         from fulgurite.callbacks import RichProgressBar
 
         return RichProgressBar()
+
+
+class TestStochasticWeightAveraging(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return StochasticWeightAveraging(0.05, swa_epoch_start=1, annealing_epochs=2)
 
 
 class TestWeightAveraging(CallbackContract):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.progress.base import ProgressBar as ProgressBar
     from fulgurite.callbacks.progress.rich import RichProgressBar as RichProgressBar
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
+    from fulgurite.callbacks.stochastic_weight_avg import StochasticWeightAveraging as StochasticWeightAveraging
     from fulgurite.callbacks.timer import Timer as Timer
     from fulgurite.callbacks.weight_averaging import EMAWeightAveraging as EMAWeightAveraging
     from fulgurite.callbacks.weight_averaging import WeightAveraging as WeightAveraging
@@ -34,6 +35,7 @@ _HOME = {
     "ProgressBar": "fulgurite.callbacks.progress.base",
     "RichModelSummary": "fulgurite.callbacks.model_summary",
     "RichProgressBar": "fulgurite.callbacks.progress.rich",
+    "StochasticWeightAveraging": "fulgurite.callbacks.stochastic_weight_avg",
     "TQDMProgressBar": "fulgurite.callbacks.progress.tqdm",
     "Timer": "fulgurite.callbacks.timer",
     "WeightAveraging": "fulgurite.callbacks.weight_averaging",

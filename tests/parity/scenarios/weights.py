@@ -131,3 +131,69 @@ def averaging_decides(pl, folder):
         epochs = [made.should_update(epoch_idx=epoch) for epoch in range(4)]
         decided[str(arguments)] = {"steps": steps, "epochs": epochs, "neither": made.should_update()}
     return decided
+
+
+def mean_of_epochs(*rates: Any, **arguments: Any):
+    return lambda pl, module: pl.callbacks.StochasticWeightAveraging(*rates, **arguments)
+
+
+def _sgd(module, **options):
+    return torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.5, **options)
+
+
+def _halving(module):
+    optimizer = _sgd(module)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "name": "mine"}}
+
+
+def _by_step(module):
+    optimizer = _sgd(module)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _two_groups(module):
+    groups = [{"params": module.backbone.parameters(), "lr": 0.2}, {"params": module.head.parameters()}]
+    return torch.optim.SGD(groups, lr=0.1)
+
+
+def stochastic(pl, folder, *, swa, **options) -> dict[str, Any]:
+    """As `changed`, and what each file remembers of the averaging, the form of the scheduler's state aside."""
+    record = changed(pl, folder, callback=mean_of_epochs(**swa), **{"max_epochs": 6, **options})
+    for name in record["files"]:
+        found = torch.load(folder / "kept" / name, weights_only=False)
+        state = found["callbacks"]["StochasticWeightAveraging"]
+        record["files"][name]["averaging"] = {
+            "n_averaged": int(state["n_averaged"]),
+            "latest_update_epoch": int(state["latest_update_epoch"]),
+            "scheduler": state["scheduler_state"] is not None,
+            # Before the first update Lightning keeps what the model began with, and its buffers ever after.
+            "average": _weights_in(state["average_model_state"]) if state["n_averaged"] else None,
+        }
+        record["files"][name]["schedulers"] = [plain(each["_last_lr"]) for each in found["lr_schedulers"]]
+    return record
+
+
+def _weights_in(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) for name, value in sorted(state.items()) if name.endswith(("weight", "bias"))}
+
+
+for _name, _options in {
+    "cos": {"swa": {"swa_lrs": 0.01, "swa_epoch_start": 3, "annealing_epochs": 2}},
+    "linear": {"swa": {"swa_lrs": 0.01, "swa_epoch_start": 3, "annealing_epochs": 2, "annealing_strategy": "linear"}},
+    "long": {"swa": {"swa_lrs": 0.02}, "max_epochs": 10},
+    "share": {"swa": {"swa_lrs": 0.02, "swa_epoch_start": 0.5, "annealing_epochs": 1}},
+    "at_once": {"swa": {"swa_lrs": 0.02, "swa_epoch_start": 1, "annealing_epochs": 0}},
+    "scheduled": {"swa": {"swa_lrs": 0.02, "swa_epoch_start": 4, "annealing_epochs": 2}, "configure": _halving},
+    "scheduled_by_step": {
+        "swa": {"swa_lrs": 0.02, "swa_epoch_start": 4, "annealing_epochs": 2},
+        "configure": _by_step,
+    },
+    "groups": {"swa": {"swa_lrs": [0.01, 0.05], "swa_epoch_start": 3}, "configure": _two_groups},
+    "own_function": {
+        "swa": {"swa_lrs": 0.02, "swa_epoch_start": 3, "avg_fn": lambda mean, weight, count: 0.5 * (mean + weight)}
+    },
+    "norm": {"swa": {"swa_lrs": 0.02, "swa_epoch_start": 3, "annealing_epochs": 2}, "norm": True},
+}.items():
+    SCENARIOS[f"stochastic_{_name}"] = partial(stochastic, **_options)
