@@ -4,9 +4,12 @@ import inspect
 from datetime import timedelta
 
 import pytest
+import torch
 
 import fulgurite.callbacks
 from fulgurite.callbacks import (
+    BackboneFinetuning,
+    BaseFinetuning,
     Callback,
     Checkpoint,
     EarlyStopping,
@@ -22,7 +25,7 @@ from fulgurite.callbacks import (
     TQDMProgressBar,
     WeightAveraging,
 )
-from fulgurite.testing.contracts import CallbackContract
+from fulgurite.testing.contracts import CallbackContract, LoggingModule
 
 
 def do_nothing(trainer, pl_module, *args):
@@ -119,6 +122,28 @@ class TestStochasticWeightAveraging(CallbackContract):
         return StochasticWeightAveraging(0.05, swa_epoch_start=1, annealing_epochs=2)
 
 
+class WithBackbone(LoggingModule):
+    """Two layers, the first of which is a backbone."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.Linear(4, 4)
+
+    def forward(self, batch):
+        return self.layer(self.backbone(batch))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD([each for each in self.parameters() if each.requires_grad], lr=0.1)
+
+
+class TestBackboneFinetuning(CallbackContract):
+    changes_training = True
+    module = WithBackbone
+
+    def make(self, tmp_path):
+        return BackboneFinetuning(unfreeze_backbone_at_epoch=1)
+
+
 class TestWeightAveraging(CallbackContract):
     changes_training = True
 
@@ -134,9 +159,9 @@ class TestEMAWeightAveraging(CallbackContract):
 
 
 def test_no_callback_is_forgotten(tmp_path):
-    """Every public callback that can be used as it is has a contract; two are there to be subclassed only."""
+    """Every public callback that can be used as it is has a contract; some are there to be subclassed only."""
     pytest.importorskip("rich")
     public = {getattr(fulgurite.callbacks, name) for name in fulgurite.callbacks.__all__}
     callbacks = {each for each in public if inspect.isclass(each) and issubclass(each, Callback)}
     contracts = [each for name, each in globals().items() if name.startswith("Test")]
-    assert {type(each().make(tmp_path)) for each in contracts} == callbacks - {Checkpoint, ProgressBar}
+    assert {type(each().make(tmp_path)) for each in contracts} == callbacks - {BaseFinetuning, Checkpoint, ProgressBar}

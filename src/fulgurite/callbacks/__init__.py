@@ -7,6 +7,8 @@ from fulgurite.base.lazy import lazily
 if TYPE_CHECKING:
     from fulgurite.callbacks.checkpoint import Checkpoint as Checkpoint
     from fulgurite.callbacks.early_stopping import EarlyStopping as EarlyStopping
+    from fulgurite.callbacks.finetuning import BackboneFinetuning as BackboneFinetuning
+    from fulgurite.callbacks.finetuning import BaseFinetuning as BaseFinetuning
     from fulgurite.callbacks.gradient_accumulation import GradientAccumulationScheduler as GradientAccumulationScheduler
     from fulgurite.callbacks.lambda_callback import LambdaCallback as LambdaCallback
     from fulgurite.callbacks.lr_monitor import LearningRateMonitor as LearningRateMonitor
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from fulgurite.core.callback import Callback as Callback
 
 _HOME = {
+    "BackboneFinetuning": "fulgurite.callbacks.finetuning",
+    "BaseFinetuning": "fulgurite.callbacks.finetuning",
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
     "EMAWeightAveraging": "fulgurite.callbacks.weight_averaging",

@@ -197,3 +197,123 @@ for _name, _options in {
     "norm": {"swa": {"swa_lrs": 0.02, "swa_epoch_start": 3, "annealing_epochs": 2}, "norm": True},
 }.items():
     SCENARIOS[f"stochastic_{_name}"] = partial(stochastic, **_options)
+
+
+def backbone(**arguments: Any):
+    return lambda pl, module: pl.callbacks.BackboneFinetuning(**arguments)
+
+
+def _all_at_once(module):
+    return torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.5)
+
+
+def _decaying(module):
+    optimizer = torch.optim.SGD([each for each in module.parameters() if each.requires_grad], lr=0.1)
+    return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)]
+
+
+def gradual(**options: Any):
+    """A finetuning that thaws the backbone's first layer in epoch 1 and the rest in epoch 2."""
+
+    def make(pl, module):
+        class Gradual(pl.callbacks.BaseFinetuning):
+            def freeze_before_training(self, pl_module):
+                self.freeze(pl_module.backbone, train_bn=options.get("train_bn", True))
+
+            def finetune_function(self, pl_module, epoch, optimizer):
+                if epoch == 1:
+                    self.unfreeze_and_add_param_group(pl_module.backbone[0], optimizer, **options)
+                if epoch == 2:
+                    self.unfreeze_and_add_param_group([pl_module.backbone[1:]], optimizer, lr=0.3)
+
+        return Gradual()
+
+    return make
+
+
+def finetuned(pl, folder, *, callback, **options) -> dict[str, Any]:
+    """As `changed`, and the groups that each file remembers, with the rates that they began with."""
+    record = changed(pl, folder, callback=callback, **{"max_epochs": 5, **options})
+    for name in record["files"]:
+        found = torch.load(folder / "kept" / name, weights_only=False)
+        state = next(state for key, state in found["callbacks"].items() if "internal_optimizer_metadata" in state)
+        groups = state["internal_optimizer_metadata"]
+        record["files"][name]["groups"] = {
+            str(index): [each["params"] for each in stored] for index, stored in groups.items()
+        }
+        record["files"][name]["previous_backbone_lr"] = state.get("previous_backbone_lr")
+        record["files"][name]["optimizer"] = [
+            [group["lr"], group["params"]] for group in found["optimizer_states"][0]["param_groups"]
+        ]
+    return record
+
+
+for _name, _options in {
+    "backbone": {"callback": backbone(unfreeze_backbone_at_epoch=1)},
+    "backbone_norm": {"callback": backbone(unfreeze_backbone_at_epoch=1), "norm": True},
+    "backbone_norm_left_out": {"callback": backbone(unfreeze_backbone_at_epoch=1, train_bn=False), "norm": True},
+    "backbone_own_rate": {
+        "callback": backbone(unfreeze_backbone_at_epoch=1, backbone_initial_lr=0.03, lambda_func=lambda epoch: 1.5)
+    },
+    "backbone_not_aligned": {"callback": backbone(unfreeze_backbone_at_epoch=0, should_align=False)},
+    "backbone_ratio": {"callback": backbone(unfreeze_backbone_at_epoch=2, backbone_initial_ratio_lr=0.5)},
+    "backbone_scheduled": {"callback": backbone(unfreeze_backbone_at_epoch=1), "configure": _decaying},
+    "backbone_in_the_group": {"callback": backbone(unfreeze_backbone_at_epoch=1), "configure": _all_at_once},
+    "gradual": {"callback": gradual(), "norm": True},
+    "gradual_without_norms": {"callback": gradual(train_bn=False, initial_denom_lr=4), "norm": True},
+}.items():
+    SCENARIOS[f"finetuning_{_name}"] = partial(finetuned, **_options)
+
+
+@SCENARIOS
+def finetuning_tools(pl, folder):
+    """What the static methods take, leave, freeze and thaw."""
+    tools = pl.callbacks.BaseFinetuning
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.inner = nn.Parameter(torch.ones(1)), nn.Linear(1, 1)
+
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.ModuleDict({"a": Own(), "b": nn.ReLU()}))
+
+    def seen() -> dict[str, Any]:
+        return {
+            "trained": [name for name, parameter in model.named_parameters() if parameter.requires_grad],
+            "tracks": model[1].track_running_stats,
+        }
+
+    def kinds(modules) -> list[str]:
+        return [type(module).__name__ for module in tools.flatten_modules(modules)]
+
+    record: dict[str, Any] = {"flat": [kinds(model), kinds([model[0], [model[2]]]), kinds(model[2])]}
+    for train_bn in (True, False):
+        tools.freeze(model, train_bn=train_bn)
+        record[f"frozen, train_bn={train_bn}"] = seen()
+    tools.make_trainable([model[0], [model[1]]])
+    record["thawed"] = seen()
+    tools.freeze_module(model)
+    tools.freeze_module(model[1])
+    record["one frozen"] = seen()
+    shapes = {}
+    for train_bn in (True, False):
+        for trained in (True, False):
+            found = tools.filter_params(model, train_bn=train_bn, requires_grad=trained)
+            shapes[f"{train_bn} {trained}"] = [list(parameter.shape) for parameter in found]
+    optimizer = torch.optim.SGD(model[0].parameters(), lr=0.5)
+    left = [list(parameter.shape) for parameter in tools.filter_on_optimizer(optimizer, model.parameters())]
+    tools.unfreeze_and_add_param_group(model, optimizer, train_bn=False)
+    tools.unfreeze_and_add_param_group(model, optimizer, lr=0.2)
+    tools.unfreeze_and_add_param_group(model, optimizer, lr=0.3)
+    groups = [[group["lr"], [list(each.shape) for each in group["params"]]] for group in optimizer.param_groups]
+    return {**record, "shapes": shapes, "left": left, "groups": groups, "in the end": seen()}
+
+
+@SCENARIOS
+def finetuning_rates(pl, folder):
+    """LearningRateMonitor names the groups anew when one is added."""
+    bench = Bench(pl, folder)
+    monitor = pl.callbacks.LearningRateMonitor("epoch")
+    trainer = bench.trainer(max_epochs=4, callbacks=[pl.callbacks.BackboneFinetuning(2), monitor])
+    trainer.fit(layered(bench)(), batches(3))
+    return {"rows": bench.logger.rows, "lrs": monitor.lrs}
