@@ -18,6 +18,7 @@ from fulgurite.callbacks import (
     LambdaCallback,
     LearningRateMonitor,
     ModelCheckpoint,
+    ModelPruning,
     ModelSummary,
     ProgressBar,
     StochasticWeightAveraging,
@@ -87,6 +88,20 @@ class TestLambdaCallback(CallbackContract):
 class TestLearningRateMonitor(CallbackContract):
     def make(self, tmp_path):
         return LearningRateMonitor(log_momentum=True, log_weight_decay=True)
+
+
+class TestModelPruning(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return ModelPruning("l1_unstructured", amount=0.3)
+
+
+class TestModelPruningThatLeavesItsMasks(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return ModelPruning("l1_unstructured", amount=0.3, make_pruning_permanent=False, resample_parameters=True)
 
 
 class TestModelSummary(CallbackContract):

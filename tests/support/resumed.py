@@ -54,9 +54,10 @@ def quiet(*callbacks, **arguments):
 
 
 def trained(callback, folder, model=None, *others, ckpt_path=None, epochs=6, **arguments):
-    """Train; the file of every epoch is in ``folder``. Return the trainer."""
+    """Train with a callback or a list of them; the file of every epoch is in ``folder``. Return the trainer."""
     files = ModelCheckpoint(dirpath=folder, filename="{epoch}", auto_insert_metric_name=False, save_top_k=-1)
-    trainer = quiet(callback, *others, files, max_epochs=epochs, **{**arguments, "enable_checkpointing": True})
+    mine = callback if isinstance(callback, list) else [callback]
+    trainer = quiet(*mine, *others, files, max_epochs=epochs, **{**arguments, "enable_checkpointing": True})
     trainer.fit(Net() if model is None else model, rows(), rows(2, seed=1), ckpt_path=ckpt_path)
     return trainer
 

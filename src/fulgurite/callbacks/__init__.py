@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.progress.base import ProgressBar as ProgressBar
     from fulgurite.callbacks.progress.rich import RichProgressBar as RichProgressBar
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
+    from fulgurite.callbacks.pruning import ModelPruning as ModelPruning
     from fulgurite.callbacks.stochastic_weight_avg import StochasticWeightAveraging as StochasticWeightAveraging
     from fulgurite.callbacks.timer import Timer as Timer
     from fulgurite.callbacks.weight_averaging import EMAWeightAveraging as EMAWeightAveraging
@@ -35,6 +36,7 @@ _HOME = {
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
+    "ModelPruning": "fulgurite.callbacks.pruning",
     "ModelSummary": "fulgurite.callbacks.model_summary",
     "ProgressBar": "fulgurite.callbacks.progress.base",
     "RichModelSummary": "fulgurite.callbacks.model_summary",

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
+from fulgurite.callbacks.weights import named_weights
 from fulgurite.core.callback import Callback
 from fulgurite.runtime.optim import NoOptimizer
 
@@ -165,22 +166,22 @@ class BaseFinetuning(Callback):
 
     def _note(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write down, by names, which groups there are, and what is frozen."""
-        names = {id(parameter): name for name, parameter in pl_module.named_parameters()}
+        names = {id(parameter): name for name, parameter in named_weights(pl_module).items()}
         self._groups = {
             index: [_named(group, names) for group in optimizer.param_groups]
             for index, optimizer in enumerate(trainer.optimizers)
             if not isinstance(optimizer, NoOptimizer)
         }
-        self._frozen = [name for name, parameter in pl_module.named_parameters() if not parameter.requires_grad]
+        self._frozen = [name for name, parameter in named_weights(pl_module).items() if not parameter.requires_grad]
         self._untracked = [name for name, norm in _norms(pl_module) if not norm.track_running_stats]
 
     def _fits(self, pl_module: LightningModule) -> bool:
         stored = {name for groups in self._groups.values() for group in groups for name in group["params"]}
-        return bool(stored) and stored <= {name for name, _ in pl_module.named_parameters()}
+        return bool(stored) and stored <= named_weights(pl_module).keys()
 
     def _restore(self, trainer: Trainer, pl_module: LightningModule, anew: bool) -> None:
         """Bring groups and freezing to where they were: groups all ``anew``, or what was added since."""
-        parameters = dict(pl_module.named_parameters())
+        parameters = named_weights(pl_module)
         for index, groups in self._groups.items():
             optimizer = trainer.optimizers[index]
             configured = len(optimizer.param_groups)

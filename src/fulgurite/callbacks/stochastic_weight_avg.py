@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from torch.optim.swa_utils import SWALR
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.base.seed import isolate_rng
+from fulgurite.callbacks.weights import named_buffers, named_weights
 from fulgurite.core.callback import Callback
 from fulgurite.metrics import Metrics
 from fulgurite.runtime.data import open_train_feed, training_batches, transfer
@@ -99,7 +100,7 @@ class StochasticWeightAveraging(Callback):
         current = self._kept.get("current_model_state")
         if current is not None:
             # The file was written after the end, so that the model holds the average.
-            pl_module.load_state_dict(current)
+            unsettle(pl_module, current)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch
@@ -185,8 +186,7 @@ class Phase:
     """The averaging of one run, once it has begun: the mean so far, and the scheduler beside it."""
 
     def __init__(self, module: LightningModule, scheduler: Annealing, device: torch.device | str | None) -> None:
-        # By the parameters themselves: pruning may give them other names on the way.
-        self.weights = dict(module.named_parameters())
+        self.weights = named_weights(module)
         self.means: dict[str, Tensor] = {}
         self.others: dict[str, Any] = {}
         self.scheduler, self.device = scheduler, device
@@ -205,13 +205,13 @@ class Phase:
                 mean = self.means[name]
                 value = average(mean, value, count.to(mean.device))
             self.means[name] = value
-        self.others = _copied(module, without=self.means)
+        self.others = _copied(named_buffers(module))
         self.count, self.latest = self.count + 1, epoch
 
     @torch.no_grad()
     def settle(self, module: LightningModule) -> None:
         """Put the mean into the model, and keep what was there."""
-        self.current = _copied(module)
+        self.current = _copied(module_tensors(module))
         for name, weight in self.weights.items():
             weight.copy_(self.means[name])
 
@@ -229,6 +229,19 @@ class Phase:
         self.count, self.latest = int(state["n_averaged"]), int(state["latest_update_epoch"])
         self.means = {name: means[name].to(self.device or weight.device) for name, weight in self.weights.items()}
         self.others = {name: value for name, value in means.items() if name not in self.weights}
+
+
+def module_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """All that training changes in a module: its weights, and the buffers that files have."""
+    return {**named_weights(module), **named_buffers(module)}
+
+
+@torch.no_grad()
+def unsettle(module: nn.Module, current: dict[str, Tensor]) -> None:
+    """Put back what was there before the mean."""
+    for name, tensor in module_tensors(module).items():
+        if name in current:
+            tensor.copy_(current[name])
 
 
 class Unheard(Metrics):
@@ -300,9 +313,8 @@ def _tell_of(config: LRSchedulerConfig) -> None:
         )
 
 
-def _copied(module: nn.Module, without: dict[str, Any] | None = None) -> dict[str, Any]:
-    state = {name: value for name, value in module.state_dict().items() if name not in (without or {})}
-    return {name: value.clone() if isinstance(value, Tensor) else value for name, value in state.items()}
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _check(rates: Any, start: Any, epochs: Any, strategy: Any, average: Any, device: Any) -> None:

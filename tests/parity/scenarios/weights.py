@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from parity.scenarios.kit import Bench, Scenarios, batches, plain
 
@@ -317,3 +318,108 @@ def finetuning_rates(pl, folder):
     trainer = bench.trainer(max_epochs=4, callbacks=[pl.callbacks.BackboneFinetuning(2), monitor])
     trainer.fit(layered(bench)(), batches(3))
     return {"rows": bench.logger.rows, "lrs": monitor.lrs}
+
+
+def pruned(fn: Any = "l1_unstructured", *, of: Any = None, **arguments: Any):
+    def make(pl, module):
+        chosen = {} if of is None else {"parameters_to_prune": of(module)}
+        return pl.callbacks.ModelPruning(fn, **chosen, **arguments)
+
+    return make
+
+
+class Alternating(prune.BasePruningMethod):
+    """Hides every second of what it sees."""
+
+    PRUNING_TYPE = "unstructured"
+
+    def compute_mask(self, t, default_mask):
+        mask = default_mask.clone()
+        mask.view(-1)[::2] = 0
+        return mask
+
+
+def _once(epoch: int) -> bool:
+    return epoch == 1
+
+
+_plain = {"use_lottery_ticket_hypothesis": False}
+for _name, _options in {
+    "everywhere": {"callback": pruned(amount=0.2, **_plain)},
+    "everywhere_norm": {"callback": pruned(amount=0.2, **_plain), "norm": True},
+    "by_number": {"callback": pruned(amount=2, **_plain)},
+    "by_epoch": {
+        "callback": pruned(amount=lambda epoch: 0.1 * epoch, apply_pruning=lambda epoch: epoch != 2, **_plain)
+    },
+    "each": {"callback": pruned(amount=0.3, use_global_unstructured=False, **_plain)},
+    "slices": {
+        "callback": pruned(
+            "ln_structured",
+            amount=0.4,
+            use_global_unstructured=False,
+            pruning_dim=0,
+            pruning_norm=2,
+            parameter_names=["weight"],
+            **_plain,
+        )
+    },
+    "weights_only": {"callback": pruned(amount=0.3, parameter_names=["weight"], **_plain)},
+    "pairs": {"callback": pruned(amount=0.5, of=lambda module: [(module.head, "weight")], **_plain)},
+    "own_method": {"callback": pruned(Alternating, **_plain)},
+    "torchs_class": {"callback": pruned(prune.L1Unstructured, amount=0.3, **_plain)},
+    "after_validation": {"callback": pruned(amount=0.2, prune_on_train_epoch_end=False, **_plain)},
+    "not_permanent": {"callback": pruned(amount=0.2, make_pruning_permanent=False, **_plain)},
+    "lottery_ticket": {"callback": pruned(amount=0.4, apply_pruning=_once)},
+    "lottery_ticket_by_epoch": {"callback": pruned(amount=0.2, use_lottery_ticket_hypothesis=_once)},
+    "lottery_ticket_drawn": {"callback": pruned(amount=0.2, resample_parameters=True)},
+    "random": {"callback": pruned("random_unstructured", amount=0.2, **_plain)},
+    "random_slices": {
+        "callback": pruned(
+            "random_structured",
+            amount=1,
+            parameter_names=["weight"],
+            use_global_unstructured=False,
+            pruning_dim=0,
+            apply_pruning=_once,
+            **_plain,
+        )
+    },
+}.items():
+    SCENARIOS[f"pruning_{_name}"] = partial(changed, **_options)
+
+
+@SCENARIOS
+def pruning_refused(pl, folder):
+    """Which arguments are refused, and when."""
+    bench = Bench(pl, folder)
+    model = layered(bench)()
+    outcomes = {}
+    for arguments in (
+        {"pruning_fn": "l2"},
+        {"pruning_fn": "L1_Unstructured"},
+        {"pruning_fn": "ln_structured"},
+        {"pruning_fn": "ln_structured", "pruning_dim": 0},
+        {"pruning_fn": "random_structured", "pruning_dim": 0},
+        {"pruning_fn": prune.L1Unstructured, "use_global_unstructured": False},
+        {"pruning_fn": prune.LnStructured},
+        {"pruning_fn": prune.l1_unstructured},
+        {"pruning_fn": "l1_unstructured", "amount": "half"},
+        {"pruning_fn": "l1_unstructured", "verbose": 3},
+        {"pruning_fn": "l1_unstructured", "parameter_names": ["scale"]},
+        {"pruning_fn": "l1_unstructured", "parameters_to_prune": 3},
+        {"pruning_fn": "l1_unstructured", "parameters_to_prune": [(nn.Linear(1, 1), "weight")]},
+        {"pruning_fn": "l1_unstructured", "parameters_to_prune": [(model.head, "scale")]},
+    ):
+        title = ", ".join(f"{name}={getattr(value, '__name__', value)}" for name, value in arguments.items())
+        try:
+            callback = pl.callbacks.ModelPruning(**arguments)
+        except Exception as error:
+            outcomes[title] = f"{type(error).__name__} at once"
+            continue
+        try:
+            bench.trainer(callbacks=[callback]).fit(model, batches(1))
+        except Exception as error:
+            outcomes[title] = f"{type(error).__name__} in fit"
+        else:
+            outcomes[title] = "accepted"
+    return outcomes
