@@ -175,6 +175,7 @@ class ModelPruning(Callback):
     # The run
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._end_loading()
         self._loading = pl_module.register_load_state_dict_pre_hook(partial(_plain_weights, masked=stage != "fit"))
         if stage != "fit":
             return

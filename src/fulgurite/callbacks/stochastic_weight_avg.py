@@ -17,7 +17,7 @@ from fulgurite.base.seed import isolate_rng
 from fulgurite.callbacks.weights import named_buffers, named_weights
 from fulgurite.core.callback import Callback
 from fulgurite.metrics import Metrics
-from fulgurite.runtime.data import open_train_feed, training_batches, transfer
+from fulgurite.runtime.data import training_batches, transfer
 from fulgurite.runtime.optim import LRSchedulerConfig
 from fulgurite.runtime.plan import INFINITE
 
@@ -258,33 +258,54 @@ def trains_batch_norm(module: nn.Module) -> bool:
 
 def renew_batch_norm(session: Session, module: LightningModule) -> None:
     """Take the statistics of all batch norms anew, in one pass over the training data."""
-    moment, step = session.moment, session.steps["training_step"]
-    with _cumulative(module), isolate_rng():
-        outer = moment.metrics, moment.hook
-        moment.metrics, moment.hook = Unheard(moment, training=True), "training_step"
-        try:
-            for batch, batch_idx in _batches(session):
-                moment.begin(batch)
-                step(batch, batch_idx)
-        finally:
-            moment.metrics, moment.hook = outer
-            moment.begin(None)
+    norms = list(_trained_norms(module))
+    before = [_copied(dict(norm.named_buffers())) for norm in norms]
+    seen = 0
+    try:
+        with _cumulative(norms), isolate_rng(), _unheard(session):
+            for seen, batch in enumerate(_batches(session), start=1):
+                session.moment.begin(batch)
+                session.steps["training_step"](batch, seen - 1)
+    except BaseException:
+        seen = 0
+        raise
+    finally:
+        if not seen:
+            for norm, buffers in zip(norms, before, strict=True):
+                norm.load_state_dict(buffers, strict=False)
+    if not seen:
+        rank_zero_warn(
+            "The training data have no batch for another pass, so the statistics of batch norms are those of training, "
+            "and not of the averaged weights. Pass data that can be iterated anew."
+        )
 
 
-def _batches(session: Session) -> Iterator[tuple[Any, int]]:
+def _batches(session: Session) -> Iterator[Any]:
     """As many batches as an epoch has; of data without an end, as many as the last epoch had."""
-    feed, move = open_train_feed(session), transfer(session)
+    feed, move = session.feeds["train"], transfer(session)
     most = feed.size if feed.size != INFINITE else session.progress.batches_ready
-    for batch_idx, (batch, _) in enumerate(training_batches(feed)):
-        yield (batch if move is None else move(batch, 0)), batch_idx
-        if batch_idx + 1 >= most:
+    for number, (batch, _) in enumerate(training_batches(feed), start=1):
+        yield batch if move is None else move(batch, 0)
+        if number >= most:
             return
 
 
 @contextmanager
-def _cumulative(module: nn.Module) -> Iterator[None]:
+def _unheard(session: Session) -> Iterator[None]:
+    """What is logged inside is forgotten."""
+    moment = session.moment
+    outer = moment.metrics, moment.hook
+    moment.metrics, moment.hook = Unheard(moment, training=True), "training_step"
+    try:
+        yield
+    finally:
+        moment.metrics, moment.hook = outer
+        moment.begin(None)
+
+
+@contextmanager
+def _cumulative(norms: list[_BatchNorm]) -> Iterator[None]:
     """Batch norms begin anew inside and take the plain mean over all batches; afterwards they have their momentum."""
-    norms = list(_trained_norms(module))
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -146,6 +146,35 @@ def test_the_pass_over_data_without_end_ends():
     assert model.backbone[1].num_batches_tracked == 6
 
 
+def test_data_that_can_be_read_once_leave_the_statistics_of_training():
+    """There is nothing left for another pass: better those than none, and somebody says so."""
+    model, expected = Net(norm=True), Net(norm=True)
+    quiet(Callback(), max_epochs=1).fit(expected, rows())
+
+    with pytest.warns(UserWarning, match="statistics of batch norms are those of training"):
+        quiet(SWA(swa_epoch_start=1), max_epochs=1).fit(model, iter(list(rows())))
+
+    assert torch.equal(model.backbone[1].running_mean, expected.backbone[1].running_mean)
+    assert model.backbone[1].momentum == 0.1
+
+
+def test_an_error_in_the_pass_leaves_the_statistics_of_training():
+    """The user's own error is what is seen."""
+
+    class Broken(Net):
+        def training_step(self, batch, batch_idx):
+            if self.global_step == 5:
+                raise ZeroDivisionError
+            return super().training_step(batch, batch_idx)
+
+    model = Broken(norm=True)
+    with pytest.raises(ZeroDivisionError):
+        quiet(SWA(swa_epoch_start=1), max_epochs=1).fit(model, rows())
+
+    assert model.backbone[1].num_batches_tracked == 5
+    assert model.backbone[1].momentum == 0.1
+
+
 def test_frozen_batch_norms_keep_their_statistics():
     """Whoever set one to evaluation mode wants what it has."""
     model = Net(norm=True)
