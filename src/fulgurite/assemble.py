@@ -18,6 +18,7 @@ from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.logger import DummyLogger, Logger
 from fulgurite.core.precision import Precision
+from fulgurite.core.profiler import PassThroughProfiler, Profiler
 from fulgurite.core.strategy import Strategy
 from fulgurite.precision.choose import choose as choose_precision
 from fulgurite.runtime.devices import Accelerator, pick
@@ -31,6 +32,7 @@ T = TypeVar("T")
 ONE_PROCESS = ("auto", "single_device", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook")
 """Names that mean a single process where there is one device."""
 LATER = ("fsdp", "fsdp_cpu_offload", "deepspeed", "model_parallel", "xla", "single_xla", "single_tpu", "xla_debug")
+PROFILERS = {"simple": "SimpleProfiler", "advanced": "AdvancedProfiler", "pytorch": "PyTorchProfiler"}
 MOVED = {
     "gpus": "accelerator='gpu', devices=...", "num_processes": "devices", "tpu_cores": "accelerator='tpu', devices=...",
     "resume_from_checkpoint": "trainer.fit(..., ckpt_path=...)", "checkpoint_callback": "enable_checkpointing",
@@ -194,6 +196,23 @@ def loggers(given: Arguments, root: str) -> list[Logger]:
                 "False was expected."
             )
     return found
+
+
+def profiler(given: Arguments) -> Profiler:
+    """Return the profiler that a word or an instance names; without one, one that measures nothing."""
+    wanted = given["profiler"]
+    if wanted is None:
+        return PassThroughProfiler()
+    if isinstance(wanted, Profiler):
+        return wanted
+    if isinstance(wanted, str) and wanted in PROFILERS:
+        from fulgurite import profilers
+
+        return getattr(profilers, PROFILERS[wanted])()
+    raise MisconfigurationException(
+        f"profiler={wanted!r}: one of {', '.join(map(repr, PROFILERS))} or an object of a subclass of "
+        "`fulgurite.profilers.Profiler` was expected."
+    )
 
 
 def with_model_callbacks(have: list[Callback], brought: Any) -> list[Callback]:

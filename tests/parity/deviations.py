@@ -155,7 +155,37 @@ def without(*keys: str) -> Adjust:
     return adjust
 
 
+def only_actions_that_are_there(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Forget hooks that a strategy of one device does not have, and the transfer where nobody has a part in it."""
+    absent = golden["actions"].keys() - ours["actions"].keys()
+    left_out = {
+        name
+        for name in absent
+        if name.startswith("[Strategy]SingleDeviceStrategy.on_") or name.endswith(("_batch_transfer", "_to_device"))
+    }
+    actions = {name: count for name, count in golden["actions"].items() if name not in left_out}
+    return ours, {**golden, "actions": actions}
+
+
+def backward_by_hand(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Allow the action of ``manual_backward``."""
+    actions = {name: count for name, count in ours["actions"].items() if not name.endswith("Strategy.backward")}
+    return {**ours, "actions": actions}, golden
+
+
 DEVIATIONS: list[Deviation] = [
+    Deviation(
+        "a profiler measures what is there",
+        ("profilers-*",),
+        "Lightning measures its strategy's empty hooks and a transfer to the device where the batch already is.",
+        only_actions_that_are_there,
+    ),
+    Deviation(
+        "a profiler measures manual_backward",
+        ("profilers-actions_by_hand",),
+        "Lightning measures the backward of automatic optimisation only.",
+        backward_by_hand,
+    ),
     Deviation(
         "evaluation rows stand at the training step",
         (
