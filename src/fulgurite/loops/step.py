@@ -54,7 +54,8 @@ class AutomaticStep:
         self.scaled = self.precision.scales
         self.change_weights = self.precision.step if self.scaled else None
         self.use(session.optimizers)
-        self.precisions_backward = type(self.precision).backward is not Precision.backward
+        own = type(self.precision).backward is not Precision.backward
+        self.precisions_backward = self.precision.backward if own else None
 
     def use(self, optimizers: list[Optimizer]) -> None:
         """Step with the first of these from now on."""
@@ -100,8 +101,9 @@ class AutomaticStep:
             hooks.on_before_backward(scaled)
         if self.backward is not None:
             self.run_own_backward(scaled)
-        elif self.precisions_backward and not self.scaled:
-            self.precision.backward(loss)
+        elif self.precisions_backward is not None:
+            # It scales by itself, as `Precision.backward` does.
+            self.precisions_backward(loss)
         else:
             scaled.backward()
         if hooks.on_after_backward is not None:
@@ -247,10 +249,11 @@ def watch_parts(step: Any, session: Session, profiler: Profiler) -> None:
     """Let the profiler see what an automatic step is made of. The parts of a manual one are the user's calls."""
     if isinstance(step, ManualStep):
         return
-    if step.backward is None:
-        own = step.precisions_backward and not step.scaled
-        step.backward = step.precision.backward if own else Tensor.backward
-    step.backward = profiler.watched(step.backward, of_strategy(session, "backward"))
+    backward = of_strategy(session, "backward")
+    if step.backward is None and step.precisions_backward is not None:
+        step.precisions_backward = profiler.watched(step.precisions_backward, backward)
+    else:
+        step.backward = profiler.watched(step.backward or Tensor.backward, backward)
     step.zero_grad = profiler.watched(step.zero_grad, of_module(session, "optimizer_zero_grad"))
     step.clip = profiler.watched(step.clip, of_module(session, "configure_gradient_clipping"))
     name = of_module(session, "optimizer_step")
