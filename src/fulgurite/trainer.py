@@ -199,8 +199,6 @@ class Trainer(TrainerViews):
                 "This Trainer has no model yet, so there is nothing to save. Call `save_checkpoint` after or during "
                 "`fit`, `validate`, `test` or `predict`."
             )
-        if storage_options is not None:
-            raise TypeError(f"storage_options={storage_options!r}: checkpoints are plain files, which take no options.")
         session = self._session
 
         def save() -> None:
@@ -208,6 +206,9 @@ class Trainer(TrainerViews):
             self.strategy.save_checkpoint(found, os.path.expanduser(filepath), storage_options=storage_options)
 
         session.watched(save, "save_checkpoint")()
+        if self.state.status is not TrainerStatus.RUNNING:
+            # Nobody comes by later who could be told of a failure.
+            self.strategy.checkpoint_io.wait()
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0."""

@@ -86,6 +86,8 @@ def fail(session: Session, error: BaseException) -> None:
     if datamodule is not None:
         acts.append(partial(call, moment, "on_exception", datamodule.on_exception, error))
     acts.append(lambda: session.strategy.on_exception(error))
+    # Loggers keep files that must be whole by then.
+    acts.append(session.strategy.checkpoint_io.wait)
     closed = set(map(id, session.closed_loggers))
     acts += [
         partial(_close_logger, session, logger, "failed") for logger in session.loggers if id(logger) not in closed
