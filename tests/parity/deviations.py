@@ -173,7 +173,18 @@ def backward_by_hand(ours: Record, golden: Record) -> tuple[Record, Record]:
     return {**ours, "actions": actions}, golden
 
 
+def without_megabytes(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Forget the size of the model; all other totals stay."""
+    return tuple({**side, "totals": [*side["totals"][:2], *side["totals"][3:]]} for side in (ours, golden))  # type: ignore[return-value]
+
+
 DEVIATIONS: list[Deviation] = [
+    Deviation(
+        "a summary counts the bytes that there are",
+        ("summary-with_half_of_it_unused_*",),
+        "Lightning takes every parameter for one of the Trainer's precision, also where a layer has another type.",
+        without_megabytes,
+    ),
     Deviation(
         "a profiler measures what is there",
         ("profilers-*",),
