@@ -248,15 +248,16 @@ class ModelCheckpoint(Checkpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation."""
         step = trainer.global_step
-        self._tell_waiting(trainer)
         asked = self.save_on_exception or self._run.due_at == step
-        if not asked or not is_training(trainer) or step == self._last_global_step_saved:
-            return
+        if asked and is_training(trainer) and step != self._last_global_step_saved:
+            self._save_after(exception, trainer)
+        self._tell_waiting(trainer)
+
+    def _save_after(self, exception: BaseException, trainer: Trainer) -> None:
         metrics = candidates(trainer)
         path = self._path_for(trainer, self._named(metrics), own=(self._unscored_path,))
         trainer.save_checkpoint(path, self.save_weights_only)
         self._finish(trainer, metrics, path, outdated=())
-        self._tell_waiting(trainer)
         rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {path!r}")
 
     def _is_waiting(self, trainer: Trainer) -> bool:
@@ -297,7 +298,13 @@ class ModelCheckpoint(Checkpoint):
     # What
 
     def _save(self, trainer: Trainer) -> None:
-        self._tell_waiting(trainer)
+        try:
+            self._tell_waiting(trainer)
+        finally:
+            # Also where the file before turns out to have failed.
+            self._save_as_asked(trainer)
+
+    def _save_as_asked(self, trainer: Trainer) -> None:
         self._run.decided, self._run.incomplete, self._run.due_at = True, False, -1
         metrics = candidates(trainer)
         if self.save_top_k == 0:

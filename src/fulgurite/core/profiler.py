@@ -70,7 +70,7 @@ class Profiler:
             _check_writable(self.folder())
 
     def attach(self, module: "LightningModule") -> None:
-        """The module of the run that begins."""
+        """The module of the run, whole and on its device."""
 
     def describe(self) -> None:
         """Write or print the report, unless it is empty."""

@@ -53,6 +53,7 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     session.hooks = Hooks(session.trainer, module, LightningModule, session.callbacks, moment)
     if session.profiler is not None:
         profiling.watch_hooks(session.hooks, session.profiler)
+        session.profiler.attach(module)
     if session.hooks.on_fit_start is not None and fn == "fit":
         session.hooks.on_fit_start()
     log_hyperparameters(session)

@@ -34,7 +34,6 @@ def begin(session: "Session") -> None:
     if profiler is not None:
         profiler.setup(str(trainer.state.fn), session.strategy.local_rank, trainer.log_dir)
         session.moment.profiler = profiler
-        profiler.attach(session.module)
 
 
 def end(session: "Session") -> None:

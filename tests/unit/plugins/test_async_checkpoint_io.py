@@ -41,12 +41,12 @@ class Gated(TorchCheckpointIO):
 class Full(TorchCheckpointIO):
     """A disk on which there is no room from the save number ``at`` on."""
 
-    def __init__(self, at):
-        self.at, self.saves = at, 0
+    def __init__(self, at, until=100):
+        self.at, self.until, self.saves = at, until, 0
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
         self.saves += 1
-        if self.saves >= self.at:
+        if self.at <= self.saves < self.until:
             time.sleep(0.3)  # as a disk does that finds out late
             raise CheckpointError(f"no room for {path}")
         super().save_checkpoint(checkpoint, path, storage_options)
@@ -153,6 +153,31 @@ def test_a_failed_last_write_is_raised_when_fit_ends(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     io.checkpoint_io.at = 100
     fit(io, ModelCheckpoint(tmp_path / "again"), epochs=1)
+
+
+@pytest.mark.parametrize("logger", [False, True])
+def test_the_save_that_tells_of_a_failure_is_done_all_the_same(tmp_path, logger):
+    """Its weights are the newest; loggers, which wait for files, do not stand before them."""
+    io = AsyncCheckpointIO(Full(at=2, until=3))
+    with pytest.raises(CheckpointError, match="no room for .*epoch=1"):
+        fit(io, ModelCheckpoint(tmp_path, save_top_k=-1), logger=DummyLogger() if logger else False)
+
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch=0-step=2.ckpt", "epoch=2-step=6.ckpt"]
+
+
+def test_an_interrupted_run_saves_although_a_write_had_failed(tmp_path):
+    """`save_on_exception` comes first, then what went wrong before."""
+
+    class Breaks(TinyModule):
+        def on_train_batch_start(self, batch, batch_idx):
+            if self.current_epoch == 1 and batch_idx == 1:
+                raise KeyboardInterrupt
+
+    io = AsyncCheckpointIO(Full(at=1, until=2))
+    with pytest.raises(KeyboardInterrupt):
+        fit(io, ModelCheckpoint(tmp_path, save_on_exception=True), module=Breaks(), logger=DummyLogger())
+
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch=1-step=3.ckpt"]
 
 
 def test_a_failure_that_nobody_heard_of_is_a_note_on_the_error_that_ends_the_run(tmp_path):

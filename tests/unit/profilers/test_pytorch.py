@@ -40,6 +40,27 @@ def test_modules_are_left_out_where_that_is_asked():
     assert not module.layer._forward_hooks and not module.layer._forward_pre_hooks
 
 
+def test_modules_that_are_built_in_the_run_have_names():
+    """What `configure_model` brings is there before the first step."""
+
+    class Late(TinyModule):
+        def __init__(self):
+            super().__init__()
+            self.late = None
+
+        def configure_model(self):
+            if self.late is None:
+                self.late = torch.nn.Tanh()
+
+        def forward(self, batch):
+            return self.layer(self.late(batch))
+
+    profiler = PyTorchProfiler(export_to_chrome=False, **WHOLE)
+    Trainer(profiler=profiler, max_epochs=1, **QUIET).fit(Late(), batches(8))
+
+    assert "[pl][module]torch.nn.modules.activation.Tanh: late" in profiler.summary()
+
+
 def test_hooks_are_taken_back():
     """A module that was measured is as it was."""
     module = TinyModule()
