@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks import arguments, naming, places, top_k
 from fulgurite.callbacks.checkpoint import Checkpoint
 from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training
+from fulgurite.callbacks.monitored import candidates, unlogged
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -45,6 +46,8 @@ class Run:
     unscored_at: int = -1
     """``global_step`` of the newest file without a score."""
     warned: bool = False
+    untold: bool = False
+    """Whether loggers wait to hear of a file that is being written."""
 
 
 class ModelCheckpoint(Checkpoint):
@@ -238,6 +241,7 @@ class ModelCheckpoint(Checkpoint):
                 )
         if self.save_last and not self._run.last_written:
             self._save_last(trainer, candidates(trainer), link_to="")
+        self._tell_waiting(trainer)
         if self._lacks_score() and self.monitor not in trainer.callback_metrics:
             self._warn_missing(trainer)
 
@@ -245,8 +249,11 @@ class ModelCheckpoint(Checkpoint):
         """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation."""
         step = trainer.global_step
         asked = self.save_on_exception or self._run.due_at == step
-        if not asked or not is_training(trainer) or step == self._last_global_step_saved:
-            return
+        if asked and is_training(trainer) and step != self._last_global_step_saved:
+            self._save_after(exception, trainer)
+        self._tell_waiting(trainer)
+
+    def _save_after(self, exception: BaseException, trainer: Trainer) -> None:
         metrics = candidates(trainer)
         path = self._path_for(trainer, self._named(metrics), own=(self._unscored_path,))
         trainer.save_checkpoint(path, self.save_weights_only)
@@ -291,6 +298,13 @@ class ModelCheckpoint(Checkpoint):
     # What
 
     def _save(self, trainer: Trainer) -> None:
+        try:
+            self._tell_waiting(trainer)
+        finally:
+            # Also where the file before turns out to have failed.
+            self._save_as_asked(trainer)
+
+    def _save_as_asked(self, trainer: Trainer) -> None:
         self._run.decided, self._run.incomplete, self._run.due_at = True, False, -1
         metrics = candidates(trainer)
         if self.save_top_k == 0:
@@ -386,7 +400,7 @@ class ModelCheckpoint(Checkpoint):
             self.last_model_path = path
             if self.save_last == "link" and link_to:
                 if trainer.is_global_zero:
-                    places.link(link_to, path)
+                    trainer.strategy.checkpoint_io.after_writes(partial(places.link, link_to, path), makes=path)
                 trainer.strategy.barrier()
             else:
                 trainer.save_checkpoint(path, self.save_weights_only)
@@ -406,7 +420,8 @@ class ModelCheckpoint(Checkpoint):
             raise
 
     def _tell_loggers(self, trainer: Trainer) -> None:
-        if trainer.is_global_zero:
+        self._run.untold = bool(trainer.loggers) and trainer.strategy.checkpoint_io.busy
+        if trainer.is_global_zero and not self._run.untold:
             for logger in trainer.loggers:
                 logger.after_save_checkpoint(self)
 
@@ -418,6 +433,12 @@ class ModelCheckpoint(Checkpoint):
             return False
         resumed_from = trainer.ckpt_path and os.path.realpath(trainer.ckpt_path)
         return os.path.realpath(old) != resumed_from and places.is_inside(old, self.dirpath)
+
+    def _tell_waiting(self, trainer: Trainer) -> None:
+        """A file that was being written when its turn came: loggers hear of it before anything else changes."""
+        if self._run.untold:
+            trainer.strategy.checkpoint_io.wait()
+            self._tell_loggers(trainer)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Whether ``current`` would be kept, as all ranks agree."""
@@ -442,7 +463,7 @@ class ModelCheckpoint(Checkpoint):
 
     def file_exists(self, filepath: str | Path, trainer: Trainer) -> bool:
         """Whether rank 0 sees the file."""
-        return trainer.strategy.broadcast(os.path.exists(filepath))
+        return trainer.strategy.broadcast(trainer.strategy.checkpoint_io.exists(filepath))
 
     def to_yaml(self, filepath: str | Path | None = None) -> None:
         """Write ``best_k_models`` as "path: score" lines, by default to ``best_k_models.yaml`` in ``dirpath``."""
@@ -508,27 +529,6 @@ class ModelCheckpoint(Checkpoint):
         return unlogged(
             str(self.monitor), list(trainer.callback_metrics), bool(self.best_k_models), self._unscored_path
         )
-
-
-def candidates(trainer: Trainer) -> dict[str, Any]:
-    """What can be monitored and named now; ``epoch`` and ``step`` that the user logged win over the counters."""
-    metrics = dict(trainer.callback_metrics)
-    for name, count in (("epoch", trainer.current_epoch), ("step", trainer.global_step)):
-        logged = metrics.get(name)
-        metrics[name] = logged.int() if isinstance(logged, Tensor) else torch.tensor(count)
-    return metrics
-
-
-def unlogged(monitor: str, logged: list[str], was_logged: bool, kept: str) -> str:
-    """What to say when ``monitor`` is not among ``logged`` and the weights went to ``kept``."""
-    near = difflib.get_close_matches(monitor, logged, n=1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
-    return (
-        f"ModelCheckpoint(monitor={monitor!r}): it was never logged {'lately' if was_logged else 'during fit'}. "
-        f"Logged so far: {', '.join(logged) or 'nothing'}.{meant} Call self.log({monitor!r}, ...) in "
-        f"training_step or validation_step, or pass another monitor or None. "
-        f"The last weights are kept, without a score, in {kept!r}."
-    )
 
 
 def _quoted(path: str) -> str:

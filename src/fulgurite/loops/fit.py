@@ -9,7 +9,7 @@ from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.base.seed import isolate_rng
 from fulgurite.base.state import RunningStage
 from fulgurite.loops.evaluate import evaluate
-from fulgurite.loops.step import Step, choose_step
+from fulgurite.loops.step import Step, choose_step, watch_parts
 from fulgurite.runtime.data import Feed, has_loader, open_train_feed, open_val_feed, training_batches, transfer
 from fulgurite.runtime.hooks import call
 from fulgurite.runtime.loaders import set_epoch
@@ -33,6 +33,9 @@ def fit(session: Session) -> None:
     open_val_feed(session)
     session.train_metrics = session.moment.metrics = session.metrics(training=True)
     step = session.step = choose_step(session)
+    if session.profiler is not None:
+        watch_parts(session.step, session, session.profiler)
+        step = session.profiler.watched(step, "run_training_batch")
     session.validated_at = time.monotonic()
     if hooks.on_train_start is not None:
         hooks.on_train_start()
@@ -55,7 +58,7 @@ def train_epoch(session: Session, step: Step) -> None:
         progress.begin_epoch()
     if hooks.on_train_epoch_start is not None and not session.resumed:
         hooks.on_train_epoch_start()
-    train_batches(session, step, feed, consumed)
+    session.watched(train_batches, "run_training_epoch")(session, step, feed, consumed)
     if session.resumed and session.unmeasured and progress.batches_ready == consumed and validation_due(session, True):
         # Only the end of the epoch is left, and what its callbacks watch is not known: measure it again.
         validate(session, window_is_closed=True)
@@ -92,7 +95,7 @@ def train_batches(session: Session, step: Step, feed: Feed, consumed: int) -> No
     trainer, hooks, progress, moment = session.trainer, session.hooks, session.progress, session.moment
     move, schedulers = transfer(session), session.schedulers if session.module.automatic_optimization else ()
     session.train_metrics.begin_batches()  # type: ignore[union-attr]
-    for batch, is_last in training_batches(feed, consumed):
+    for batch, is_last in training_batches(feed, consumed, session.profiler):
         plan, batch_idx = session.plan, progress.batches_ready
         if move is not None:
             batch = move(batch, 0)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import warn_once
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.core.hooks import DataHooks
+from fulgurite.core.profiler import Profiler
 from fulgurite.runtime.combined import CombinedLoader
 from fulgurite.runtime.hooks import call, overrides
 from fulgurite.runtime.loaders import (
@@ -21,6 +23,7 @@ from fulgurite.runtime.loaders import (
     without_shuffling,
 )
 from fulgurite.runtime.plan import INFINITE, Plan
+from fulgurite.runtime.profiling import action_of, of_strategy, waiting
 
 if TYPE_CHECKING:
     from fulgurite.runtime.session import Session
@@ -128,13 +131,13 @@ def _current(session: "Session", stage: str) -> Feed | None:
     return feed
 
 
-def training_batches(feed: Feed, consumed: int = 0) -> Iterator[tuple[Any, bool]]:
+def training_batches(feed: Feed, consumed: int = 0, profiler: Profiler | None = None) -> Iterator[tuple[Any, bool]]:
     """Yield (batch, whether it is the epoch's last), past the first ``consumed`` of an epoch.
 
-    Looks one batch ahead only where the length is unknown.
+    Looks one batch ahead only where the length is unknown. A ``profiler`` measures the waits.
     """
     size = feed.size
-    batches = _each(feed)
+    batches = _each(feed) if profiler is None else waiting(profiler, partial(_each, feed), feed.stage)
     for _ in range(0 if feed.positioned else consumed):
         next(batches, None)
     feed.positioned = False
@@ -154,14 +157,17 @@ def training_batches(feed: Feed, consumed: int = 0) -> Iterator[tuple[Any, bool]
         )
 
 
-def evaluation_batches(feed: Feed, at_most: list[int | float]) -> Iterator[tuple[Any, int, int]]:
-    """Yield (batch, batch_idx, dataloader_idx), loader after loader."""
+def evaluation_batches(
+    feed: Feed, at_most: list[int | float], profiler: Profiler | None = None
+) -> Iterator[tuple[Any, int, int]]:
+    """Yield (batch, batch_idx, dataloader_idx), loader after loader. A ``profiler`` measures the waits."""
+    begin = iter if profiler is None else lambda loader: waiting(profiler, lambda: loader, feed.stage)
     if feed.combined:
-        yield from _counted(_each(feed), at_most[0], 0)
+        yield from _counted(begin(_each(feed)), at_most[0], 0)
         return
     for index, loader in enumerate(feed.loaders):
         if at_most[index] > 0:
-            yield from _counted(iter(loader), at_most[index], index)
+            yield from _counted(begin(loader), at_most[index], index)
 
 
 def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
@@ -174,6 +180,15 @@ def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
     convert = precision.convert_input if precision.converts_input else None
     if not (before or move or after or convert or device.type != "cpu"):
         return None
+    if session.profiler is not None:
+        before, move, after = (
+            hook and session.profiler.watched(hook, action_of(hook, name))
+            for hook, name in (
+                (before, "on_before_batch_transfer"),
+                (move, "transfer_batch_to_device"),
+                (after, "on_after_batch_transfer"),
+            )
+        )
 
     def transferred(batch: Any, dataloader_idx: int) -> Any:
         outer = moment.hook
@@ -193,7 +208,7 @@ def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
         moment.hook = outer
         return batch
 
-    return transferred
+    return session.watched(transferred, of_strategy(session, "batch_to_device"))
 
 
 def _owner(session: "Session", hook: str) -> Callable[..., Any] | None:
