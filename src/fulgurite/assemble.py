@@ -36,8 +36,8 @@ MOVED = {
     "resume_from_checkpoint": "trainer.fit(..., ckpt_path=...)", "checkpoint_callback": "enable_checkpointing",
     "progress_bar_refresh_rate": "callbacks=[TQDMProgressBar(refresh_rate=...)]",
     "weights_summary": "enable_model_summary",
-    "auto_lr_find": "a learning rate of your own (there is no tuner yet)",
-    "auto_scale_batch_size": "a batch size of your own (there is no tuner yet)",
+    "auto_lr_find": "Tuner(trainer).lr_find(model) or callbacks=[LearningRateFinder()]",
+    "auto_scale_batch_size": "Tuner(trainer).scale_batch_size(model) or callbacks=[BatchSizeFinder()]",
     "amp_backend": "precision", "amp_level": "precision", "track_grad_norm": "a callback with on_before_optimizer_step",
     "replace_sampler_ddp": "use_distributed_sampler",
     "flush_logs_every_n_steps": "CSVLogger(flush_logs_every_n_steps=...)",
@@ -172,7 +172,7 @@ def callbacks(given: Arguments) -> list[Callback]:
             )
     mine += _timer(given, mine) + _bar(given, mine) + _summary(given, mine) + _checkpoint(given, mine)
     check_state_keys(mine)
-    return checkpoints_last(mine)
+    return in_order(mine)
 
 
 def loggers(given: Arguments, root: str) -> list[Logger]:
@@ -208,13 +208,14 @@ def with_model_callbacks(have: list[Callback], brought: Any) -> list[Callback]:
         rank_zero_info(f"Callbacks returned from `configure_callbacks` take the place of the Trainer's: {names}.")
     merged = [callback for callback in have if type(callback) not in types] + extra
     check_state_keys(merged)
-    return checkpoints_last(merged)
+    return in_order(merged)
 
 
-def checkpoints_last(found: list[Callback]) -> list[Callback]:
+def in_order(found: list[Callback]) -> list[Callback]:
+    """Callbacks that search for a setting come first, those that write checkpoints last; the others stay as given."""
     from fulgurite.callbacks.checkpoint import Checkpoint
 
-    return sorted(found, key=lambda callback: isinstance(callback, Checkpoint))
+    return sorted(found, key=lambda one: isinstance(one, Checkpoint) - bool(getattr(one, "runs_first", False)))
 
 
 def check_state_keys(found: list[Callback]) -> None:

@@ -4,13 +4,16 @@ import inspect
 from datetime import timedelta
 
 import pytest
+import torch
 
 import fulgurite.callbacks
 from fulgurite.callbacks import (
+    BatchSizeFinder,
     Callback,
     Checkpoint,
     EarlyStopping,
     LambdaCallback,
+    LearningRateFinder,
     LearningRateMonitor,
     ModelCheckpoint,
     ModelSummary,
@@ -18,7 +21,7 @@ from fulgurite.callbacks import (
     Timer,
     TQDMProgressBar,
 )
-from fulgurite.testing.contracts import CallbackContract
+from fulgurite.testing.contracts import CallbackContract, LoggingModule, batches
 
 
 def do_nothing(trainer, pl_module, *args):
@@ -70,6 +73,35 @@ class TestTimer(CallbackContract):
 class TestLambdaCallback(CallbackContract):
     def make(self, tmp_path):
         return LambdaCallback(on_fit_start=do_nothing, on_train_batch_end=do_nothing)
+
+
+class TestLearningRateFinder(CallbackContract):
+    def make(self, tmp_path):
+        return LearningRateFinder(num_training_steps=6, update_attr=False)
+
+
+class TestBatchSizeFinder(CallbackContract):
+    """The module brings the loaders. The largest size that may be tried is the one that the others' loaders have."""
+
+    def make(self, tmp_path):
+        return BatchSizeFinder(init_val=1, max_val=1, batch_arg_name="size")
+
+    def model(self, kind=LoggingModule):
+        class Sized(kind):
+            size = 1
+
+            def train_dataloader(self):
+                return torch.utils.data.DataLoader(batches().dataset, batch_size=self.size)
+
+            def val_dataloader(self):
+                return torch.utils.data.DataLoader(batches(2).dataset, batch_size=self.size)
+
+            test_dataloader = predict_dataloader = val_dataloader
+
+        return Sized()
+
+    def run(self, trainer, verb, model, **options):
+        return getattr(trainer, verb)(model, **options)
 
 
 class TestLearningRateMonitor(CallbackContract):

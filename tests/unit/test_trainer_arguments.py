@@ -129,7 +129,7 @@ def test_wrong_values_are_refused_when_the_trainer_is_made(arguments, kind, word
         ("auto_select_gpus", "devices"), ("resume_from_checkpoint", "ckpt_path"),
         ("checkpoint_callback", "enable_checkpointing"), ("progress_bar_refresh_rate", "TQDMProgressBar"),
         ("process_position", "TQDMProgressBar"), ("weights_summary", "enable_model_summary"),
-        ("auto_lr_find", "no tuner yet"), ("auto_scale_batch_size", "no tuner yet"), ("amp_backend", "precision"),
+        ("auto_lr_find", "Tuner"), ("auto_scale_batch_size", "Tuner"), ("amp_backend", "precision"),
         ("amp_level", "precision"), ("track_grad_norm", "on_before_optimizer_step"),
         ("replace_sampler_ddp", "use_distributed_sampler"), ("multiple_trainloader_mode", "CombinedLoader"),
         ("move_metrics_to_cpu", "self.log"), ("terminate_on_nan", "detect_anomaly"),

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
     from fulgurite.callbacks.timer import Timer as Timer
     from fulgurite.core.callback import Callback as Callback
+    from fulgurite.tuner.batch_size import BatchSizeFinder as BatchSizeFinder
+    from fulgurite.tuner.learning_rate import LearningRateFinder as LearningRateFinder
 
 _HOME = {
+    "BatchSizeFinder": "fulgurite.tuner.batch_size",
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
+    "LearningRateFinder": "fulgurite.tuner.learning_rate",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
     "ModelSummary": "fulgurite.callbacks.model_summary",
