@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
     from fulgurite.callbacks.model_summary import ModelSummary as ModelSummary
     from fulgurite.callbacks.model_summary import RichModelSummary as RichModelSummary
+    from fulgurite.callbacks.on_exception_checkpoint import OnExceptionCheckpoint as OnExceptionCheckpoint
+    from fulgurite.callbacks.prediction_writer import BasePredictionWriter as BasePredictionWriter
     from fulgurite.callbacks.progress.base import ProgressBar as ProgressBar
     from fulgurite.callbacks.progress.rich import RichProgressBar as RichProgressBar
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from fulgurite.tuner.learning_rate import LearningRateFinder as LearningRateFinder
 
 _HOME = {
+    "BasePredictionWriter": "fulgurite.callbacks.prediction_writer",
     "BatchSizeFinder": "fulgurite.tuner.batch_size",
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
@@ -30,6 +33,7 @@ _HOME = {
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
     "ModelSummary": "fulgurite.callbacks.model_summary",
+    "OnExceptionCheckpoint": "fulgurite.callbacks.on_exception_checkpoint",
     "ProgressBar": "fulgurite.callbacks.progress.base",
     "RichModelSummary": "fulgurite.callbacks.model_summary",
     "RichProgressBar": "fulgurite.callbacks.progress.rich",
