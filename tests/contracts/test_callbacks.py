@@ -18,6 +18,7 @@ from fulgurite.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
     ModelSummary,
+    NonFiniteGuard,
     OnExceptionCheckpoint,
     ProgressBar,
     Timer,
@@ -122,6 +123,21 @@ class TestRichModelSummary(CallbackContract):
         from fulgurite.callbacks import RichModelSummary
 
         return RichModelSummary(max_depth=-1)
+
+
+class TestNonFiniteGuard(CallbackContract):
+    def make(self, tmp_path):
+        return NonFiniteGuard(check_every_n_steps=3)
+
+
+class TestNonFiniteGuardSkipping(CallbackContract):
+    def make(self, tmp_path):
+        return NonFiniteGuard("skip")
+
+
+class TestNonFiniteGuardRollingBack(CallbackContract):
+    def make(self, tmp_path):
+        return NonFiniteGuard("rollback", snapshot_every_n_steps=2)
 
 
 class TestOnExceptionCheckpoint(CallbackContract):

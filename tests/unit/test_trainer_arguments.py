@@ -132,7 +132,7 @@ def test_wrong_values_are_refused_when_the_trainer_is_made(arguments, kind, word
         ("auto_lr_find", "Tuner"), ("auto_scale_batch_size", "Tuner"), ("amp_backend", "precision"),
         ("amp_level", "precision"), ("track_grad_norm", "on_before_optimizer_step"),
         ("replace_sampler_ddp", "use_distributed_sampler"), ("multiple_trainloader_mode", "CombinedLoader"),
-        ("move_metrics_to_cpu", "self.log"), ("terminate_on_nan", "detect_anomaly"),
+        ("move_metrics_to_cpu", "self.log"), ("terminate_on_nan", "NonFiniteGuard"),
         ("weights_save_path", "ModelCheckpoint"), ("log_gpu_memory", "DeviceStatsMonitor"),
         ("reload_dataloaders_every_epoch", "reload_dataloaders_every_n_epochs"),
         ("distributed_backend", "strategy"), ("stochastic_weight_avg", "StochasticWeightAveraging"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
     from fulgurite.callbacks.model_summary import ModelSummary as ModelSummary
     from fulgurite.callbacks.model_summary import RichModelSummary as RichModelSummary
+    from fulgurite.callbacks.non_finite_guard import NonFiniteGuard as NonFiniteGuard
     from fulgurite.callbacks.on_exception_checkpoint import OnExceptionCheckpoint as OnExceptionCheckpoint
     from fulgurite.callbacks.prediction_writer import BasePredictionWriter as BasePredictionWriter
     from fulgurite.callbacks.progress.base import ProgressBar as ProgressBar
@@ -33,6 +34,7 @@ _HOME = {
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
     "ModelSummary": "fulgurite.callbacks.model_summary",
+    "NonFiniteGuard": "fulgurite.callbacks.non_finite_guard",
     "OnExceptionCheckpoint": "fulgurite.callbacks.on_exception_checkpoint",
     "ProgressBar": "fulgurite.callbacks.progress.base",
     "RichModelSummary": "fulgurite.callbacks.model_summary",

@@ -53,17 +53,15 @@ def contents_of(tensors: Iterable[Tensor]) -> Restore:
     return restore
 
 
-def model_of(module: nn.Module) -> Restore:
-    """Keep weights, buffers, running metrics, gradients, modes, and the plain attributes of all sub-modules."""
+def manner_of(module: nn.Module) -> Restore:
+    """Keep what a module has beside its weights: modes, gradients, running metrics, attributes of all sub-modules."""
     children = [child for child in module.modules() if not any(map(is_lazy, child.parameters(recurse=False)))]
-    weights = list(module.parameters())
-    numbers = contents_of([*weights, *module.buffers(), *_metric_states(children)])
-    attributes = attributes_of(*children)
-    flags = [(weight, weight.requires_grad, weight.grad) for weight in weights]
+    sums, attributes = contents_of(_metric_states(children)), attributes_of(*children)
+    flags = [(weight, weight.requires_grad, weight.grad) for weight in module.parameters()]
 
     def restore() -> None:
         attributes()
-        numbers()
+        sums()
         for weight, required, gradient in flags:
             weight.requires_grad_(required).grad = gradient
 
@@ -73,7 +71,7 @@ def model_of(module: nn.Module) -> Restore:
 def place_of(module: nn.Module) -> Restore:
     """Keep which memory holds weights and buffers, which device and type that is, and what requires gradients.
 
-    What is in that memory is `model_of`'s.
+    What is in that memory is `training_of`'s.
     """
     weights = [(weight, weight.data, weight.requires_grad, weight.grad) for weight in module.parameters()]
     buffers = [(child._buffers, dict(child._buffers)) for child in module.modules()]
@@ -90,18 +88,18 @@ def place_of(module: nn.Module) -> Restore:
 
 
 def training_of(session: Session) -> Restore:
-    """Keep the model, the optimizers with their groups and memory, the schedulers and the scaler of a run."""
-    schedulers = list(_with_inner(config.scheduler for config in session.schedulers))
-    scalers = [session.precision.scaler] if session.precision.scaler is not None else []
+    """Keep what training changes: weights, buffers, the optimizers' groups and memory, the schedulers, the scaler."""
+    module, scaler = session.module, session.precision.scaler
+    scalers = [] if scaler is None else [scaler]
+    schedulers = _with_inner(config.scheduler for config in session.schedulers)
     owners = attributes_of(*session.optimizers, *schedulers, *scalers, depth=4)
     memory = [tensor for optimizer in session.optimizers for tensor in _memory(optimizer)]
     scales = [value for scaler in scalers for value in vars(scaler).values() if isinstance(value, Tensor)]
-    numbers, model = contents_of([*memory, *scales]), model_of(session.module)
+    numbers = contents_of([*module.parameters(), *module.buffers(), *memory, *scales])
 
     def restore() -> None:
         owners()
         numbers()
-        model()
 
     return restore
 

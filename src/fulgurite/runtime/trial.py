@@ -15,7 +15,7 @@ from fulgurite.runtime import lifecycle
 from fulgurite.runtime.hooks import Hooks
 from fulgurite.runtime.plan import Plan
 from fulgurite.runtime.session import Session
-from fulgurite.runtime.snapshot import Restore, attributes_of, place_of, positions_of, training_of
+from fulgurite.runtime.snapshot import Restore, attributes_of, manner_of, place_of, positions_of, training_of
 
 KEPT_BY_OTHERS = ("received_sigterm",)
 """What a signal sets may not be taken back."""
@@ -26,7 +26,9 @@ class Trials:
 
     def __init__(self, trainer: Any) -> None:
         self.trainer, self.session = trainer, trainer._session
-        self.restores: list[Restore] = [training_of(self.session), positions_of(self.session), trainers_own(trainer)]
+        session = self.session
+        learnt, manner = training_of(session), manner_of(session.module)
+        self.restores: list[Restore] = [manner, learnt, positions_of(session), trainers_own(trainer)]
 
     def run(self, listener: Callback, reload: bool = False, **changes: Any) -> None:
         """Run the loop of the verb that was called, heard by ``listener`` alone, and put everything back.

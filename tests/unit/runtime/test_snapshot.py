@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import torch
 
-from fulgurite.runtime.snapshot import attributes_of, contents_of, model_of, place_of
+from fulgurite.runtime.snapshot import attributes_of, contents_of, manner_of, place_of
 
 
 def test_attributes_come_back_with_their_containers():
@@ -56,14 +56,15 @@ def test_a_module_comes_back_whole():
     module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     weight, before = module[0].weight, {name: value.clone() for name, value in module.state_dict().items()}
     weight.grad = torch.ones(2, 2)
-    restore = model_of(module)
+    numbers, manner = contents_of([*module.parameters(), *module.buffers()]), manner_of(module)
 
     weight.grad = None
     module(torch.randn(3, 2))
     module[0].weight = torch.nn.Parameter(torch.zeros(2, 2))
     module.eval()
     module[1].requires_grad_(False)
-    restore()
+    manner()
+    numbers()
 
     assert module[0].weight is weight and torch.equal(weight.grad, torch.ones(2, 2))
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
@@ -74,11 +75,12 @@ def test_a_module_whose_shapes_are_not_known_yet_is_left_alone():
     """Its first batch makes it another one."""
     module = torch.nn.Sequential(torch.nn.LazyLinear(2), torch.nn.Linear(2, 1))
     before = module[1].weight.clone()
-    restore = model_of(module)
+    numbers, manner = contents_of(module.parameters()), manner_of(module)
 
     module(torch.randn(3, 4)).sum().backward()
     module[1].weight.data.fill_(9)
-    restore()
+    manner()
+    numbers()
 
     assert type(module[0]) is torch.nn.Linear and torch.equal(module[1].weight, before)
     module(torch.randn(3, 4))
