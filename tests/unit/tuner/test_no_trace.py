@@ -11,7 +11,10 @@ from support.noisy import Heard, Noisy, everything, rows, trainer
 
 
 class Failing(Noisy):
-    """Raises ``error`` in its second step."""
+    """Raises ``error`` in its second step; clears gradients in place."""
+
+    def optimizer_zero_grad(self, epoch, batch_idx, optimizer):
+        optimizer.zero_grad(set_to_none=False)
 
     error: BaseException = ZeroDivisionError("in the search")
 
@@ -150,8 +153,8 @@ def test_running_metrics_are_put_back(tmp_path):
             self.mean = torchmetrics.MeanMetric()
 
         def after(self, loss):
-            self.mean(loss)
-            self.log("mean", self.mean)
+            # In place, on a tensor that is neither weight nor buffer.
+            self.mean.update(loss)
 
     module = Measured()
     module.mean.update(torch.tensor(4.0))
@@ -219,6 +222,26 @@ def test_the_real_loggers_are_never_opened(tmp_path):
     Tuner(trainer(tmp_path, logger=CSVLogger(tmp_path / "logs"))).lr_find(Drawing(), num_training=14)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_step_sends_to_the_logger_itself_is_not_written(tmp_path):
+    """In a search within a fit, ``self.logger`` is a silent one, and ``trainer.callbacks`` are the search's own."""
+    sent, beside = [], []
+
+    class Sending(Noisy):
+        def after(self, loss):
+            self.logger.log_metrics({"own": 1.0}, step=self.global_step)
+            beside.append(len(self.trainer.callbacks))
+
+    class Counting(CSVLogger):
+        def log_metrics(self, metrics, step=None):
+            sent.append(metrics)
+
+    finder = LearningRateFinder(num_training_steps=14, update_attr=False)
+    trainer(tmp_path, finder, max_epochs=1, logger=Counting(tmp_path / "logs")).fit(Sending())
+
+    assert sum("own" in metrics for metrics in sent) == 10
+    assert beside == [1] * 14 + [3] * 10
 
 
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])
