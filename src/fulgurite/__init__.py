@@ -20,6 +20,8 @@ _HOME = {
     "Trainer": "fulgurite.trainer",
     "seed_everything": "fulgurite.base.seed",
 }
-_PACKAGES = ("callbacks", "loggers", "plugins", "precision", "profilers", "strategies", "testing", "utilities")
+_PACKAGES = (
+    "callbacks", "loggers", "plugins", "precision", "profilers", "strategies", "testing", "tuner", "utilities",
+)  # fmt: skip
 
 __getattr__, __dir__, __all__ = lazily(__name__, _HOME, _PACKAGES)

@@ -41,8 +41,8 @@ MOVED = {
     "resume_from_checkpoint": "trainer.fit(..., ckpt_path=...)", "checkpoint_callback": "enable_checkpointing",
     "progress_bar_refresh_rate": "callbacks=[TQDMProgressBar(refresh_rate=...)]",
     "weights_summary": "enable_model_summary",
-    "auto_lr_find": "a learning rate of your own (there is no tuner yet)",
-    "auto_scale_batch_size": "a batch size of your own (there is no tuner yet)",
+    "auto_lr_find": "Tuner(trainer).lr_find(model) or callbacks=[LearningRateFinder()]",
+    "auto_scale_batch_size": "Tuner(trainer).scale_batch_size(model) or callbacks=[BatchSizeFinder()]",
     "amp_backend": "precision", "amp_level": "precision", "track_grad_norm": "a callback with on_before_optimizer_step",
     "replace_sampler_ddp": "use_distributed_sampler",
     "flush_logs_every_n_steps": "CSVLogger(flush_logs_every_n_steps=...)",
@@ -50,7 +50,8 @@ MOVED = {
     "process_position": "callbacks=[TQDMProgressBar(process_position=...)]", "ipus": "accelerator, devices",
     "distributed_backend": "strategy", "weights_save_path": "callbacks=[ModelCheckpoint(dirpath=...)]",
     "auto_select_gpus": "devices='auto'", "log_gpu_memory": "callbacks=[DeviceStatsMonitor()]",
-    "terminate_on_nan": "detect_anomaly", "reload_dataloaders_every_epoch": "reload_dataloaders_every_n_epochs=1",
+    "terminate_on_nan": "callbacks=[NonFiniteGuard()]",
+    "reload_dataloaders_every_epoch": "reload_dataloaders_every_n_epochs=1",
     "multiple_trainloader_mode": "CombinedLoader(loaders, mode=...) for the train loaders",
     "move_metrics_to_cpu": "self.log(name, value.cpu())", "truncated_bptt_steps": "a loop of your own in training_step",
     "prepare_data_per_node": "the attribute prepare_data_per_node of module or datamodule",
@@ -182,7 +183,7 @@ def callbacks(given: Arguments) -> list[Callback]:
             )
     mine += _timer(given, mine) + _bar(given, mine) + _summary(given, mine) + _checkpoint(given, mine)
     check_state_keys(mine)
-    return checkpoints_last(mine)
+    return in_order(mine)
 
 
 def loggers(given: Arguments, root: str) -> list[Logger]:
@@ -235,13 +236,14 @@ def with_model_callbacks(have: list[Callback], brought: Any) -> list[Callback]:
         rank_zero_info(f"Callbacks returned from `configure_callbacks` take the place of the Trainer's: {names}.")
     merged = [callback for callback in have if type(callback) not in types] + extra
     check_state_keys(merged)
-    return checkpoints_last(merged)
+    return in_order(merged)
 
 
-def checkpoints_last(found: list[Callback]) -> list[Callback]:
+def in_order(found: list[Callback]) -> list[Callback]:
+    """Callbacks that search for a setting come first, those that write checkpoints last; the others stay as given."""
     from fulgurite.callbacks.checkpoint import Checkpoint
 
-    return sorted(found, key=lambda callback: isinstance(callback, Checkpoint))
+    return sorted(found, key=lambda one: isinstance(one, Checkpoint) - bool(getattr(one, "runs_first", False)))
 
 
 def check_state_keys(found: list[Callback]) -> None:

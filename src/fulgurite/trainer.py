@@ -12,6 +12,7 @@ from fulgurite.base.compiled import unwrap
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn, warn_once
 from fulgurite.base.state import RunningStage, TrainerFn, TrainerState, TrainerStatus
+from fulgurite.core.callback import Callback
 from fulgurite.core.datamodule import LightningDataModule
 from fulgurite.core.module import LightningModule
 from fulgurite.loops.evaluate import evaluate
@@ -132,12 +133,7 @@ class Trainer(TrainerViews):
         with self._calling(TrainerFn.FITTING, RunningStage.TRAINING):
             self.progress.begin_fit()
             session = self._open(model, given, datamodule, ckpt_path, weights_only)
-            with ExitStack() as around:
-                around.enter_context(noticed_sigterm(self))
-                around.enter_context(torch.enable_grad())
-                if self.plan.detect_anomaly:
-                    around.enter_context(torch.autograd.set_detect_anomaly(True))
-                fit(session)
+            self._run(session)
             lifecycle.finish(session)
 
     def validate(
@@ -154,7 +150,7 @@ class Trainer(TrainerViews):
         Without a model, the last one is taken with the weights of its best checkpoint.
         """
         with self._calling(TrainerFn.VALIDATING, RunningStage.VALIDATING):
-            return self._evaluate("validation", "val", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+            return self._evaluate("val", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
 
     def test(
         self,
@@ -167,7 +163,7 @@ class Trainer(TrainerViews):
     ) -> list[dict[str, float]]:
         """Return what ``test_step`` and the epoch-end hooks logged: one dict for each loader."""
         with self._calling(TrainerFn.TESTING, RunningStage.TESTING):
-            return self._evaluate("test", "test", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+            return self._evaluate("test", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
 
     def predict(
         self,
@@ -181,12 +177,7 @@ class Trainer(TrainerViews):
         """Return the predictions of all batches, a list for each loader where there are several."""
         with self._calling(TrainerFn.PREDICTING, RunningStage.PREDICTING):
             session = self._open(model, {"predict": dataloaders}, datamodule, ckpt_path, weights_only)
-            with self._without_gradients():
-                feed = open_feed(session, "predict", session.given["predict"])
-            if feed is None:
-                raise _no_data(session, "predict", "predict")
-            session.feeds["predict"] = feed
-            found = predict(session, feed, return_predictions is not False, self._without_gradients())
+            found = self._run(session, keep=return_predictions is not False)
             lifecycle.finish(session)
             return found
 
@@ -255,7 +246,6 @@ class Trainer(TrainerViews):
 
     def _evaluate(
         self,
-        stage: str,
         data: str,
         model: Any,
         loaders: Any,
@@ -265,25 +255,51 @@ class Trainer(TrainerViews):
         weights_only: bool | None,
     ) -> list[dict[str, float]]:
         session = self._open(model, {data: loaders}, datamodule, ckpt_path, weights_only)
-        with self._without_gradients():
-            feed = open_feed(session, data, session.given[data])
-        if feed is None:
-            raise _no_data(session, data, str(self.state.fn))
-        session.feeds[data] = feed
-        results: list[dict[str, float]] = []
-        if feed.size:
-            results = evaluate(session, stage, feed, feed.sizes, self._without_gradients())
-        else:
-            warn_once(f"The {data} dataloader has no batches: nothing to {self.state.fn}.")
+        results = self._run(session)
         lifecycle.finish(session)
         if verbose and any(results):
             print(results_table(results, str(self.state.fn)))
         return results
 
+    def _run(self, session: Session, keep: bool = True) -> Any:
+        """Go through the batches of the verb that was called, and return what it answers; a search does so, too."""
+        verb = str(self.state.fn)
+        if verb == "fit":
+            return self._train(session)
+        data, stage = {"validate": ("val", "validation"), "test": ("test", "test")}.get(verb, ("predict", "predict"))
+        with self._without_gradients():
+            feed = open_feed(session, data, session.given[data])
+        if feed is None:
+            raise _no_data(session, data, verb)
+        session.feeds[data] = feed
+        if verb == "predict":
+            return predict(session, feed, keep, self._without_gradients())
+        if feed.size:
+            return evaluate(session, stage, feed, feed.sizes, self._without_gradients())
+        warn_once(f"The {data} dataloader has no batches: nothing to {verb}.")
+        return []
+
+    def _train(self, session: Session) -> None:
+        with ExitStack() as around:
+            around.enter_context(noticed_sigterm(self))
+            around.enter_context(torch.enable_grad())
+            if self.plan.detect_anomaly:
+                around.enter_context(torch.autograd.set_detect_anomaly(True))
+            fit(session)
+
     def _open(
-        self, model: Any, given: dict[str, Any], datamodule: Any, ckpt_path: Any, weights_only: bool | None
+        self,
+        model: Any,
+        given: dict[str, Any],
+        datamodule: Any,
+        ckpt_path: Any,
+        weights_only: bool | None,
+        listening: Callable[[], list[Callback]] | None = None,
     ) -> Session:
-        """Attach everything to one another and go through the hooks before the first batch."""
+        """Attach everything to one another and go through the hooks before the first batch.
+
+        ``listening`` names those that hear the run where it is not the trainer's callbacks.
+        """
         has_model = model is not None
         module, compile_step = unwrap(model if has_model else self.lightning_module)
         if module is None:
@@ -315,7 +331,8 @@ class Trainer(TrainerViews):
             session.shielded = _shield_logs(module)
         self._begin_logging(session)
         brought = call(self._moment, "configure_callbacks", module.configure_callbacks)
-        session.callbacks = self.callbacks = assemble.with_model_callbacks(self.callbacks, brought)
+        self.callbacks = assemble.with_model_callbacks(self.callbacks, brought)
+        session.callbacks = self.callbacks if listening is None else listening()
         lifecycle.verify(session)
         if self.state.fn == "fit":
             lifecycle.warn_of_halves(session)

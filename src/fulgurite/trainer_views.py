@@ -89,6 +89,11 @@ class TrainerViews:
         return self.progress.is_last_batch
 
     @property
+    def training_has_begun(self) -> bool:
+        """Whether the running or last ``fit`` came as far as its first epoch."""
+        return self._session is not None and self._session.step is not None
+
+    @property
     def callback_metrics(self) -> dict[str, torch.Tensor]:
         """Everything logged, as callbacks see it. Values are tensors, detached unless logged with ``enable_graph``."""
         self._refresh()

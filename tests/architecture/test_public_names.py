@@ -8,7 +8,8 @@ import inspect
 from pathlib import Path
 
 RECORD = Path(__file__).with_name("public_names.txt")
-FRONTS = ("fulgurite", "fulgurite.callbacks", "fulgurite.loggers", "fulgurite.plugins", "fulgurite.profilers")
+PACKAGES = ("callbacks", "loggers", "plugins", "profilers", "tuner")
+FRONTS = ("fulgurite", *(f"fulgurite.{package}" for package in PACKAGES))
 # Their own methods are what users call and override.
 CLASSES = ("Trainer", "LightningModule", "LightningDataModule", "Callback")
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
     from fulgurite.callbacks.model_summary import ModelSummary as ModelSummary
     from fulgurite.callbacks.model_summary import RichModelSummary as RichModelSummary
+    from fulgurite.callbacks.non_finite_guard import NonFiniteGuard as NonFiniteGuard
+    from fulgurite.callbacks.on_exception_checkpoint import OnExceptionCheckpoint as OnExceptionCheckpoint
+    from fulgurite.callbacks.prediction_writer import BasePredictionWriter as BasePredictionWriter
     from fulgurite.callbacks.progress.base import ProgressBar as ProgressBar
     from fulgurite.callbacks.progress.rich import RichProgressBar as RichProgressBar
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
@@ -24,20 +27,27 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.weight_averaging import EMAWeightAveraging as EMAWeightAveraging
     from fulgurite.callbacks.weight_averaging import WeightAveraging as WeightAveraging
     from fulgurite.core.callback import Callback as Callback
+    from fulgurite.tuner.batch_size import BatchSizeFinder as BatchSizeFinder
+    from fulgurite.tuner.learning_rate import LearningRateFinder as LearningRateFinder
 
 _HOME = {
     "BackboneFinetuning": "fulgurite.callbacks.finetuning",
     "BaseFinetuning": "fulgurite.callbacks.finetuning",
+    "BasePredictionWriter": "fulgurite.callbacks.prediction_writer",
+    "BatchSizeFinder": "fulgurite.tuner.batch_size",
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
     "EMAWeightAveraging": "fulgurite.callbacks.weight_averaging",
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
     "GradientAccumulationScheduler": "fulgurite.callbacks.gradient_accumulation",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
+    "LearningRateFinder": "fulgurite.tuner.learning_rate",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
     "ModelPruning": "fulgurite.callbacks.pruning",
     "ModelSummary": "fulgurite.callbacks.model_summary",
+    "NonFiniteGuard": "fulgurite.callbacks.non_finite_guard",
+    "OnExceptionCheckpoint": "fulgurite.callbacks.on_exception_checkpoint",
     "ProgressBar": "fulgurite.callbacks.progress.base",
     "RichModelSummary": "fulgurite.callbacks.model_summary",
     "RichProgressBar": "fulgurite.callbacks.progress.rich",

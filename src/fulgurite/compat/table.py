@@ -21,6 +21,7 @@ CALLBACKS = {
     "lr_monitor": "LearningRateMonitor",
     "model_checkpoint": "ModelCheckpoint",
     "model_summary": "ModelSummary",
+    "non_finite_guard": "NonFiniteGuard",
     "on_exception_checkpoint": "OnExceptionCheckpoint",
     "prediction_writer": "BasePredictionWriter",
     "progress": "ProgressBar RichProgressBar TQDMProgressBar",

@@ -1,11 +1,12 @@
 """Prediction: batches in, what ``predict_step`` returns out."""
 
+from collections import deque
 from contextlib import AbstractContextManager
 from typing import Any
 
 from fulgurite.loops.evaluate import check_loader_argument, evaluation_mode
 from fulgurite.runtime.data import Feed, evaluation_batches, transfer
-from fulgurite.runtime.loaders import set_epoch
+from fulgurite.runtime.loaders import NotedBatches, noting, set_epoch
 from fulgurite.runtime.session import Session
 
 
@@ -35,9 +36,12 @@ def predict_batches(session: Session, feed: Feed, keep: bool) -> list[list[Any]]
     move, several = transfer(session), feed.several
     predictions: list[list[Any]] = [[] for _ in feed.sizes]
     session.trainer._predictions = predictions
+    noted = note_indices(session, feed)
     for batch, batch_idx, loader in evaluation_batches(feed, feed.sizes, session.profiler):
         if move is not None:
             batch = move(batch, loader)
+        if noted is not None:
+            session.batch_indices = noted[loader].popleft() if noted[loader] else []
         moment.begin(batch, loader if several else None)
         where = (loader,) if several else ()
         if hooks.on_predict_batch_start is not None:
@@ -50,3 +54,13 @@ def predict_batches(session: Session, feed: Feed, keep: bool) -> list[list[Any]]
         if keep:
             predictions[loader].append(output)
     return predictions
+
+
+def note_indices(session: Session, feed: Feed) -> list[deque[list[int]]] | None:
+    """Let the loaders say which rows each batch is made of, if a callback asks; return where they say it."""
+    if not any(getattr(callback, "needs_batch_indices", False) for callback in session.callbacks):
+        return None
+    if not feed.combined:
+        feed.loaders = [noting(loader) for loader in feed.loaders]
+    samplers = [getattr(loader, "batch_sampler", None) for loader in feed.loaders]
+    return [sampler.indices if isinstance(sampler, NotedBatches) else deque() for sampler in samplers]

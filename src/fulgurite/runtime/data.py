@@ -86,6 +86,14 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
     return feed
 
 
+def reopen(session: "Session", feed: Feed) -> None:
+    """Fetch the loaders of an open feed again: whoever holds it reads the new ones."""
+    fresh = open_feed(session, feed.stage, session.given.get(feed.stage))
+    if fresh is not None:
+        feed.structure, feed.loaders, feed.limit = fresh.structure, fresh.loaders, fresh.limit
+        feed.sizes[:] = fresh.sizes
+
+
 def open_train_feed(session: "Session") -> Feed:
     """Return the training data: fetched once, and again as often as ``reload_dataloaders_every_n_epochs`` says."""
     feed = _current(session, "train")

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
@@ -114,6 +115,44 @@ def with_sampler(loader: DataLoader[Any], sampler: Iterable[Any]) -> DataLoader[
         )
     state["batch_sampler"] = copy.copy(loader.batch_sampler)
     state["batch_sampler"].sampler = sampler
+    return changed
+
+
+class NotedBatches:
+    """A batch sampler that notes which rows it asked for, in ``indices``; whoever gets the batch takes them out."""
+
+    def __init__(self, batch_sampler: Any) -> None:
+        self.batch_sampler = batch_sampler
+        self.indices: deque[list[int]] = deque()
+
+    def __iter__(self) -> Iterator[Any]:
+        self.indices.clear()
+        for rows in self.batch_sampler:
+            self.indices.append(list(rows))
+            yield rows
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "batch_sampler":
+            # While it is copied there is none yet.
+            raise AttributeError(name)
+        return getattr(self.batch_sampler, name)
+
+
+def noting(loader: Any) -> Any:
+    """Return a copy of ``loader`` whose batch sampler is `NotedBatches`; the loader itself where rows have no number.
+
+    That is so for iterable data sets, for loaders that do not batch or are no DataLoader, and where workers may hand
+    in their batches in any order.
+    """
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return loader
+    if loader.batch_sampler is None or not getattr(loader, "in_order", True):
+        return loader
+    changed = copy.copy(loader)
+    changed.__dict__.update(_iterator=None, batch_sampler=NotedBatches(loader.batch_sampler))
     return changed
 
 

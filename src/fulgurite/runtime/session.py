@@ -55,6 +55,8 @@ class Session:
     val_check_batch: int | float = float("inf")
     """A validation follows every so many batches; infinite where only the epoch's end tells."""
     train_metrics: Metrics | None = None
+    batch_indices: list[int] = field(default_factory=list)
+    """The rows of the data set that the batch to predict was made of, where a callback asks for them."""
     eval_rows: dict[int, int] = field(default_factory=dict)
     """Validation and test batches logged so far, by loader: the batch axis of their step rows."""
     validated_at: float = 0.0

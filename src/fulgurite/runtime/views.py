@@ -149,3 +149,9 @@ class EvaluationLoop:
     @property
     def predictions(self) -> list[Any]:
         return self._trainer._predictions
+
+    @property
+    def current_batch_indices(self) -> list[int]:
+        """The rows of the data set in the batch to predict, where a prediction writer needs them; else empty."""
+        session = self._trainer._session
+        return [] if session is None else session.batch_indices

@@ -94,11 +94,16 @@ class CallbackContract:
         }
         return Trainer(callbacks=[] if callback is None else [callback], **{**defaults, **arguments})
 
+    def run(self, trainer: Trainer, verb: str, model: LoggingModule, **options: Any) -> Any:
+        """Call the trainer's ``fit``, ``validate``, ``test`` or ``predict`` with loaders."""
+        loaders = (batches(), batches(2)) if verb == "fit" else (batches(2),)
+        return getattr(trainer, verb)(model, *loaders, **options)
+
     def fitted(self, folder: Path) -> tuple[Trainer, LoggingModule, Any]:
         """A callback that has seen two epochs."""
         callback, model = self.make(folder), self.module()
         trainer = self.trainer(folder, callback)
-        trainer.fit(model, batches(), batches(2))
+        self.run(trainer, "fit", model)
         return trainer, model, callback
 
     def test_hooks_keep_their_signatures(self, tmp_path: Path) -> None:
@@ -136,7 +141,7 @@ class CallbackContract:
         trainer.save_checkpoint(tmp_path / "kept.ckpt")
         resumed = self.trainer(tmp_path, self.make(tmp_path), max_epochs=3)
 
-        resumed.fit(self.module(), batches(), batches(2), ckpt_path=tmp_path / "kept.ckpt")
+        self.run(resumed, "fit", self.module(), ckpt_path=tmp_path / "kept.ckpt")
 
         assert resumed.global_step == 12
 
@@ -145,29 +150,29 @@ class CallbackContract:
         trainer, model, callback = self.fitted(tmp_path)
 
         trainer.max_epochs = 3
-        trainer.fit(model, batches(), batches(2))
+        self.run(trainer, "fit", model)
         other = self.trainer(tmp_path, callback)
-        other.fit(self.module(), batches(), batches(2))
+        self.run(other, "fit", self.module())
 
         assert (trainer.global_step, other.global_step) == (12, 8)
 
     def test_it_serves_every_verb(self, tmp_path: Path) -> None:
         """It does not stand in the way of validation, test, prediction, and the trial run."""
         trainer, model, _ = self.fitted(tmp_path)
-        trainer.validate(model, batches(2), verbose=False)
-        trainer.test(model, batches(2), verbose=False)
-        assert len(trainer.predict(model, batches(2)) or []) == 2
+        self.run(trainer, "validate", model, verbose=False)
+        self.run(trainer, "test", model, verbose=False)
+        assert len(self.run(trainer, "predict", model) or []) == 2
 
         trial = self.trainer(tmp_path, self.make(tmp_path), fast_dev_run=True)
-        trial.fit(self.module(), batches(), batches(2))
+        self.run(trial, "fit", self.module())
 
     def test_it_leaves_an_error_alone(self, tmp_path: Path) -> None:
         """What the user's code raises is what the user sees, and the callback is free for another run."""
         callback = self.make(tmp_path)
 
         with pytest.raises(ZeroDivisionError, match="the user's own error") as raised:
-            self.trainer(tmp_path, callback).fit(breaking(self.module), batches(), batches(2))
-        self.trainer(tmp_path, callback).fit(self.module(), batches(), batches(2))
+            self.run(self.trainer(tmp_path, callback), "fit", breaking(self.module))
+        self.run(self.trainer(tmp_path, callback), "fit", self.module())
 
         assert not getattr(raised.value, "__notes__", [])
 
@@ -177,7 +182,7 @@ class CallbackContract:
             pytest.skip("it is meant to change the weights")
         _, model, _ = self.fitted(tmp_path / "with")
         plain = self.module()
-        self.trainer(tmp_path / "without", None).fit(plain, batches(), batches(2))
+        self.run(self.trainer(tmp_path / "without", None), "fit", plain)
 
         assert torch.equal(model.layer.weight, plain.layer.weight)
 

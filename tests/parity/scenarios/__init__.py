@@ -21,7 +21,9 @@ from parity.scenarios import (
     runs,
     steps,
     summary,
+    tuner,
     weights,
+    writers,
 )
 
 Scenario = Callable[[ModuleType, Path], dict[str, Any]]
@@ -40,7 +42,9 @@ SCENARIOS: dict[str, Scenario] = {
         log_errors,
         profilers,
         summary,
+        tuner,
         weights,
+        writers,
     )  # fmt: skip
     for name, scenario in group.SCENARIOS.items()
 }
