@@ -34,6 +34,9 @@ def evaluate(
         _fire(fire["epoch_start"])
         results = evaluate_batches(session, stage, fire, metrics, feed, at_most)
         results = end_pass(session, fire, metrics, results)
+        if str(session.trainer.state.fn) == "fit" and not session.trainer.sanity_checking:
+            # Whoever saves from here on has it behind them.
+            session.progress.validated_batch = session.progress.total_batch_idx
         _fire(fire["end"])
     metrics.reset()
     return results

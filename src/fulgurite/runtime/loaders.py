@@ -118,11 +118,11 @@ def with_sampler(loader: DataLoader[Any], sampler: Iterable[Any]) -> DataLoader[
 
 
 def set_epoch(loader: Any, epoch: int) -> None:
-    """Tell every sampler in ``loader`` which epoch begins; a ``CombinedLoader`` passes it on to its loaders."""
+    """Tell every sampler and dataset in ``loader`` which epoch begins; a ``CombinedLoader`` tells all its loaders."""
     for each in getattr(loader, "flattened", [loader]):
-        for sampler in _samplers(each):
-            if callable(getattr(sampler, "set_epoch", None)):
-                sampler.set_epoch(epoch)
+        for owner in (*_samplers(each), getattr(each, "dataset", None)):
+            if callable(getattr(owner, "set_epoch", None)):
+                owner.set_epoch(epoch)
 
 
 def seed_workers(loader: Any) -> None:
@@ -160,7 +160,7 @@ def advise_workers(loader: Any, source: str) -> None:
 
     They would not where the processors are few or the whole data set is in memory already.
     """
-    if not isinstance(loader, DataLoader) or loader.num_workers >= 2 or _in_memory(loader.dataset):
+    if not isinstance(loader, DataLoader) or loader.num_workers >= 2 or in_memory(loader.dataset):
         return
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if processors > 2:
@@ -201,7 +201,8 @@ def _samplers(loader: Any) -> Iterator[Any]:
         yield inner
 
 
-def _in_memory(dataset: Any) -> bool:
+def in_memory(dataset: Any) -> bool:
+    """Whether it only holds its samples and makes nothing of them."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     return isinstance(dataset, TensorDataset | Tensor | list | tuple | range)
