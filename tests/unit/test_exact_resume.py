@@ -155,6 +155,92 @@ class ByHand(Model):
         ]
 
 
+class Plain(Model):
+    on_train_epoch_start = LightningModule.on_train_epoch_start
+
+
+class Measured(Model):
+    """torchmetrics objects: one logged in the step, one only updated there and logged at the epoch's end, and two in a
+    collection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torchmetrics = pytest.importorskip("torchmetrics")
+        self.mean, self.late = torchmetrics.MeanMetric(), torchmetrics.CatMetric()
+        self.both = torchmetrics.MetricCollection([torchmetrics.MaxMetric(), torchmetrics.MinMetric()])
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss = super().training_step(batch, batch_idx)
+        self.mean(loss.detach())
+        self.late.update(loss.detach())
+        self.both.update(loss.detach())
+        self.log("mean", self.mean, on_step=True, on_epoch=True)
+        self.log_dict(self.both, on_step=False, on_epoch=True)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("late", self.late.compute().std())
+        self.late.reset()
+
+
+class SeveralValidations(Model):
+    def validation_step(self, batch: torch.Tensor, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self.log("val", self.loss(batch), on_step=True, on_epoch=True)
+
+
+class Changing(LightningDataModule):
+    """Its data are drawn anew at each reload; it counts, and keeps the count."""
+
+    def __init__(self, reloads: bool) -> None:
+        super().__init__()
+        self.count, self.reloads = 0, reloads
+
+    def train_dataloader(self) -> DataLoader:
+        data = torch.randn(12, 3)
+        self.count += 1
+        return DataLoader(data + self.count * self.reloads, batch_size=3, shuffle=True)  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(torch.randn(5, 3), batch_size=2)  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        # The first loaders of the run that goes on are fetched once more.
+        return {"count": self.count - 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.count = state_dict["count"]
+
+
+class Stateful:
+    """A loader that knows where it is, as torchdata's does; its order is drawn by a generator of its own."""
+
+    def __init__(self, sized: bool = True) -> None:
+        self.epoch = self.position = 0
+        self.resumed = False
+        if sized:
+            self.__class__ = SizedStateful
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        if not self.resumed:
+            self.position, self.epoch = 0, self.epoch + 1
+        self.resumed = False
+        order = torch.randperm(4, generator=torch.Generator().manual_seed(self.epoch)).tolist()
+        while self.position < 4:
+            self.position += 1
+            yield torch.full((3, 3), float(order[self.position - 1])) + torch.randn(3, 3)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch, self.position, self.resumed = state["epoch"], state["position"], True
+
+
+class SizedStateful(Stateful):
+    def __len__(self) -> int:
+        return 4
+
+
 class Everywhere(Checkpoint):
     """Saves after each batch, validation and epoch; remembers how many rows were written by then."""
 
@@ -167,6 +253,10 @@ class Everywhere(Checkpoint):
         path = self.folder_ / f"{len(self.saved):03}-{place}.ckpt"
         trainer.save_checkpoint(path)
         self.saved[path] = len(trainer.logger.rows)
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if type(pl_module) is Plain:
+            self.save(trainer, f"epoch{trainer.current_epoch}-start")
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.save(trainer, f"epoch{trainer.current_epoch}-batch{batch_idx}")
@@ -264,8 +354,16 @@ def combined(mode: str) -> Callable[[], CombinedLoader]:
     return lambda: CombinedLoader([loader(12), loader(8), loader(5, generator=torch.Generator())], mode)
 
 
+def limited(made: CombinedLoader, limits: list[int]) -> CombinedLoader:
+    made.limits = limits
+    return made
+
+
 CASES = {
     "plain": Case(),
+    "saved at the start of an epoch": Case(model=Plain),
+    "saved at the start, without length": Case(lambda: DataLoader(Stream(), batch_size=7), model=Plain),
+    "saved at the start, one batch": Case(lambda: [loader(3), loader(3)], model=Plain, trainer={"max_epochs": 4}),
     "generator of its own": Case(lambda: loader(generator=torch.Generator().manual_seed(3))),
     "sampler with a generator": Case(
         lambda: DataLoader(
@@ -300,7 +398,19 @@ CASES = {
     "validation every second epoch": Case(trainer={"check_val_every_n_epoch": 2}),
     "validation shuffled": Case(val=lambda: loader(6)),
     "no validation": Case(val=lambda: None),
-    "several validations": Case(val=lambda: None),
+    "several validations": Case(val=lambda: [loader(6), loader(4)], model=SeveralValidations),
+    "torchmetrics": Case(model=Measured),
+    "torchmetrics mid-epoch": Case(model=Measured, trainer={"val_check_interval": 2, "log_every_n_steps": 2}),
+    "data module": Case(datamodule=lambda: Changing(reloads=False)),
+    "reload every epoch": Case(
+        datamodule=lambda: Changing(reloads=True), trainer={"reload_dataloaders_every_n_epochs": 1}
+    ),
+    "reload every second epoch": Case(
+        datamodule=lambda: Changing(reloads=True), trainer={"reload_dataloaders_every_n_epochs": 2, "max_epochs": 5}
+    ),
+    "stateful loader": Case(Stateful),
+    "stateful loader without length": Case(lambda: Stateful(sized=False)),
+    "limits of a combined loader": Case(lambda: limited(combined("max_size_cycle")(), [3, 2, 1])),
     "rows every third step": Case(trainer={"log_every_n_steps": 3}),
     "scheduler per step": Case(model=lambda: Model("step")),
     "scheduler per epoch": Case(model=lambda: Model("epoch")),
@@ -325,7 +435,6 @@ CASES = {
     "dict of loaders": Case(lambda: [loader(12), loader(5)], trainer={"max_epochs": 2}),
     "overfit": Case(trainer={"overfit_batches": 2}),
 }
-del CASES["several validations"]
 
 
 @pytest.mark.parametrize("name", CASES)

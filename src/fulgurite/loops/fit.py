@@ -23,7 +23,7 @@ from fulgurite.runtime.data import (
 )
 from fulgurite.runtime.exact import put_back_gradients, put_back_random_states
 from fulgurite.runtime.hooks import call
-from fulgurite.runtime.loaders import set_epoch
+from fulgurite.runtime.loaders import put_back, set_epoch
 from fulgurite.runtime.optim import step_schedulers
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.rows import save_loggers, write_row
@@ -67,7 +67,7 @@ def train_epoch(session: Session, step: Step) -> None:
     if session.resumed:
         go_on_in_epoch(session, step, feed)
     else:
-        session.restart = None
+        begin_anew(session, feed)
         progress.begin_epoch()
         if hooks.on_train_epoch_start is not None:
             hooks.on_train_epoch_start()
@@ -126,9 +126,14 @@ def go_on_in_epoch(session: Session, step: Step, feed: Feed) -> None:
     """The rest of the epoch in whose middle the checkpoint was written, from the very hook on."""
     progress, restart = session.progress, session.restart
     consumed = progress.batches_ready
-    batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed)
-    put_back_gradients(session)
-    put_back_random_states(session)
+    if consumed:
+        batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed)
+        put_back_gradients(session)
+        put_back_random_states(session)
+    else:
+        put_back_random_states(session)
+        begin_anew(session, feed)
+        batches = training_batches(feed)
     session.restart = None
     session.train_metrics.begin_batches()  # type: ignore[union-attr]
     stopped = is_unfinished(session) and end_batch(session, progress.window_closed)
@@ -138,6 +143,14 @@ def go_on_in_epoch(session: Session, step: Step, feed: Feed) -> None:
         # Only the end of the epoch is left, and what its callbacks watch is not known: measure it again.
         validate(session, window_is_closed=True)
     session.resumed = False
+
+
+def begin_anew(session: Session, feed: Feed) -> None:
+    """Begin an epoch from its start, the first of this run or a later one."""
+    if session.restart is not None and session.restart.loader_states:
+        put_back(feed.loaders, session.restart.loader_states, goes_on=False)
+        put_back_random_states(session)
+    session.restart = None
 
 
 def is_unfinished(session: Session) -> bool:

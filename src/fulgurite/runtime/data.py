@@ -25,7 +25,6 @@ from fulgurite.runtime.loaders import (
     limit,
     put_back,
     seed_workers,
-    stateful,
     states_of,
     without_shuffling,
 )
@@ -217,17 +216,16 @@ def loader_states(feed: Feed, progress: Progress) -> list[Any]:
 
 
 def go_to(feed: Feed, stored: dict[str, Any] | None, states: list[Any], consumed: int) -> Iterator[tuple[Any, bool]]:
-    """Return the train batches behind the first ``consumed``. The random states are other ones afterwards.
+    """Return the train batches behind the first ``consumed``, one or more. The random states are other ones afterwards.
 
     ``stored`` is the feed's `standing`; without one a shuffled order is drawn anew. ``states`` are those of loaders
     that keep one: they know themselves where they were.
     """
+    begun = consumed < feed.size
     places = [Place(consumed, before=collect_rng_states()) for _ in feed.readers]
     if stored is not None and len(stored["places"]) == len(feed.readers):
         places = [Place.unpacked(place) for place in stored["places"]]
-    if states:
-        put_back(feed.loaders, states)
-    positioned = set(map(id, stateful(feed.loaders))) if states else set()
+    positioned = set(map(id, put_back(feed.loaders, states, goes_on=begun))) if states else set()
     for reader, place in zip(feed.readers, places, strict=True):
         if id(reader.loader) in positioned:
             reader.place = replace(place, passes=place.passes - 1)
@@ -236,7 +234,7 @@ def go_to(feed: Feed, stored: dict[str, Any] | None, states: list[Any], consumed
             reader.resume(place)
     if stored is not None and stored["fetched_with"] is not None:
         set_rng_states(unpacked_rng_states(stored["fetched_with"]))
-    if consumed >= feed.size:
+    if not begun:
         for reader in feed.readers:
             reader.leave()
         return iter(())

@@ -43,6 +43,7 @@ def captured(session: Session) -> Data:
         "metrics": _metric_states(session.module),
         "eval_rows": dict(session.eval_rows),
         "gradients": _gradients(session),
+        "loaders": _loader_states(session),
         "feeds": {
             stage: standing(feed, progress) for stage, feed in session.feeds.items() if stage in ("train", "val")
         },
@@ -52,8 +53,7 @@ def captured(session: Session) -> Data:
 
 def train_loader_states(session: Session) -> list[Any]:
     """The states of train loaders that keep one, where an epoch goes on."""
-    feed = session.feeds.get("train")
-    return loader_states(feed, session.progress) if feed is not None and session.progress.inside_epoch else []
+    return _loader_states(session) if session.progress.inside_epoch else []
 
 
 def restored(session: Session, data: Data, loader_states: list[Any]) -> None:
@@ -66,7 +66,7 @@ def restored(session: Session, data: Data, loader_states: list[Any]) -> None:
     feeds = dict(data.get("feeds", {}))
     session.stored_feeds = dict(feeds)
     session.restart = Restart(
-        feeds, loader_states, data.get("meters", []), data.get("gradients", {}), data.get("random")
+        feeds, data.get("loaders", loader_states), data.get("meters", []), data.get("gradients", {}), data.get("random")
     )
     if session.progress.inside_epoch and session.restart.random is None:
         warn_once(
@@ -97,6 +97,12 @@ def put_back_gradients(session: Session) -> None:
     for name, gradient in session.restart.gradients.items():
         if name in parameters:
             parameters[name].grad = gradient.to(parameters[name].device)
+
+
+def _loader_states(session: Session) -> list[Any]:
+    feed, progress = session.feeds.get("train"), session.progress
+    begun = progress.earlier_batches + progress.batches_processed > 0
+    return loader_states(feed, progress) if feed is not None and begun else []
 
 
 def _gradients(session: Session) -> dict[str, torch.Tensor]:

@@ -143,8 +143,12 @@ def states_of(loaders: Iterable[Any]) -> list[Any]:
     return [loader.state_dict() for loader in stateful(loaders)]
 
 
-def put_back(loaders: Iterable[Any], states: list[Any]) -> None:
-    """Bring those loaders to where ``states_of`` found them. Raises ``RuntimeError`` if they are not as many."""
+def put_back(loaders: Iterable[Any], states: list[Any], goes_on: bool = True) -> list[Any]:
+    """Bring those loaders to where ``states_of`` found them, and return them.
+
+    Their pass goes on when they are next iterated; if it shall not, it is ended here. Raises ``RuntimeError`` if they
+    are not as many.
+    """
     able = stateful(loaders)
     if len(states) != len(able):
         raise RuntimeError(
@@ -153,6 +157,9 @@ def put_back(loaders: Iterable[Any], states: list[Any]) -> None:
         )
     for loader, state in zip(able, states, strict=True):
         loader.load_state_dict(state)
+        if not goes_on:
+            next(iter(loader), None)
+    return able
 
 
 def advise_workers(loader: Any, source: str) -> None:
