@@ -20,6 +20,7 @@ from fulgurite.base.seed import collect_rng_states
 from fulgurite.callbacks import Checkpoint, EarlyStopping
 from fulgurite.core.logger import Logger
 from fulgurite.runtime.combined import CombinedLoader
+from fulgurite.utilities import SeededSamples
 
 
 class Noisy(Dataset):
@@ -450,8 +451,14 @@ WORKERS = {
             Noisy(5, noise=False), batch_size=2, num_workers=1, persistent_workers=True, shuffle=True
         ),
     ),
+    "persistent workers with a generator": Case(
+        lambda: in_workers(persistent_workers=True, generator=torch.Generator().manual_seed(3))
+    ),
     "worker sampler with a generator": Case(lambda: in_workers(generator=torch.Generator().manual_seed(3))),
     "stream": Case(lambda: DataLoader(Stream(), batch_size=3, num_workers=1)),
+    "augmentation, seeded for each sample": Case(
+        lambda: DataLoader(SeededSamples(Noisy()), batch_size=3, shuffle=True, num_workers=2, persistent_workers=True)
+    ),
 }
 
 

@@ -110,7 +110,8 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
     count(session, feed)
     if stage == "train":
         counts = feed.combined or feed.size == INFINITE
-        feed.readers = [Reader(loader, counts) for loader in loaders]
+        had_workers = feed.workers_of_before or [False] * len(loaders)
+        feed.readers = [Reader(loader, counts, had) for loader, had in zip(loaders, had_workers, strict=True)]
     return feed
 
 

@@ -6,7 +6,7 @@ there, the pass begins anew with those states and the sampler's indices are drop
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -63,22 +63,28 @@ class Reader(Iterable[Any]):
     Only with ``counts`` does it count what is taken, at the price of a call a batch; else the caller knows.
     """
 
-    def __init__(self, loader: Any, counts: bool = False) -> None:
-        self.loader, self.counts = loader, counts
+    def __init__(self, loader: Any, counts: bool = False, had_workers: bool = False) -> None:
+        """``had_workers`` is whether the run that goes on here had the loader's workers already."""
+        self.loader, self.counts, self.had_workers = loader, counts, had_workers
         self.place = Place(passes=0)
         self._resumed: Iterator[Any] | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        resumed, self._resumed = self._resumed, None
-        if resumed is None:
-            self.place = Place(
-                passes=self.place.passes + 1,
-                before=collect_rng_states(),
-                own=generator_states(self.loader),
-                new_workers=not has_workers(self.loader),
-            )
-            resumed = iter(self.loader)
-        return _Counted(resumed, self.place) if self.counts else resumed
+        batches, self._resumed = self._resumed, None
+        if batches is None:
+            batches = self._begin()
+        return _Counted(batches, self.place) if self.counts else batches
+
+    def _begin(self) -> Iterator[Any]:
+        are_there = has_workers(self.loader)
+        self.place = Place(
+            passes=self.place.passes + 1,
+            before=collect_rng_states(),
+            own=generator_states(self.loader),
+            new_workers=not (are_there or self.had_workers),
+        )
+        must_come = self.had_workers and not are_there
+        return resumed(self.loader, self.place) if must_come else iter(self.loader)
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -146,11 +152,11 @@ class Mark:
 class Skipping(Iterable[Any]):
     """The indices of ``sampler``, in its first pass without the first ``count``; all of them in any later one.
 
-    ``first`` are the random states under which the sampler draws its order; None for those of the moment.
+    ``before`` is called before the first index is taken, and may set what the sampler draws its order with.
     """
 
-    def __init__(self, sampler: Any, count: int, first: States | None) -> None:
-        self.sampler, self.rest = sampler, _Rest(count, first)
+    def __init__(self, sampler: Any, count: int, before: Callable[[], object]) -> None:
+        self.sampler, self.rest = sampler, _Rest(count, before)
 
     def __iter__(self) -> Iterator[Any]:
         # DataLoader begins twice where it has workers, and takes from the second only.
@@ -172,16 +178,15 @@ class Skipping(Iterable[Any]):
 class _Rest:
     """What is left of the indices. They are dropped at once in `drop`, or before the first that is asked for."""
 
-    def __init__(self, count: int, first: States | None) -> None:
-        self.count, self.first = count, first
+    def __init__(self, count: int, before: Callable[[], object]) -> None:
+        self.count, self.before = count, before
         self.indices: Iterator[Any] = iter(())
         self.dropped = False
 
     def drop(self) -> None:
         if not self.dropped:
             self.dropped = True
-            if self.first is not None:
-                set_rng_states(self.first)
+            self.before()
             deque(islice(self.indices, self.count), maxlen=0)
 
     def __iter__(self) -> Iterator[Any]:
@@ -198,17 +203,23 @@ def resumed(loader: Any, place: Place) -> Iterator[Any]:
 
     Where the loader takes indices from a sampler, nothing that was seen is loaded again; else it is, and thrown away.
     """
+
+    def before() -> None:
+        if not place.new_workers:
+            # Workers that were there already drew no seed: the order came first.
+            set_generators(loader, place.own)
+            set_rng_states(place.before)
+        elif place.first is not None:
+            set_rng_states(place.first)
+
     set_generators(loader, place.own)
     set_rng_states(place.before)
     if not takes_indices(loader):
         batches = iter(loader)
-        if place.first is not None:
-            set_rng_states(place.first)
+        before()
         deque(islice(batches, place.count), maxlen=0)
         return batches
-    # Workers that were there already drew no seed: the order came first.
-    first = place.first if place.new_workers else place.before
-    with _exchanged(loader, place.count, first) as skipping:
+    with _exchanged(loader, place.count, before) as skipping:
         batches = iter(loader)
     skipping.rest.drop()
     return batches
@@ -274,14 +285,14 @@ def set_generators(loader: Any, states: list[torch.Tensor]) -> None:
 
 
 @contextmanager
-def _exchanged(loader: DataLoader[Any], count: int, first: States | None) -> Iterator[Skipping]:
+def _exchanged(loader: DataLoader[Any], count: int, before: Callable[[], object]) -> Iterator[Skipping]:
     """Let the pass that begins inside skip indices. The loader is the same as before afterwards."""
     name = "sampler" if loader.batch_sampler is None else "batch_sampler"
     # DataLoader refuses to set these after its __init__.
     state = loader.__dict__
-    before = state[name]
-    state[name] = skipping = Skipping(before, count, first)
+    own = state[name]
+    state[name] = skipping = Skipping(own, count, before)
     try:
         yield skipping
     finally:
-        state[name] = before
+        state[name] = own
