@@ -242,8 +242,18 @@ class ModelCheckpoint(Checkpoint):
             self._warn_missing(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation."""
+        """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation.
+
+        After Ctrl-C and SIGTERM, which wait for the end of a batch, always: `fit` goes on from there exactly.
+        """
         step = trainer.global_step
+        if self._ends_in_order(trainer) and step != self._last_global_step_saved:
+            self._save_in_between(trainer)
+            rank_zero_info(
+                f"{type(exception).__name__} ended the run after batch {trainer.progress.batches_ready} of epoch "
+                f"{trainer.current_epoch}. `fit(..., ckpt_path={self._last_checkpoint_saved!r})` goes on from there."
+            )
+            return
         asked = self.save_on_exception or self._run.due_at == step
         if not asked or not is_training(trainer) or step == self._last_global_step_saved:
             return
@@ -252,6 +262,17 @@ class ModelCheckpoint(Checkpoint):
         trainer.save_checkpoint(path, self.save_weights_only)
         self._finish(trainer, metrics, path, outdated=())
         rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {path!r}")
+
+    def _ends_in_order(self, trainer: Trainer) -> bool:
+        asked = trainer.received_sigterm or trainer.received_sigint
+        return bool(asked) and is_training(trainer) and bool(self.save_top_k or self.save_last)
+
+    def _save_in_between(self, trainer: Trainer) -> None:
+        """Save although nothing is due: the next file with a score takes its place."""
+        if self.monitor is None or self.save_top_k == 0:
+            self._save(trainer)
+        else:
+            self._save_unscored(trainer, candidates(trainer))
 
     def _is_waiting(self, trainer: Trainer) -> bool:
         return self._run.incomplete or self._run.due_at == trainer.global_step

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
-from fulgurite.base.errors import SIGTERMException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
-from fulgurite.base.seed import isolate_rng
+from fulgurite.base.seed import collect_rng_states, isolate_rng
 from fulgurite.base.state import RunningStage
 from fulgurite.loops.evaluate import evaluate
 from fulgurite.loops.step import Step, choose_step
@@ -28,6 +27,7 @@ from fulgurite.runtime.optim import step_schedulers
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.rows import save_loggers, write_row
 from fulgurite.runtime.session import Session
+from fulgurite.runtime.signals import end_if_asked
 
 
 def fit(session: Session) -> None:
@@ -89,8 +89,7 @@ def train_epoch(session: Session, step: Step) -> None:
     if hooks.on_train_epoch_end is not None:
         hooks.on_train_epoch_end()
     end_epoch(session)
-    if session.trainer.received_sigterm:
-        raise SIGTERMException
+    end_if_asked(session.trainer)
 
 
 def end_epoch(session: Session) -> None:
@@ -202,6 +201,7 @@ def end_batch(session: Session, closes: bool) -> bool:
         progress.batches_completed += 1
         if closes and (plan.logs_after(progress.batches_that_stepped + 1) or session.trainer.should_stop):
             write_row(session, session.train_metrics.row(on_step=True))  # type: ignore[union-attr]
+    end_if_asked(session.trainer)
     if progress.validated_batch != progress.total_batch_idx and validation_due(session, progress.is_last_batch):
         validate(session, closes)
     if session.schedulers and session.module.automatic_optimization:
@@ -216,8 +216,7 @@ def end_batch(session: Session, closes: bool) -> bool:
 def stops(session: Session) -> bool:
     """Whether the epoch ends after this batch although there are more."""
     trainer, plan, progress = session.trainer, session.plan, session.progress
-    if trainer.received_sigterm:
-        raise SIGTERMException
+    end_if_asked(trainer)
     if trainer.should_stop and plan.may_stop_early(progress):
         return True
     return plan.max_steps != -1 and progress.global_step >= plan.max_steps
@@ -250,7 +249,9 @@ def validate(session: Session, window_is_closed: bool) -> None:
     assert feed is not None
     if window_is_closed:
         call(moment, "on_validation_model_zero_grad", session.module.on_validation_model_zero_grad)
+    session.before_validation = collect_rng_states()
     evaluate(session, "validation", feed, feed.sizes, torch.no_grad())
+    session.before_validation = None
     session.validated_at = time.monotonic()
     trainer.state.stage = RunningStage.TRAINING
     moment.metrics = metrics

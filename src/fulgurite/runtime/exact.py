@@ -40,14 +40,14 @@ def captured(session: Session) -> Data:
         "progress": exact_counters(progress),
         "board": {name: _on_cpu(getattr(session.board, name)) for name in ("callback", "logged", "bar")},
         "meters": metrics.state() if metrics is not None and opened else [],
-        "metrics": _metric_states(session.module),
+        "metrics": _metric_states(session.module, without=_of_validation(session)),
         "eval_rows": dict(session.eval_rows),
         "gradients": _gradients(session),
         "loaders": _loader_states(session),
         "feeds": {
             stage: standing(feed, progress) for stage, feed in session.feeds.items() if stage in ("train", "val")
         },
-        "random": packed_rng_states(collect_rng_states()),
+        "random": packed_rng_states(session.before_validation or collect_rng_states()),
     }
 
 
@@ -121,7 +121,15 @@ def _on_cpu(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value.detach().cpu() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 
 
-def _metric_states(module: Any) -> dict[str, dict[str, Any]]:
+def _of_validation(session: Session) -> set[str]:
+    """The torchmetrics objects that a validation has begun to fill, which is done again from its start."""
+    metrics = session.moment.metrics
+    if session.before_validation is None or metrics is None or metrics is session.train_metrics:
+        return set()
+    return {meter.attribute for meter in metrics.meters.values() if meter.attribute}
+
+
+def _metric_states(module: Any, without: set[str]) -> dict[str, dict[str, Any]]:
     """What each torchmetrics object in ``module`` has counted so far, by its place there."""
     return {
         path: {
@@ -130,7 +138,7 @@ def _metric_states(module: Any) -> dict[str, dict[str, Any]]:
             "shown": detached(metric._forward_cache),
         }
         for path, metric in module.named_modules()
-        if is_metric_object(metric) and metric._update_count
+        if is_metric_object(metric) and metric._update_count and path not in without
     }
 
 

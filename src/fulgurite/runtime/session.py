@@ -55,6 +55,8 @@ class Session:
     val_check_batch: int | float = float("inf")
     """A validation follows every so many batches; infinite where only the epoch's end tells."""
     train_metrics: Metrics | None = None
+    before_validation: dict[str, Any] | None = None
+    """The random states as a validation inside training began: one that is broken off is done again from its start."""
     eval_rows: dict[int, int] = field(default_factory=dict)
     """Validation and test batches logged so far, by loader: the batch axis of their step rows."""
     validated_at: float = 0.0
