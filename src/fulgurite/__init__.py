@@ -20,6 +20,6 @@ _HOME = {
     "Trainer": "fulgurite.trainer",
     "seed_everything": "fulgurite.base.seed",
 }
-_PACKAGES = ("callbacks", "loggers", "precision", "strategies", "testing", "utilities")
+_PACKAGES = ("callbacks", "loggers", "plugins", "precision", "profilers", "strategies", "testing", "utilities")
 
 __getattr__, __dir__, __all__ = lazily(__name__, _HOME, _PACKAGES)

@@ -16,9 +16,12 @@ from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
+from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 from fulgurite.core.logger import DummyLogger, Logger
 from fulgurite.core.precision import Precision
+from fulgurite.core.profiler import PassThroughProfiler, Profiler
 from fulgurite.core.strategy import Strategy
+from fulgurite.plugins.layer_sync import LayerSync
 from fulgurite.precision.choose import choose as choose_precision
 from fulgurite.runtime.devices import Accelerator, pick
 from fulgurite.runtime.loaders import check_limit
@@ -31,6 +34,8 @@ T = TypeVar("T")
 ONE_PROCESS = ("auto", "single_device", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook")
 """Names that mean a single process where there is one device."""
 LATER = ("fsdp", "fsdp_cpu_offload", "deepspeed", "model_parallel", "xla", "single_xla", "single_tpu", "xla_debug")
+PLUGINS = (Precision, CheckpointIO, LayerSync)
+PROFILERS = {"simple": "SimpleProfiler", "advanced": "AdvancedProfiler", "pytorch": "PyTorchProfiler"}
 MOVED = {
     "gpus": "accelerator='gpu', devices=...", "num_processes": "devices", "tpu_cores": "accelerator='tpu', devices=...",
     "resume_from_checkpoint": "trainer.fit(..., ckpt_path=...)", "checkpoint_callback": "enable_checkpointing",
@@ -152,13 +157,18 @@ def replanned(plan: Plan, name: str, value: Any) -> Plan:
 def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
     """Choose device, strategy and precision."""
     _check_nodes(given["num_nodes"])
-    strategy = given["strategy"]
+    strategy, plugins = given["strategy"], _plugins(given["plugins"])
     accelerator, devices = pick(given["accelerator"], given["devices"])
-    precision = choose_precision(_precision_wanted(given), devices[0])
-    if isinstance(strategy, Strategy):
-        return accelerator, strategy, precision
-    _check_strategy(strategy)
-    return accelerator, SingleDeviceStrategy(devices[0]), precision
+    precision = choose_precision(_precision_wanted(given["precision"], plugins.get(Precision)), devices[0])
+    if not isinstance(strategy, Strategy):
+        _check_strategy(strategy)
+        strategy = SingleDeviceStrategy(devices[0])
+    elif CheckpointIO in plugins and type(strategy.checkpoint_io) is not TorchCheckpointIO:
+        raise MisconfigurationException(
+            f"The strategy has a checkpoint_io, {strategy.checkpoint_io!r}, and plugins has one. Leave one of them out."
+        )
+    strategy.checkpoint_io = plugins.get(CheckpointIO, strategy.checkpoint_io)
+    return accelerator, strategy, precision
 
 
 def callbacks(given: Arguments) -> list[Callback]:
@@ -194,6 +204,23 @@ def loggers(given: Arguments, root: str) -> list[Logger]:
                 "False was expected."
             )
     return found
+
+
+def profiler(given: Arguments) -> Profiler:
+    """Return the profiler that a word or an instance names; without one, one that measures nothing."""
+    wanted = given["profiler"]
+    if wanted is None:
+        return PassThroughProfiler()
+    if isinstance(wanted, Profiler):
+        return wanted
+    if isinstance(wanted, str) and wanted in PROFILERS:
+        from fulgurite import profilers
+
+        return getattr(profilers, PROFILERS[wanted])()
+    raise MisconfigurationException(
+        f"profiler={wanted!r}: one of {', '.join(map(repr, PROFILERS))} or an object of a subclass of "
+        "`fulgurite.profilers.Profiler` was expected."
+    )
 
 
 def with_model_callbacks(have: list[Callback], brought: Any) -> list[Callback]:
@@ -291,20 +318,28 @@ def _checkpoint(given: Arguments, have: list[Callback]) -> list[Callback]:
     return [ModelCheckpoint()]
 
 
-def _precision_wanted(given: Arguments) -> Any:
-    plugins = given["plugins"]
-    found = [] if plugins is None else list(plugins) if isinstance(plugins, list | tuple) else [plugins]
-    own = [plugin for plugin in found if isinstance(plugin, Precision)]
-    for plugin in found:
-        if not isinstance(plugin, Precision):
-            raise MisconfigurationException(f"plugins={plugin!r}: only an instance of Precision is taken so far.")
-    if len(own) > 1:
-        raise MisconfigurationException(f"plugins has {len(own)} precisions; there is room for one.")
-    if own and given["precision"] is not None:
-        raise ValueError(
-            f"precision={given['precision']!r} and the plugin {own[0]!r} were both given. Leave one of them out."
-        )
-    return own[0] if own else given["precision"]
+def _plugins(wanted: Any) -> dict[type, Any]:
+    """Return the plugins by kind, one of each at most."""
+    found: dict[type, Any] = {}
+    for plugin in [] if wanted is None else wanted if isinstance(wanted, list | tuple) else [wanted]:
+        kind = next((kind for kind in PLUGINS if isinstance(plugin, kind)), None)
+        if kind is None:
+            kinds = ", ".join(kind.__name__ for kind in PLUGINS)
+            raise MisconfigurationException(
+                f"plugins={plugin!r}: an object of a subclass of one of these was expected: {kinds}."
+            )
+        if kind in found:
+            raise MisconfigurationException(
+                f"plugins has more than one {kind.__name__}: {found[kind]!r} and {plugin!r}. There is room for one."
+            )
+        found[kind] = plugin
+    return found
+
+
+def _precision_wanted(word: Any, own: Precision | None) -> Any:
+    if own is not None and word is not None:
+        raise ValueError(f"precision={word!r} and the plugin {own!r} were both given. Leave one of them out.")
+    return word if own is None else own
 
 
 def _replanned_validation(plan: Plan, name: str, value: Any) -> Plan:

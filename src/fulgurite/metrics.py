@@ -75,6 +75,8 @@ class Moment:
     batch_size: int | None = None
     dataloader_idx: int | None = None
     """Set only where a stage has several loaders."""
+    profiler: Any = None
+    """What measures the run's hooks, while one runs that is measured."""
 
     def begin(self, batch: Any, dataloader_idx: int | None = None) -> None:
         self.batch, self.batch_size, self.dataloader_idx = batch, None, dataloader_idx

@@ -22,7 +22,7 @@ from fulgurite.loops.table import results_table
 from fulgurite.metrics import Board, Metrics, Moment
 from fulgurite.progress import Progress
 from fulgurite.runtime import checkpoint as checkpoints
-from fulgurite.runtime import lifecycle
+from fulgurite.runtime import lifecycle, profiling
 from fulgurite.runtime.data import open_feed, open_train_feed
 from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
@@ -88,8 +88,6 @@ class Trainer(TrainerViews):
         legacy_validation_axis: bool = False,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        if profiler is not None:
-            raise MisconfigurationException(f"profiler={profiler!r}: profilers are not supported yet. Leave it out.")
         self.state = TrainerState()
         self.should_stop = False
         self.received_sigterm = self.received_sigint = False
@@ -103,6 +101,7 @@ class Trainer(TrainerViews):
         self._unsaid_end = assemble.unsaid_end(given)
         self.accelerator, self.strategy, self.precision_plugin = assemble.hardware(given)
         self.loggers = assemble.loggers(given, self.default_root_dir)
+        self.profiler = assemble.profiler(given)
         self.callbacks = assemble.callbacks(given)
         _set_backends(deterministic, benchmark)
         self.progress = Progress()
@@ -202,10 +201,16 @@ class Trainer(TrainerViews):
                 "This Trainer has no model yet, so there is nothing to save. Call `save_checkpoint` after or during "
                 "`fit`, `validate`, `test` or `predict`."
             )
-        if storage_options is not None:
-            raise TypeError(f"storage_options={storage_options!r}: checkpoints are plain files, which take no options.")
-        found = checkpoints.capture(self._session, bool(weights_only))
-        self.strategy.save_checkpoint(found, os.path.expanduser(filepath), storage_options=storage_options)
+        session = self._session
+
+        def save() -> None:
+            found = checkpoints.capture(session, bool(weights_only))
+            self.strategy.save_checkpoint(found, os.path.expanduser(filepath), storage_options=storage_options)
+
+        session.watched(save, "save_checkpoint")()
+        if self.state.status is not TrainerStatus.RUNNING:
+            # Nobody comes by later who could be told of a failure.
+            self.strategy.checkpoint_io.wait()
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0."""
@@ -296,7 +301,7 @@ class Trainer(TrainerViews):
         given, datamodule = _sorted_data(given, datamodule)
         session = Session(
             self, module, self.plan, self.progress, self._board, self._moment, self.strategy, self.precision_plugin,
-            self.callbacks, self.loggers, datamodule, given=given,
+            self.callbacks, self.loggers, datamodule, profiling.measuring(self.profiler), given=given,
         )  # fmt: skip
         if self._session is not None:
             session.take_over(self._session)
@@ -306,6 +311,7 @@ class Trainer(TrainerViews):
         module.trainer = self
         if datamodule is not None:
             datamodule.trainer = self
+        profiling.begin(session)
         if compile_step is not None:
             # The compiler must step over logging: it would try to trace the meters.
             session.shielded = _shield_logs(module)
@@ -352,7 +358,8 @@ class Trainer(TrainerViews):
         loss = session.precision.scale(loss)
         if session.hooks.on_before_backward is not None:
             session.hooks.on_before_backward(loss)
-        session.module.backward(loss, *args, **kwargs)
+        backward = session.watched(session.module.backward, profiling.of_strategy(session, "backward"))
+        backward(loss, *args, **kwargs)
         if session.hooks.on_after_backward is not None:
             session.hooks.on_after_backward()
 
@@ -374,7 +381,7 @@ def _counted(session: Session, optimizer: Any) -> LightningOptimizer:
     def step(inner: Any, closure: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
         return manual_optimizer_step(session, inner, closure, **kwargs)
 
-    return LightningOptimizer(optimizer, on_step=step, module=session.module)
+    return LightningOptimizer(optimizer, on_step=session.watched(step, "optimizer_step"), module=session.module)
 
 
 def _sorted_data(given: dict[str, Any], datamodule: Any) -> tuple[dict[str, Any], Any]:

@@ -8,7 +8,6 @@ import torch
 from fulgurite import assemble
 from fulgurite.base.state import RunningStage, TrainerState
 from fulgurite.callbacks.checkpoint import Checkpoint
-from fulgurite.core.profiler import PassThroughProfiler
 from fulgurite.metrics import Board, Moment
 from fulgurite.progress import Progress
 from fulgurite.runtime.plan import INFINITE, Plan
@@ -155,10 +154,6 @@ class TrainerViews:
     @logger.setter
     def logger(self, logger: Any) -> None:
         self.loggers = [] if not logger else [logger]
-
-    @property
-    def profiler(self) -> PassThroughProfiler:
-        return PassThroughProfiler()
 
     @property
     def distributed_sampler_kwargs(self) -> None:

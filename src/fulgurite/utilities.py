@@ -5,6 +5,7 @@ from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero
 from fulgurite.base.samples import SeededSamples
 from fulgurite.base.seed import isolate_rng
 from fulgurite.base.tree import move_data_to_device
+from fulgurite.core.flops import measure_flops
 from fulgurite.core.hparams import AttributeDict
 from fulgurite.runtime.combined import CombinedLoader
 
@@ -14,6 +15,7 @@ __all__ = [
     "MisconfigurationException",
     "SeededSamples",
     "isolate_rng",
+    "measure_flops",
     "move_data_to_device",
     "rank_zero_deprecation",
     "rank_zero_info",

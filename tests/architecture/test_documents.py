@@ -1,6 +1,7 @@
 """The documents against the code: every hook, dependency and example that they speak of is there."""
 
 import ast
+import importlib
 import inspect
 import re
 import tomllib
@@ -147,6 +148,39 @@ def test_every_dependency_has_its_reason():
     text = (ROOT / "docs/dependencies.md").read_text()
 
     assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+BASES = {"Callback", "Checkpoint", "ProgressBar", "Logger", "DummyLogger"}
+"""Classes to subclass, and the one that stands in for a logger in a trial run: they have no page of their own."""
+
+
+@pytest.mark.parametrize("kind", ["callbacks", "loggers", "plugins", "profilers"])
+def test_every_piece_has_its_page_with_an_example(kind):
+    """Each public class is described on a page of its kind, which shows an example that there is."""
+    front = importlib.import_module(f"fulgurite.{kind}")
+    pieces = {getattr(front, name) for name in front.__all__ if name not in BASES}
+    described = {name for page in (ROOT / "docs/reference" / kind).glob("*.md") for name in described_on(page)}
+
+    names = {f"{piece.__module__}.{piece.__name__}" for piece in pieces if inspect.isclass(piece)}
+    assert len(names) >= 3 and names - described == set()
+
+
+def described_on(page: Path) -> list[str]:
+    """The classes on a page, if it includes the example of its own name.
+
+    Marker and path stand on lines of their own: on one line the formatter takes the marker for arithmetic.
+    """
+    text, example = page.read_text(), f"examples/{page.parent.name}/{page.stem}.py"
+    shown = f"```python\n--8<--\n{example}\n--8<--\n```" in text and (ROOT / example).is_file()
+    return re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE) if shown else []
+
+
+def test_every_page_of_a_piece_is_in_the_menu():
+    """mkdocs builds pages that nobody would find."""
+    menu = (ROOT / "mkdocs.yml").read_text()
+    pages = {page.relative_to(ROOT / "docs") for page in (ROOT / "docs/reference").glob("*/*.md")}
+
+    assert pages and {str(page) for page in pages if f"- {page.as_posix()}" not in menu} == set()
 
 
 def test_every_deviation_is_told():

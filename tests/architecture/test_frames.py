@@ -10,6 +10,7 @@ import torch
 
 import fulgurite
 from fulgurite import Callback, LightningModule, Trainer
+from fulgurite.profilers import PassThroughProfiler, SimpleProfiler
 
 OURS = str(Path(fulgurite.__file__).parent)
 FIRST, LAST = 10, 30
@@ -125,3 +126,12 @@ def test_nothing_waits_for_the_device_between_rows(tmp_path: Path, monkeypatch: 
     trainer.fit(Regression(3, prog_bar=True, on_step=True, on_epoch=True), loader)
 
     assert calls == []
+
+
+def test_a_profiler_that_is_off_costs_nothing(tmp_path: Path) -> None:
+    """The one that measures nothing is not asked; one that measures is seen."""
+    without = frames_per_step(Regression(), tmp_path)
+    off = frames_per_step(Regression(), tmp_path, profiler=PassThroughProfiler())
+    on = frames_per_step(Regression(), tmp_path, profiler=SimpleProfiler(dirpath=tmp_path))
+
+    assert off == without < on

@@ -8,7 +8,7 @@ import inspect
 from pathlib import Path
 
 RECORD = Path(__file__).with_name("public_names.txt")
-FRONTS = ("fulgurite", "fulgurite.callbacks", "fulgurite.loggers")
+FRONTS = ("fulgurite", "fulgurite.callbacks", "fulgurite.loggers", "fulgurite.plugins", "fulgurite.profilers")
 # Their own methods are what users call and override.
 CLASSES = ("Trainer", "LightningModule", "LightningDataModule", "Callback")
 

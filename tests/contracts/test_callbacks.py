@@ -4,21 +4,29 @@ import inspect
 from datetime import timedelta
 
 import pytest
+import torch
 
 import fulgurite.callbacks
 from fulgurite.callbacks import (
+    BackboneFinetuning,
+    BaseFinetuning,
     Callback,
     Checkpoint,
     EarlyStopping,
+    EMAWeightAveraging,
+    GradientAccumulationScheduler,
     LambdaCallback,
     LearningRateMonitor,
     ModelCheckpoint,
+    ModelPruning,
     ModelSummary,
     ProgressBar,
+    StochasticWeightAveraging,
     Timer,
     TQDMProgressBar,
+    WeightAveraging,
 )
-from fulgurite.testing.contracts import CallbackContract
+from fulgurite.testing.contracts import CallbackContract, LoggingModule
 
 
 def do_nothing(trainer, pl_module, *args):
@@ -62,6 +70,11 @@ class TestEarlyStopping(CallbackContract):
         return EarlyStopping("val_loss", patience=100)
 
 
+class TestGradientAccumulationScheduler(CallbackContract):
+    def make(self, tmp_path):
+        return GradientAccumulationScheduler({0: 1, 5: 2})
+
+
 class TestTimer(CallbackContract):
     def make(self, tmp_path):
         return Timer(duration="01:00:00:00")
@@ -75,6 +88,20 @@ class TestLambdaCallback(CallbackContract):
 class TestLearningRateMonitor(CallbackContract):
     def make(self, tmp_path):
         return LearningRateMonitor(log_momentum=True, log_weight_decay=True)
+
+
+class TestModelPruning(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return ModelPruning("l1_unstructured", amount=0.3)
+
+
+class TestModelPruningThatLeavesItsMasks(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return ModelPruning("l1_unstructured", amount=0.3, make_pruning_permanent=False, resample_parameters=True)
 
 
 class TestModelSummary(CallbackContract):
@@ -103,10 +130,53 @@ class TestRichProgressBar(CallbackContract):
         return RichProgressBar()
 
 
+class TestStochasticWeightAveraging(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return StochasticWeightAveraging(0.05, swa_epoch_start=1, annealing_epochs=2)
+
+
+class WithBackbone(LoggingModule):
+    """Two layers, the first of which is a backbone."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.Linear(4, 4)
+
+    def forward(self, batch):
+        return self.layer(self.backbone(batch))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD([each for each in self.parameters() if each.requires_grad], lr=0.1)
+
+
+class TestBackboneFinetuning(CallbackContract):
+    changes_training = True
+    module = WithBackbone
+
+    def make(self, tmp_path):
+        return BackboneFinetuning(unfreeze_backbone_at_epoch=1)
+
+
+class TestWeightAveraging(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return WeightAveraging()
+
+
+class TestEMAWeightAveraging(CallbackContract):
+    changes_training = True
+
+    def make(self, tmp_path):
+        return EMAWeightAveraging(decay=0.9, update_every_n_steps=2)
+
+
 def test_no_callback_is_forgotten(tmp_path):
-    """Every public callback that can be used as it is has a contract; two are there to be subclassed only."""
+    """Every public callback that can be used as it is has a contract; some are there to be subclassed only."""
     pytest.importorskip("rich")
     public = {getattr(fulgurite.callbacks, name) for name in fulgurite.callbacks.__all__}
     callbacks = {each for each in public if inspect.isclass(each) and issubclass(each, Callback)}
     contracts = [each for name, each in globals().items() if name.startswith("Test")]
-    assert {type(each().make(tmp_path)) for each in contracts} == callbacks - {Checkpoint, ProgressBar}
+    assert {type(each().make(tmp_path)) for each in contracts} == callbacks - {BaseFinetuning, Checkpoint, ProgressBar}

@@ -16,12 +16,6 @@ from parity.scenarios import SCENARIOS
 
 HERE = Path(__file__).parent
 
-NEEDS = {
-    "callbacks-accumulation_schedule": "GradientAccumulationScheduler",
-    "errors-accumulation_schedule": "GradientAccumulationScheduler",
-}
-"""Scenarios of callbacks that are not there yet; they are checked as soon as the callback is."""
-
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -50,8 +44,6 @@ def parts(record: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_parity(name: str, tmp_path: Path):
     """Every scenario leaves the record that Lightning left, but for the deviations that are listed with a reason."""
-    if name in NEEDS and NEEDS[name] not in dir(fulgurite.callbacks):
-        pytest.skip(f"{NEEDS[name]} is not there yet")
     ours, golden = parts(record(SCENARIOS[name], tmp_path)), parts(golden_of(name))
 
     for deviation in deviations_of(name):

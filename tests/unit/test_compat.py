@@ -168,7 +168,7 @@ def test_installing_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
 
 
-@pytest.mark.parametrize("package", ["callbacks", "loggers", "precision", "strategies"])
+@pytest.mark.parametrize("package", ["callbacks", "loggers", "plugins", "precision", "profilers", "strategies"])
 def test_nothing_of_ours_is_left_out(aliases, package):
     """Whatever a public package of ours offers is there under Lightning's name of it."""
     ours = importlib.import_module(f"fulgurite.{package}")

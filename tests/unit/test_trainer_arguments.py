@@ -43,7 +43,7 @@ WRONG = [
     ({"precision": "31"}, ValueError, ["'31'", "16-mixed", "bf16-true"]),
     ({"precision": 8}, ValueError, ["8", "32-true"]),
     ({"precision": 32, "plugins": Precision()}, ValueError, ["precision=32", "plugin"]),
-    ({"plugins": [Precision(), Precision()]}, MisconfigurationException, ["2 precisions"]),
+    ({"plugins": [Precision(), Precision()]}, MisconfigurationException, ["more than one Precision"]),
     ({"plugins": "apex"}, MisconfigurationException, ["apex", "Precision"]),
     ({"logger": "csv"}, MisconfigurationException, ["logger="]),
     ({"logger": 1}, MisconfigurationException, ["logger=1", "Logger"]),

@@ -7,6 +7,9 @@ from fulgurite.base.lazy import lazily
 if TYPE_CHECKING:
     from fulgurite.callbacks.checkpoint import Checkpoint as Checkpoint
     from fulgurite.callbacks.early_stopping import EarlyStopping as EarlyStopping
+    from fulgurite.callbacks.finetuning import BackboneFinetuning as BackboneFinetuning
+    from fulgurite.callbacks.finetuning import BaseFinetuning as BaseFinetuning
+    from fulgurite.callbacks.gradient_accumulation import GradientAccumulationScheduler as GradientAccumulationScheduler
     from fulgurite.callbacks.lambda_callback import LambdaCallback as LambdaCallback
     from fulgurite.callbacks.lr_monitor import LearningRateMonitor as LearningRateMonitor
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
@@ -15,22 +18,33 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.progress.base import ProgressBar as ProgressBar
     from fulgurite.callbacks.progress.rich import RichProgressBar as RichProgressBar
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
+    from fulgurite.callbacks.pruning import ModelPruning as ModelPruning
+    from fulgurite.callbacks.stochastic_weight_avg import StochasticWeightAveraging as StochasticWeightAveraging
     from fulgurite.callbacks.timer import Timer as Timer
+    from fulgurite.callbacks.weight_averaging import EMAWeightAveraging as EMAWeightAveraging
+    from fulgurite.callbacks.weight_averaging import WeightAveraging as WeightAveraging
     from fulgurite.core.callback import Callback as Callback
 
 _HOME = {
+    "BackboneFinetuning": "fulgurite.callbacks.finetuning",
+    "BaseFinetuning": "fulgurite.callbacks.finetuning",
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
+    "EMAWeightAveraging": "fulgurite.callbacks.weight_averaging",
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
+    "GradientAccumulationScheduler": "fulgurite.callbacks.gradient_accumulation",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
+    "ModelPruning": "fulgurite.callbacks.pruning",
     "ModelSummary": "fulgurite.callbacks.model_summary",
     "ProgressBar": "fulgurite.callbacks.progress.base",
     "RichModelSummary": "fulgurite.callbacks.model_summary",
     "RichProgressBar": "fulgurite.callbacks.progress.rich",
+    "StochasticWeightAveraging": "fulgurite.callbacks.stochastic_weight_avg",
     "TQDMProgressBar": "fulgurite.callbacks.progress.tqdm",
     "Timer": "fulgurite.callbacks.timer",
+    "WeightAveraging": "fulgurite.callbacks.weight_averaging",
 }
 
 __getattr__, __dir__, __all__ = lazily(__name__, _HOME)

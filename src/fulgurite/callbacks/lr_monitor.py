@@ -25,6 +25,7 @@ class Source:
     """One optimizer, the names of its parameter groups, and when its rate moves ("any" without a scheduler)."""
 
     optimizer: Optimizer
+    name: str
     keys: list[str]
     interval: str
 
@@ -87,6 +88,8 @@ class LearningRateMonitor(Callback):
 
     def _groups(self, interval: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for source in self._sources:
+            if len(source.keys) != len(source.optimizer.param_groups):
+                self._name_anew(source)
             if interval == "any" or source.interval in ("any", interval):
                 yield from zip(source.keys, source.optimizer.param_groups, strict=True)
 
@@ -98,6 +101,13 @@ class LearningRateMonitor(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(row, step=step)
         trainer.callback_metrics.update({key: torch.tensor(value) for key, value in row.items()})
+
+    def _name_anew(self, source: Source) -> None:
+        """Groups were added, by finetuning say: the first of several has another name than the only one had."""
+        before, source.keys = source.keys, _group_keys(source.optimizer, source.name)
+        known = dict(zip(source.keys, before, strict=False))
+        for key in source.keys:
+            self.lrs[key] = self.lrs.pop(known.get(key, key), [])
 
     def _row(self, interval: str) -> dict[str, float]:
         row: dict[str, float] = {}
@@ -136,7 +146,7 @@ def _source(optimizer: Optimizer, name: str | None, interval: str, taken: Counte
     base = name or f"lr-{type(optimizer).__name__}"
     key = f"{base}-{taken[base]}" if taken[base] else base
     taken[base] += 1
-    return Source(optimizer, _group_keys(optimizer, key), interval)
+    return Source(optimizer, key, _group_keys(optimizer, key), interval)
 
 
 def _group_keys(optimizer: Optimizer, key: str) -> list[str]:

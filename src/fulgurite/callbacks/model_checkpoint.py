@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,8 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks import arguments, naming, places, top_k
 from fulgurite.callbacks.checkpoint import Checkpoint
-from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training
+from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training, was_asked_to_end
+from fulgurite.callbacks.monitored import candidates, unlogged, without_score
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -45,6 +46,8 @@ class Run:
     unscored_at: int = -1
     """``global_step`` of the newest file without a score."""
     warned: bool = False
+    untold: bool = False
+    """Whether loggers wait to hear of a file that is being written."""
 
 
 class ModelCheckpoint(Checkpoint):
@@ -238,6 +241,7 @@ class ModelCheckpoint(Checkpoint):
                 )
         if self.save_last and not self._run.last_written:
             self._save_last(trainer, candidates(trainer), link_to="")
+        self._tell_waiting(trainer)
         if self._lacks_score() and self.monitor not in trainer.callback_metrics:
             self._warn_missing(trainer)
 
@@ -246,33 +250,23 @@ class ModelCheckpoint(Checkpoint):
 
         After Ctrl-C and SIGTERM, which wait for the end of a batch, always: `fit` goes on from there exactly.
         """
-        step = trainer.global_step
-        if self._ends_in_order(trainer) and step != self._last_global_step_saved:
-            self._save_in_between(trainer)
-            rank_zero_info(
-                f"{type(exception).__name__} ended the run after batch {trainer.progress.batches_ready} of epoch "
-                f"{trainer.current_epoch}. `fit(..., ckpt_path={self._last_checkpoint_saved!r})` goes on from there."
-            )
+        step, is_asked = trainer.global_step, self.save_on_exception or self._run.due_at == trainer.global_step
+        if not is_training(trainer) or step == self._last_global_step_saved:
             return
-        asked = self.save_on_exception or self._run.due_at == step
-        if not asked or not is_training(trainer) or step == self._last_global_step_saved:
-            return
-        metrics = candidates(trainer)
-        path = self._path_for(trainer, self._named(metrics), own=(self._unscored_path,))
-        trainer.save_checkpoint(path, self.save_weights_only)
-        self._finish(trainer, metrics, path, outdated=())
-        rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {path!r}")
-
-    def _ends_in_order(self, trainer: Trainer) -> bool:
-        asked = trainer.received_sigterm or trainer.received_sigint
-        return bool(asked) and is_training(trainer) and bool(self.save_top_k or self.save_last)
-
-    def _save_in_between(self, trainer: Trainer) -> None:
-        """Save although nothing is due: the next file with a score takes its place."""
-        if self.monitor is None or self.save_top_k == 0:
-            self._save(trainer)
+        if was_asked_to_end(trainer) and (self.save_top_k or self.save_last):
+            # The next file with a score takes its place.
+            if self.monitor is None or self.save_top_k == 0:
+                self._save(trainer)
+            else:
+                self._save_unscored(trainer, candidates(trainer))
+        elif is_asked:
+            metrics = candidates(trainer)
+            path = self._path_for(trainer, without_score(self, metrics), own=(self._unscored_path,))
+            trainer.save_checkpoint(path, self.save_weights_only)
+            self._finish(trainer, metrics, path, outdated=())
         else:
-            self._save_unscored(trainer, candidates(trainer))
+            return
+        rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {self._last_checkpoint_saved!r}")
 
     def _is_waiting(self, trainer: Trainer) -> bool:
         return self._run.incomplete or self._run.due_at == trainer.global_step
@@ -312,6 +306,13 @@ class ModelCheckpoint(Checkpoint):
     # What
 
     def _save(self, trainer: Trainer) -> None:
+        try:
+            self._tell_waiting(trainer)
+        finally:
+            # Also where the file before turns out to have failed.
+            self._save_as_asked(trainer)
+
+    def _save_as_asked(self, trainer: Trainer) -> None:
         self._run.decided, self._run.incomplete, self._run.due_at = True, False, -1
         metrics = candidates(trainer)
         if self.save_top_k == 0:
@@ -363,7 +364,7 @@ class ModelCheckpoint(Checkpoint):
         if self._run.unscored_at == trainer.global_step:
             return
         previous = self._unscored_path
-        path = self._path_for(trainer, self._named(metrics), own=(previous,))
+        path = self._path_for(trainer, without_score(self, metrics), own=(previous,))
         with self._undone_on_error():
             self._unscored_path = path
             if not self.best_k_models:
@@ -407,7 +408,7 @@ class ModelCheckpoint(Checkpoint):
             self.last_model_path = path
             if self.save_last == "link" and link_to:
                 if trainer.is_global_zero:
-                    places.link(link_to, path)
+                    trainer.strategy.checkpoint_io.after_writes(partial(places.link, link_to, path), makes=path)
                 trainer.strategy.barrier()
             else:
                 trainer.save_checkpoint(path, self.save_weights_only)
@@ -427,7 +428,8 @@ class ModelCheckpoint(Checkpoint):
             raise
 
     def _tell_loggers(self, trainer: Trainer) -> None:
-        if trainer.is_global_zero:
+        self._run.untold = bool(trainer.loggers) and trainer.strategy.checkpoint_io.busy
+        if trainer.is_global_zero and not self._run.untold:
             for logger in trainer.loggers:
                 logger.after_save_checkpoint(self)
 
@@ -439,6 +441,12 @@ class ModelCheckpoint(Checkpoint):
             return False
         resumed_from = trainer.ckpt_path and os.path.realpath(trainer.ckpt_path)
         return os.path.realpath(old) != resumed_from and places.is_inside(old, self.dirpath)
+
+    def _tell_waiting(self, trainer: Trainer) -> None:
+        """A file that was being written when its turn came: loggers hear of it before anything else changes."""
+        if self._run.untold:
+            trainer.strategy.checkpoint_io.wait()
+            self._tell_loggers(trainer)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Whether ``current`` would be kept, as all ranks agree."""
@@ -463,7 +471,7 @@ class ModelCheckpoint(Checkpoint):
 
     def file_exists(self, filepath: str | Path, trainer: Trainer) -> bool:
         """Whether rank 0 sees the file."""
-        return trainer.strategy.broadcast(os.path.exists(filepath))
+        return trainer.strategy.broadcast(trainer.strategy.checkpoint_io.exists(filepath))
 
     def to_yaml(self, filepath: str | Path | None = None) -> None:
         """Write ``best_k_models`` as "path: score" lines, by default to ``best_k_models.yaml`` in ``dirpath``."""
@@ -484,17 +492,6 @@ class ModelCheckpoint(Checkpoint):
             path = self.format_checkpoint_name(metrics, template, ver=version)
             version += 1
         return path
-
-    def _named(self, metrics: dict[str, Any]) -> dict[str, Any]:
-        """``metrics`` for a file without a score: its name must not claim one of 0."""
-        if self.monitor is None or self.monitor in metrics:
-            return metrics
-        marked = {**metrics, self.monitor: torch.tensor(float("nan"))}
-        try:
-            self.format_checkpoint_name(marked)
-        except ValueError:  # an int format has no word for it
-            return metrics
-        return marked
 
     # Words
 
@@ -529,27 +526,6 @@ class ModelCheckpoint(Checkpoint):
         return unlogged(
             str(self.monitor), list(trainer.callback_metrics), bool(self.best_k_models), self._unscored_path
         )
-
-
-def candidates(trainer: Trainer) -> dict[str, Any]:
-    """What can be monitored and named now; ``epoch`` and ``step`` that the user logged win over the counters."""
-    metrics = dict(trainer.callback_metrics)
-    for name, count in (("epoch", trainer.current_epoch), ("step", trainer.global_step)):
-        logged = metrics.get(name)
-        metrics[name] = logged.int() if isinstance(logged, Tensor) else torch.tensor(count)
-    return metrics
-
-
-def unlogged(monitor: str, logged: list[str], was_logged: bool, kept: str) -> str:
-    """What to say when ``monitor`` is not among ``logged`` and the weights went to ``kept``."""
-    near = difflib.get_close_matches(monitor, logged, n=1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
-    return (
-        f"ModelCheckpoint(monitor={monitor!r}): it was never logged {'lately' if was_logged else 'during fit'}. "
-        f"Logged so far: {', '.join(logged) or 'nothing'}.{meant} Call self.log({monitor!r}, ...) in "
-        f"training_step or validation_step, or pass another monitor or None. "
-        f"The last weights are kept, without a score, in {kept!r}."
-    )
 
 
 def _quoted(path: str) -> str:

@@ -87,4 +87,6 @@ class RichModelSummary(ModelSummary):
             total_parameters, trainable_parameters, model_size, total_training_modes, total_flops
         ):
             totals.add_row(f"[bold]{what}[/]", number)
-        get_console().print(table, totals)
+        # One by one: of several in one call the last lacks the end of its line.
+        get_console().print(table)
+        get_console().print(totals)

@@ -14,6 +14,7 @@ from fulgurite.base.rank import PossibleUserWarning
 from fulgurite.base.state import Word
 from fulgurite.base.tree import batch_size_of as extract_batch_size
 from fulgurite.core.callback import Callback
+from fulgurite.core.flops import measure_flops
 
 __all__ = [
     "GradClipAlgorithmType",
@@ -25,6 +26,7 @@ __all__ = [
     "grad_norm",
     "is_overridden",
     "is_picklable",
+    "measure_flops",
     "recursive_detach",
     "suggested_max_num_workers",
 ]

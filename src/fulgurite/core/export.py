@@ -1,4 +1,4 @@
-"""A trained module leaves for other runtimes: ONNX and TorchScript."""
+"""A trained module leaves for other runtimes: ONNX, `torch.export` and TorchScript."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from fulgurite.base.optional import require
+from fulgurite.base.paths import atomic_write
 from fulgurite.base.tree import move_data_to_device
 
 
@@ -29,6 +30,43 @@ class Exports:
         sample = self._sample(input_sample, "to_onnx(input_sample=...)")
         with _evaluating(self):
             return torch.onnx.export(self, sample, file_path, **kwargs)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def to_exported_program(
+        self,
+        file_path: str | os.PathLike[str] | None = None,
+        input_sample: Any = None,
+        dynamic_shapes: Any = None,
+        **kwargs: Any,
+    ) -> torch.export.ExportedProgram:
+        """Return ``forward`` as `torch.export.export` sees it, and save it where ``file_path`` (``.pt2``) says.
+
+        ``input_sample`` defaults to ``example_input_array``: a tuple is spread over the arguments of ``forward``, a
+        dict names them. Every size is fixed but those in ``dynamic_shapes``, such as
+        ``{"x": {0: torch.export.Dim("batch")}}`` for an argument ``x``. ``kwargs`` go to `torch.export.export`.
+        ``torch.export.load(file_path).module()`` is the model again; it needs neither its class nor Fulgurite.
+        """
+        sample = self._sample(input_sample, "to_exported_program(input_sample=...)")
+        named = sample[0] if len(sample) == 1 and isinstance(sample[0], dict) else {}
+        with _evaluating(self), _detached(self):
+            program = torch.export.export(
+                self,  # type: ignore[arg-type]
+                () if named else sample,
+                named,
+                dynamic_shapes=dynamic_shapes,
+                **{"strict": False, **kwargs},
+            )
+        if file_path is not None:
+            with atomic_write(file_path) as file:
+                torch.export.save(program, file)
+        return program
+
+    def to_tensorrt(self, *args: Any, **kwargs: Any) -> Any:
+        """Not supported; the error says how to get there with ``torch_tensorrt``."""
+        raise NotImplementedError(
+            "to_tensorrt is not supported. Compile what torch.export gives: "
+            "`torch_tensorrt.dynamo.compile(module.to_exported_program(), inputs)`."
+        )
 
     @torch.no_grad()
     def to_torchscript(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from fulgurite.base import format, paths
+from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Strategy:
     """One process on one device; strategies of several processes override what differs for them."""
 
-    def __init__(self, root_device: torch.device | str = "cpu") -> None:
+    def __init__(self, root_device: torch.device | str = "cpu", checkpoint_io: CheckpointIO | None = None) -> None:
         self._root_device = torch.device(root_device)
+        self.checkpoint_io = TorchCheckpointIO() if checkpoint_io is None else checkpoint_io
         self.model: nn.Module | None = None
         self._module: LightningModule | None = None
 
@@ -85,14 +86,14 @@ class Strategy:
         self, checkpoint: dict[str, Any], filepath: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         if self.is_global_zero:
-            format.write(checkpoint, filepath)
+            self.checkpoint_io.save_checkpoint(checkpoint, filepath, storage_options=storage_options)
 
     def load_checkpoint(self, path: str | os.PathLike[str], weights_only: bool | None = None) -> dict[str, Any]:
-        return format.read(path, map_location="cpu", weights_only=weights_only)
+        return self.checkpoint_io.load_checkpoint(path, map_location="cpu", weights_only=weights_only)
 
     def remove_checkpoint(self, filepath: str | os.PathLike[str]) -> None:
         if self.is_global_zero:
-            paths.remove(filepath)
+            self.checkpoint_io.remove_checkpoint(filepath)
 
     def tensor_init_context(self, empty_init: bool | None = None) -> AbstractContextManager[Any]:
         return self.root_device if self.root_device.type != "cpu" else nullcontext()
@@ -101,8 +102,9 @@ class Strategy:
         """The run failed; stop what would hang."""
 
     def teardown(self) -> None:
-        """Give the device's memory back."""
+        """Give the device's memory back, and wait for what is being written."""
         if self._module is not None and self.root_device.type != "cpu":
             self._module.cpu()
             if self.root_device.type == "cuda":
                 torch.cuda.empty_cache()
+        self.checkpoint_io.teardown()

@@ -10,7 +10,7 @@ from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.base.seed import collect_rng_states, isolate_rng
 from fulgurite.base.state import RunningStage
 from fulgurite.loops.evaluate import evaluate
-from fulgurite.loops.step import Step, choose_step
+from fulgurite.loops.step import Step, choose_step, watch_parts
 from fulgurite.runtime.data import (
     Feed,
     go_to,
@@ -45,6 +45,9 @@ def fit(session: Session) -> None:
     open_val_feed(session)
     open_metrics(session)
     step = session.step = choose_step(session)
+    if session.profiler is not None:
+        watch_parts(session.step, session, session.profiler)
+        step = session.profiler.watched(step, "run_training_batch")
     session.validated_at = time.monotonic()
     if hooks.on_train_start is not None:
         hooks.on_train_start()
@@ -71,7 +74,7 @@ def train_epoch(session: Session, step: Step) -> None:
         progress.begin_epoch()
         if hooks.on_train_epoch_start is not None:
             hooks.on_train_epoch_start()
-        train_batches(session, step, training_batches(feed))
+        session.watched(train_batches, "run_training_epoch")(session, step, training_batches(feed, session.profiler))
     if not progress.batches_ready:
         session.exhausted = True
         rank_zero_warn(
@@ -126,18 +129,18 @@ def go_on_in_epoch(session: Session, step: Step, feed: Feed) -> None:
     progress, restart = session.progress, session.restart
     consumed = progress.batches_ready
     if consumed:
-        batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed)
+        batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed, session.profiler)
         put_back_gradients(session)
         put_back_random_states(session)
     else:
         put_back_random_states(session)
         begin_anew(session, feed)
-        batches = training_batches(feed)
+        batches = training_batches(feed, session.profiler)
     session.restart = None
     session.train_metrics.begin_batches()  # type: ignore[union-attr]
     stopped = is_unfinished(session) and end_batch(session, progress.window_closed)
     if not stopped:
-        train_batches(session, step, batches)
+        session.watched(train_batches, "run_training_epoch")(session, step, batches)
     if session.unmeasured and progress.batches_ready == consumed and validation_due(session, True):
         # Only the end of the epoch is left, and what its callbacks watch is not known: measure it again.
         validate(session, window_is_closed=True)

@@ -35,7 +35,7 @@ def predict_batches(session: Session, feed: Feed, keep: bool) -> list[list[Any]]
     move, several = transfer(session), feed.several
     predictions: list[list[Any]] = [[] for _ in feed.sizes]
     session.trainer._predictions = predictions
-    for batch, batch_idx, loader in evaluation_batches(feed, feed.sizes):
+    for batch, batch_idx, loader in evaluation_batches(feed, feed.sizes, session.profiler):
         if move is not None:
             batch = move(batch, loader)
         moment.begin(batch, loader if several else None)

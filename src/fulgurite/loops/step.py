@@ -15,8 +15,10 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import warn_once
 from fulgurite.core.module import LightningModule
 from fulgurite.core.precision import Precision
+from fulgurite.core.profiler import Profiler
 from fulgurite.runtime.hooks import overrides
 from fulgurite.runtime.optim import LightningOptimizer, clip, parameters_of
+from fulgurite.runtime.profiling import of_module, of_strategy
 from fulgurite.runtime.session import Session
 
 Outputs = dict[str, Any]
@@ -50,8 +52,10 @@ class AutomaticStep:
         if self.own_clipping is None and overrides(module, "clip_gradients", LightningModule):
             self.own_clipping = module.configure_gradient_clipping
         self.scaled = self.precision.scales
+        self.change_weights = self.precision.step if self.scaled else None
         self.use(session.optimizers)
-        self.precisions_backward = type(self.precision).backward is not Precision.backward
+        own = type(self.precision).backward is not Precision.backward
+        self.precisions_backward = self.precision.backward if own else None
 
     def use(self, optimizers: list[Optimizer]) -> None:
         """Step with the first of these from now on."""
@@ -71,8 +75,8 @@ class AutomaticStep:
             if hooks.on_before_optimizer_step is not None:
                 hooks.on_before_optimizer_step(optimizer)
             self.clip()
-            if self.scaled:
-                self.precision.step(optimizer)
+            if self.change_weights is not None:
+                self.change_weights(optimizer)
             else:
                 optimizer.step()
             self.progress.global_step += 1
@@ -97,8 +101,9 @@ class AutomaticStep:
             hooks.on_before_backward(scaled)
         if self.backward is not None:
             self.run_own_backward(scaled)
-        elif self.precisions_backward and not self.scaled:
-            self.precision.backward(loss)
+        elif self.precisions_backward is not None:
+            # It scales by itself, as `Precision.backward` does.
+            self.precisions_backward(loss)
         else:
             scaled.backward()
         if hooks.on_after_backward is not None:
@@ -238,6 +243,24 @@ class ManualStep:
             f"With manual optimisation `training_step` must return a tensor, a dict or None, not "
             f"{type(output).__name__}."
         )
+
+
+def watch_parts(step: Any, session: Session, profiler: Profiler) -> None:
+    """Let the profiler see what an automatic step is made of. The parts of a manual one are the user's calls."""
+    if isinstance(step, ManualStep):
+        return
+    backward = of_strategy(session, "backward")
+    if step.backward is None and step.precisions_backward is not None:
+        step.precisions_backward = profiler.watched(step.precisions_backward, backward)
+    else:
+        step.backward = profiler.watched(step.backward or Tensor.backward, backward)
+    step.zero_grad = profiler.watched(step.zero_grad, of_module(session, "optimizer_zero_grad"))
+    step.clip = profiler.watched(step.clip, of_module(session, "configure_gradient_clipping"))
+    name = of_module(session, "optimizer_step")
+    if isinstance(step, ClosureStep):
+        step.optimizer_step = profiler.watched(step.optimizer_step, name)
+    else:
+        step.change_weights = profiler.watched(step.change_weights or (lambda optimizer: optimizer.step()), name)
 
 
 def manual_optimizer_step(session: Session, optimizer: Optimizer, closure: Any = None, **kwargs: Any) -> Any:

@@ -94,6 +94,7 @@ def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool
     Without a model and without a path, evaluation takes the best checkpoint of the last ``fit``.
     """
     fitting = trainer.state.fn == "fit"
+    trainer.strategy.checkpoint_io.wait()
     if ckpt_path is None:
         if has_model or fitting or not trainer.checkpoint_callbacks:
             return None

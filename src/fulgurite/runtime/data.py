@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fulgurite.base.errors import MisconfigurationException
@@ -15,6 +16,7 @@ from fulgurite.base.seed import (
 )
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.core.hooks import DataHooks
+from fulgurite.core.profiler import Profiler
 from fulgurite.progress import Progress
 from fulgurite.runtime.combined import CombinedLoader
 from fulgurite.runtime.hooks import call, overrides
@@ -29,6 +31,7 @@ from fulgurite.runtime.loaders import (
     without_shuffling,
 )
 from fulgurite.runtime.plan import INFINITE, Plan
+from fulgurite.runtime.profiling import action_of, of_strategy, waiting
 from fulgurite.runtime.reading import (
     Mark,
     Place,
@@ -157,18 +160,18 @@ def _current(session: "Session", stage: str) -> Feed | None:
     return feed
 
 
-def training_batches(feed: Feed) -> Iterator[tuple[Any, bool]]:
+def training_batches(feed: Feed, profiler: Profiler | None = None) -> Iterator[tuple[Any, bool]]:
     """Begin an epoch: (batch, whether it is the epoch's last), one by one.
 
-    Looks one batch ahead only where the length is unknown.
+    Looks one batch ahead only where the length is unknown. A ``profiler`` measures the waits.
     """
     for reader in feed.readers:
         reader.place = Place(passes=0)
-    return _training_batches(feed, 0)
+    return _training_batches(feed, 0, profiler)
 
 
-def _training_batches(feed: Feed, consumed: int) -> Iterator[tuple[Any, bool]]:
-    batches = _each(feed)
+def _training_batches(feed: Feed, consumed: int, profiler: Profiler | None) -> Iterator[tuple[Any, bool]]:
+    batches = _each(feed) if profiler is None else waiting(profiler, partial(_each, feed), feed.stage)
     if feed.size == INFINITE:
         return _looking_ahead(feed, batches, consumed)
     return _up_to_size(feed, batches, consumed)
@@ -216,7 +219,13 @@ def loader_states(feed: Feed, progress: Progress) -> list[Any]:
     return mark.states if mark is not None and mark.states else states_of(feed.loaders)
 
 
-def go_to(feed: Feed, stored: dict[str, Any] | None, states: list[Any], consumed: int) -> Iterator[tuple[Any, bool]]:
+def go_to(
+    feed: Feed,
+    stored: dict[str, Any] | None,
+    states: list[Any],
+    consumed: int,
+    profiler: Profiler | None = None,
+) -> Iterator[tuple[Any, bool]]:
     """Return the train batches behind the first ``consumed``, one or more. The random states are other ones afterwards.
 
     ``stored`` is the feed's `standing`; without one a shuffled order is drawn anew. ``states`` are those of loaders
@@ -239,17 +248,23 @@ def go_to(feed: Feed, stored: dict[str, Any] | None, states: list[Any], consumed
         for reader in feed.readers:
             reader.leave()
         return iter(())
-    return _training_batches(feed, consumed)
+    return _training_batches(feed, consumed, profiler)
 
 
-def evaluation_batches(feed: Feed, at_most: list[int | float]) -> Iterator[tuple[Any, int, int]]:
-    """Yield (batch, batch_idx, dataloader_idx), loader after loader."""
+def evaluation_batches(
+    feed: Feed, at_most: list[int | float], profiler: Profiler | None = None
+) -> Iterator[tuple[Any, int, int]]:
+    """Yield (batch, batch_idx, dataloader_idx), loader after loader. A ``profiler`` measures the waits."""
+
+    def waited(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+        return begin() if profiler is None else waiting(profiler, begin, feed.stage)
+
     if feed.combined:
-        yield from _counted((batch for batch, _, _ in feed.structure), at_most[0], 0)
+        yield from _counted(waited(lambda: (batch for batch, _, _ in feed.structure)), at_most[0], 0)
         return
     for index, loader in enumerate(feed.loaders):
         if at_most[index] > 0:
-            yield from _counted(_begun(feed, index, loader), at_most[index], index)
+            yield from _counted(waited(partial(_begun, feed, index, loader)), at_most[index], index)
 
 
 def _begun(feed: Feed, index: int, loader: Any) -> Iterator[Any]:
@@ -269,6 +284,15 @@ def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
     convert = precision.convert_input if precision.converts_input else None
     if not (before or move or after or convert or device.type != "cpu"):
         return None
+    if session.profiler is not None:
+        before, move, after = (
+            hook and session.profiler.watched(hook, action_of(hook, name))
+            for hook, name in (
+                (before, "on_before_batch_transfer"),
+                (move, "transfer_batch_to_device"),
+                (after, "on_after_batch_transfer"),
+            )
+        )
 
     def transferred(batch: Any, dataloader_idx: int) -> Any:
         outer = moment.hook
@@ -288,7 +312,7 @@ def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
         moment.hook = outer
         return batch
 
-    return transferred
+    return session.watched(transferred, of_strategy(session, "batch_to_device"))
 
 
 def _owner(session: "Session", hook: str) -> Callable[..., Any] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fulgurite.core.callback import Callback
 from fulgurite.metrics import Moment
+from fulgurite.runtime.profiling import action_of
 
 SHARED = (
     "on_fit_start", "on_fit_end",
@@ -97,6 +98,8 @@ def call(moment: Moment, name: str, method: Listener | None, *args: Any) -> Any:
     """Call a hook that fires once in a run, under its name."""
     if method is None:
         return None
+    if moment.profiler is not None:
+        method = moment.profiler.watched(method, action_of(method, name))
     outer, moment.hook = moment.hook, name
     try:
         return method(*args)

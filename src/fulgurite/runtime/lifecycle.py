@@ -9,6 +9,7 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.module import LightningModule
+from fulgurite.runtime import profiling
 from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
 from fulgurite.runtime.data import has_loader
 from fulgurite.runtime.hooks import Hooks, call, overrides
@@ -50,6 +51,9 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     if fn == "fit":
         configured(session)
     session.hooks = Hooks(session.trainer, module, LightningModule, session.callbacks, moment)
+    if session.profiler is not None:
+        profiling.watch_hooks(session.hooks, session.profiler)
+        session.profiler.attach(module)
     if session.hooks.on_fit_start is not None and fn == "fit":
         session.hooks.on_fit_start()
     log_hyperparameters(session)
@@ -72,6 +76,7 @@ def finish(session: Session) -> None:
     close_log(session)
     for logger in session.loggers:
         _close_logger(session, logger, "success")
+    profiling.end(session)
 
 
 def fail(session: Session, error: BaseException) -> None:
@@ -84,11 +89,14 @@ def fail(session: Session, error: BaseException) -> None:
     if datamodule is not None:
         acts.append(partial(call, moment, "on_exception", datamodule.on_exception, error))
     acts.append(lambda: session.strategy.on_exception(error))
+    # Loggers keep files that must be whole by then.
+    acts.append(session.strategy.checkpoint_io.wait)
     closed = set(map(id, session.closed_loggers))
     acts += [
         partial(_close_logger, session, logger, "failed") for logger in session.loggers if id(logger) not in closed
     ]
     acts += [session.strategy.teardown, *teardowns(session, str(trainer.state.fn)), partial(close_log, session)]
+    acts.append(partial(profiling.end, session))
     noted(error, attempt(session, acts))
 
 
@@ -148,7 +156,8 @@ def bind_steps(session: Session, compile_step: Callable[[Any], Any] | None) -> N
         step = session.strategy.bind(own, name)
         step = step if compile_step is None else compile_step(step)
         step = step if takes_batch_idx(own) else _batch_only(step)
-        session.steps[name] = step if not precision.needs_context else _in_context(step, precision.forward_context)
+        step = step if not precision.needs_context else _in_context(step, precision.forward_context)
+        session.steps[name] = session.watched(step, profiling.of_strategy(session, name))
 
 
 def takes_batch_idx(step: Callable[..., Any]) -> bool:
@@ -160,7 +169,7 @@ def takes_batch_idx(step: Callable[..., Any]) -> bool:
 def configured(session: Session) -> None:
     """Take optimizers and schedulers from ``configure_optimizers``."""
     session.optimizers, session.schedulers = call(
-        session.moment, "configure_optimizers", lambda: configure(session.module)
+        session.moment, "configure_optimizers", partial(configure, session.module)
     )
 
 

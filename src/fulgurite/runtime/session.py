@@ -9,6 +9,7 @@ import torch
 from fulgurite.core.callback import Callback
 from fulgurite.core.logger import Logger
 from fulgurite.core.precision import Precision
+from fulgurite.core.profiler import Profiler
 from fulgurite.core.strategy import Strategy
 from fulgurite.metrics import Board, Metrics, Moment, SilentMetrics
 from fulgurite.progress import Progress
@@ -37,6 +38,7 @@ class Session:
     callbacks: list[Callback]
     loggers: list[Logger]
     datamodule: "LightningDataModule | None" = None
+    profiler: Profiler | None = None
     hooks: Hooks = None  # type: ignore[assignment]  # set as soon as setup hooks have run
     steps: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """``training_step`` and its siblings as the strategy bound them."""
@@ -79,6 +81,10 @@ class Session:
     @property
     def device(self) -> torch.device:
         return self.strategy.root_device
+
+    def watched(self, function: Callable[..., Any], action: str) -> Callable[..., Any]:
+        """Return ``function``, measured under the name ``action`` where the run has a profiler."""
+        return function if self.profiler is None else self.profiler.watched(function, action)
 
     def take_over(self, earlier: "Session") -> None:
         """Keep what the run before left to look at and to save: a test must not cost the optimizers of a fit."""

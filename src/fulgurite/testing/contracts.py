@@ -46,13 +46,16 @@ class LoggingModule(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-class BrokenModule(LoggingModule):
-    """Raises in the second epoch."""
+def breaking(kind: type[LoggingModule]) -> LoggingModule:
+    """A module of this kind that raises in the second epoch."""
 
-    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        if self.current_epoch == 1:
-            raise ZeroDivisionError("the user's own error")
-        return super().training_step(batch, batch_idx)
+    class Broken(kind):  # type: ignore[valid-type, misc]
+        def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+            if self.current_epoch == 1:
+                raise ZeroDivisionError("the user's own error")
+            return super().training_step(batch, batch_idx)
+
+    return Broken()
 
 
 def batches(number: int = 4) -> DataLoader:
@@ -64,10 +67,12 @@ def batches(number: int = 4) -> DataLoader:
 class CallbackContract:
     """A subclass overrides ``make``; a callback that is meant to change the weights sets ``changes_training``.
 
+    One that asks more of a module than `LoggingModule` offers sets ``module`` to a subclass of it.
     Whatever ``make`` builds shall write under ``tmp_path`` only and let four epochs of training pass.
     """
 
     changes_training = False
+    module: type[LoggingModule] = LoggingModule
 
     def make(self, tmp_path: Path) -> Callback:
         """A new callback. Two of them, made in the same folder, are alike."""
@@ -91,7 +96,7 @@ class CallbackContract:
 
     def fitted(self, folder: Path) -> tuple[Trainer, LoggingModule, Any]:
         """A callback that has seen two epochs."""
-        callback, model = self.make(folder), LoggingModule()
+        callback, model = self.make(folder), self.module()
         trainer = self.trainer(folder, callback)
         trainer.fit(model, batches(), batches(2))
         return trainer, model, callback
@@ -131,7 +136,7 @@ class CallbackContract:
         trainer.save_checkpoint(tmp_path / "kept.ckpt")
         resumed = self.trainer(tmp_path, self.make(tmp_path), max_epochs=3)
 
-        resumed.fit(LoggingModule(), batches(), batches(2), ckpt_path=tmp_path / "kept.ckpt")
+        resumed.fit(self.module(), batches(), batches(2), ckpt_path=tmp_path / "kept.ckpt")
 
         assert resumed.global_step == 12
 
@@ -142,7 +147,7 @@ class CallbackContract:
         trainer.max_epochs = 3
         trainer.fit(model, batches(), batches(2))
         other = self.trainer(tmp_path, callback)
-        other.fit(LoggingModule(), batches(), batches(2))
+        other.fit(self.module(), batches(), batches(2))
 
         assert (trainer.global_step, other.global_step) == (12, 8)
 
@@ -154,15 +159,15 @@ class CallbackContract:
         assert len(trainer.predict(model, batches(2)) or []) == 2
 
         trial = self.trainer(tmp_path, self.make(tmp_path), fast_dev_run=True)
-        trial.fit(LoggingModule(), batches(), batches(2))
+        trial.fit(self.module(), batches(), batches(2))
 
     def test_it_leaves_an_error_alone(self, tmp_path: Path) -> None:
         """What the user's code raises is what the user sees, and the callback is free for another run."""
         callback = self.make(tmp_path)
 
         with pytest.raises(ZeroDivisionError, match="the user's own error") as raised:
-            self.trainer(tmp_path, callback).fit(BrokenModule(), batches(), batches(2))
-        self.trainer(tmp_path, callback).fit(LoggingModule(), batches(), batches(2))
+            self.trainer(tmp_path, callback).fit(breaking(self.module), batches(), batches(2))
+        self.trainer(tmp_path, callback).fit(self.module(), batches(), batches(2))
 
         assert not getattr(raised.value, "__notes__", [])
 
@@ -171,7 +176,7 @@ class CallbackContract:
         if self.changes_training:
             pytest.skip("it is meant to change the weights")
         _, model, _ = self.fitted(tmp_path / "with")
-        plain = LoggingModule()
+        plain = self.module()
         self.trainer(tmp_path / "without", None).fit(plain, batches(), batches(2))
 
         assert torch.equal(model.layer.weight, plain.layer.weight)

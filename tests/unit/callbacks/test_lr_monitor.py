@@ -138,6 +138,22 @@ def test_two_groups_of_one_name(tmp_path):
         rows(tmp_path, grouped("w", "w"))
 
 
+def test_a_group_that_is_added_on_the_way(tmp_path):
+    """Then the first of them has another key; what was kept of it so far moves there."""
+
+    class Adding(Counted):
+        def on_train_epoch_start(self):
+            if self.current_epoch == 1:
+                group = {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.5}
+                self.trainer.optimizers[0].add_param_group(group)
+
+    monitor, logger = LearningRateMonitor("step"), Rows()
+    fit(tmp_path, monitor, model=Adding(), logger=logger, enable_checkpointing=False, log_every_n_steps=5)
+
+    assert monitor.lrs == {"lr-SGD/pg1": [0.01, 0.01], "lr-SGD/pg2": [0.5]}
+    assert [row for _, row in logger.kept] == [{"lr-SGD": 0.01}, {"lr-SGD/pg1": 0.01, "lr-SGD/pg2": 0.5}]
+
+
 def test_several_optimizers(tmp_path):
     """The second of a class gets a number, named or scheduled or not."""
 

@@ -180,3 +180,4 @@ def test_the_rich_table(capsys):
     Trainer(max_epochs=1, callbacks=[RichModelSummary(max_depth=2)], **QUIET).fit(Net(), loader)
     shown = capsys.readouterr().out
     assert "body.2" in shown and "Total params" in shown and "247" in shown
+    assert shown.endswith("\n")

@@ -1,13 +1,12 @@
 """The module beside its hooks: freezing, optimisation by hand, compiling, exporting, and what it brings along."""
 
 import copy
-import importlib.util
 
 import pytest
 import torch
 
 from fulgurite import Callback, LightningModule, Trainer
-from fulgurite.base.errors import MisconfigurationException, MissingExtra
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import EarlyStopping, ModelCheckpoint
 from fulgurite.core.summary import summarize
 from fulgurite.testing import QUIET, TinyModule, batches, record_hooks
@@ -262,54 +261,6 @@ def test_clipping_that_disagrees(mine, trainers):
 
     with pytest.raises(MisconfigurationException, match="gradient_clip"):
         quiet(**trainers).fit(Clips(), batches(1))
-
-
-@pytest.mark.skipif(importlib.util.find_spec("onnx") is not None, reason="onnx is installed")
-def test_onnx_names_its_extra():
-    """Without the package the error says what to install."""
-    with pytest.raises(MissingExtra, match=r"fulgurite\[onnx\]"):
-        TinyModule().to_onnx("model.onnx", torch.ones(1, 4))
-
-
-def test_onnx(tmp_path):
-    """The file holds the model; the example input is used where none is given."""
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    model = TinyModule()
-    model.example_input_array = torch.ones(1, 4)
-
-    model.to_onnx(tmp_path / "model.onnx")
-
-    onnx.checker.check_model(onnx.load(tmp_path / "model.onnx"))
-    assert model.training
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
-@pytest.mark.parametrize("method", ["script", "trace"])
-@pytest.mark.parametrize("fitted", [False, True])
-def test_torchscript(method, fitted, tmp_path):
-    """Scripted or traced, before a fit and after it, the same numbers; modes and trainer stay."""
-    model = TinyModule()
-    model.example_input_array = torch.ones(1, 4)
-    trainer = quiet()
-    if fitted:
-        trainer.fit(model, batches(2))
-
-    made = model.to_torchscript(tmp_path / "model.pt", method=method)
-
-    sample = torch.randn(3, 4)
-    for one in (made, torch.jit.load(str(tmp_path / "model.pt"))):
-        assert torch.equal(one(sample), model(sample))
-    assert model.training and not made.training
-    assert not fitted or model.trainer is trainer
-
-
-def test_exports_need_an_input():
-    """Tracing without one names both ways to give it; an unknown method names the known ones."""
-    with pytest.raises(ValueError, match="example_input_array"):
-        TinyModule().to_torchscript(method="trace")
-    with pytest.raises(ValueError, match="'script' or 'trace'"):
-        TinyModule().to_torchscript(method="freeze")
 
 
 class Parent(TinyModule):

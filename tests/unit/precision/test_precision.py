@@ -11,6 +11,8 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.core.precision import Precision
 from fulgurite.precision import DoublePrecision, HalfPrecision, MixedPrecision
 from fulgurite.precision.choose import CHOICES, choose, parse_precision
+from fulgurite.testing import QUIET, TinyModule, batches
+from fulgurite.trainer import Trainer
 
 CPU = torch.device("cpu")
 EVERY = [
@@ -298,3 +300,20 @@ def test_nothing_is_said_without_need():
         warnings.simplefilter("error")
         for name in ("32-true", "bf16-mixed", "bf16-true", "64-true"):
             train(choose(name, CPU))
+
+
+def test_an_overridden_backward_is_called():
+    """Half of the loss goes backward, so half of the step is done."""
+
+    class Halved(Precision):
+        def backward(self, loss, *args, **kwargs):
+            (loss / 2).backward(*args, **kwargs)
+
+    moved = []
+    for plugins in (None, Halved()):
+        module = TinyModule()
+        before = module.layer.weight.clone()
+        Trainer(plugins=plugins, max_steps=1, **QUIET).fit(module, batches(1))
+        moved.append((module.layer.weight - before).detach())
+
+    assert torch.allclose(moved[0], 2 * moved[1])
