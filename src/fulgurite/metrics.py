@@ -130,6 +130,20 @@ class Metrics:
         for meter in self.meters.values():
             meter.reset()
 
+    def state(self) -> list[dict[str, Any]]:
+        """All that was logged since the last `reset`, as plain data."""
+        return [{"hook": hook, **meter.state()} for (hook, _, _), meter in self.meters.items()]
+
+    def load(self, states: list[dict[str, Any]], module: Any, device: Any) -> None:
+        """Go on with what `state` gave; torchmetrics objects are found in ``module``."""
+        for state in states:
+            flags = Flags(**{**state["flags"], "reduce_fx": _REDUCE_FX[state["flags"]["reduce_fx"]]})
+            kind = ObjectMeter if state["attribute"] else METERS[REDUCTIONS[flags.reduce_fx]]
+            meter = kind(state["name"], flags, state["on_step"], state["on_epoch"], state["loader"])
+            meter.load(state, module, device)
+            self.meters[state["hook"], meter.name, meter.loader] = meter
+            self.has_step_values = self.has_step_values or meter.on_step
+
     def values(self, on_step: bool, loader: int | None = None, every_loader: bool = True) -> "Iterator[Reading]":
         """Yield the filled meters that have a value for a step, or for an epoch; of one loader or of all."""
         for meter in self.meters.values():
@@ -164,10 +178,11 @@ class Metrics:
         if flags.logger and not self.has_logger:
             rank_zero_warn(f"self.log({name!r}, ..., logger=True) was called, but the Trainer has no logger.")
         kind = METERS.get(_reduction(name, flags.reduce_fx), MeanMeter)
-        if is_metric_object(value):
-            kind = ObjectMeter
-            self.attribute_of(value, attribute)
+        is_object = is_metric_object(value)
+        found = self.attribute_of(value, attribute) if is_object else ""
+        kind = ObjectMeter if is_object else kind
         self.meters[key] = meter = kind(name, flags, on_step, on_epoch, loader)
+        meter.attribute = found
         self.has_step_values = self.has_step_values or on_step
         return meter
 
@@ -184,7 +199,7 @@ class Meter:
 
     __slots__ = (
         "name", "flags", "on_step", "on_epoch", "loader", "logger", "prog_bar", "keeps_graph", "weighs",
-        "filled", "last", "total", "weight",
+        "filled", "last", "total", "weight", "attribute",
     )  # fmt: skip
     takes_objects = False
     weighted = False
@@ -195,6 +210,8 @@ class Meter:
         self.logger = flags.logger is None or flags.logger
         self.prog_bar, self.keeps_graph = flags.prog_bar, flags.enable_graph
         self.weighs = self.weighted and on_epoch
+        self.attribute = ""
+        """Where in the module the torchmetrics object is, for one that holds it."""
         self.reset()
 
     def reset(self) -> None:
@@ -221,6 +238,21 @@ class Meter:
 
     def epoch_value(self) -> Any:
         return self.total
+
+    def state(self) -> dict[str, Any]:
+        """What it holds, as plain data: tensors, numbers and names."""
+        flags = self.flags._asdict()
+        flags |= {"reduce_fx": _named(flags["reduce_fx"]), "sync_dist_group": None}
+        kept = {name: getattr(self, name) for name in ("name", "loader", "on_step", "on_epoch", "filled", "weight")}
+        values = {name: detached(getattr(self, name)) for name in ("last", "total")}
+        return {**kept, **values, "attribute": self.attribute, "flags": flags}
+
+    def load(self, state: dict[str, Any], module: Any, device: Any) -> None:
+        """Take up what `state` gave."""
+        self.filled, self.weight, self.attribute = state["filled"], state["weight"], state["attribute"]
+        for name in ("last", "total"):
+            value = state[name]
+            setattr(self, name, value.to(device) if isinstance(value, Tensor) else value)
 
     @property
     def suffix(self) -> str:
@@ -283,6 +315,14 @@ class ObjectMeter(Meter):
 
     def add(self, value: Any, weight: int | None) -> None:
         self.last, self.filled = value, True
+
+    def state(self) -> dict[str, Any]:
+        # The object's own state is kept with the module: it may be updated without being logged.
+        return {**super().state(), "last": None}
+
+    def load(self, state: dict[str, Any], module: Any, device: Any) -> None:
+        super().load(state, module, device)
+        self.last = module.get_submodule(self.attribute) if self.filled else None
 
     def step_value(self) -> Any:
         return self._checked(self.last._forward_cache)
@@ -451,6 +491,20 @@ def _measure(name: str, value: Any) -> Any:
         f"self.log({name!r}, {value!r}): a number, a tensor of one element or a torchmetrics.Metric was expected, "
         f"not {type(value).__name__}."
     )
+
+
+_REDUCE_FX: dict[str, Any] = {_name: _name for _name in REDUCTIONS if isinstance(_name, str)} | {
+    f"torch.{_function.__name__}": _function for _function in REDUCTIONS if not isinstance(_function, str)
+}
+
+
+def _named(reduce_fx: Any) -> str:
+    return next(name for name, known in _REDUCE_FX.items() if known is reduce_fx or known == reduce_fx)
+
+
+def detached(value: Any) -> Any:
+    """A tensor without its graph; anything else as it is."""
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _difference(before: tuple[Any, ...], now: tuple[Any, ...]) -> str:

@@ -20,6 +20,8 @@ class Progress:
     """Batches of the current epoch; ``batches_ready - 1`` is the ``batch_idx`` of the running one."""
     batches_processed: int = 0
     batches_completed: int = 0
+    batches_ended: int = 0
+    """Those after which all was done that follows a batch: its row, its validation, its schedulers."""
     is_last_batch: bool = False
 
     global_step: int = 0
@@ -42,6 +44,8 @@ class Progress:
     """Batches of the running or last validation."""
     val_batches_total: int = 0
     """Batches of all validations in this epoch."""
+    validated_batch: int = -1
+    """The batch, counted over all epochs, after which the last validation ran."""
 
     @property
     def total_batch_idx(self) -> int:
@@ -64,6 +68,6 @@ class Progress:
         self.earlier_batches += self.batches_ready
         self.earlier_steps, self.earlier_windows = self.global_step, self.windows_opened
         self.earlier_scheduler_steps = self.scheduler_steps
-        self.batches_ready = self.batches_processed = self.batches_completed = 0
+        self.batches_ready = self.batches_processed = self.batches_completed = self.batches_ended = 0
         self.val_batches_total = 0
         self.is_last_batch = False

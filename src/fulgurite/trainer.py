@@ -29,7 +29,7 @@ from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.session import Session
-from fulgurite.runtime.signals import noticed_sigterm
+from fulgurite.runtime.signals import end_if_asked, noticed_signals
 from fulgurite.trainer_views import TrainerViews
 
 
@@ -91,7 +91,7 @@ class Trainer(TrainerViews):
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self.state = TrainerState()
         self.should_stop = False
-        self.received_sigterm = False
+        self.received_sigterm = self.received_sigint = False
         self.interrupted = False
         self.ckpt_path: str | os.PathLike[str] | None = None
         self.barebones, self.fast_dev_run = barebones, fast_dev_run
@@ -135,6 +135,8 @@ class Trainer(TrainerViews):
             session = self._open(model, given, datamodule, ckpt_path, weights_only)
             self._run(session)
             lifecycle.finish(session)
+        # It came when there was no batch any more to end after: the run is complete, and the program ends.
+        end_if_asked(self)
 
     def validate(
         self,
@@ -281,7 +283,7 @@ class Trainer(TrainerViews):
 
     def _train(self, session: Session) -> None:
         with ExitStack() as around:
-            around.enter_context(noticed_sigterm(self))
+            around.enter_context(noticed_signals(self))
             around.enter_context(torch.enable_grad())
             if self.plan.detect_anomaly:
                 around.enter_context(torch.autograd.set_detect_anomaly(True))
@@ -350,7 +352,7 @@ class Trainer(TrainerViews):
     def _calling(self, fn: TrainerFn, stage: RunningStage) -> Iterator[None]:
         """The state of one call. When it fails everybody is told, then the error goes on to the user."""
         self.state = TrainerState(TrainerStatus.RUNNING, fn, stage)
-        self.interrupted = self.received_sigterm = False
+        self.interrupted = self.received_sigterm = self.received_sigint = False
         earlier = self._session
         try:
             yield

@@ -2,6 +2,7 @@
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero_only, rank_zero_warn
+from fulgurite.base.samples import SeededSamples
 from fulgurite.base.seed import isolate_rng
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.core.flops import measure_flops
@@ -12,6 +13,7 @@ __all__ = [
     "AttributeDict",
     "CombinedLoader",
     "MisconfigurationException",
+    "SeededSamples",
     "isolate_rng",
     "measure_flops",
     "move_data_to_device",

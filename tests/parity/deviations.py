@@ -99,6 +99,39 @@ def _from(lines: list[str], start: str) -> list[str]:
     return lines[next(index for index, line in enumerate(lines) if line.startswith(start)) :]
 
 
+def saves_come_last(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Move what the saving callback does after a batch or a validation behind the module's own hook."""
+
+    def moved(lines: list[str]) -> list[str]:
+        found: list[str] = []
+        for line in lines:
+            at = len(found)
+            if line.startswith(("lm.on_validation_end", "lm.on_train_batch_end")):
+                own = line.partition("(")[0].replace("lm.", "save.")
+                while "on_save_checkpoint" in found[at - 1] or found[at - 1].startswith(own):
+                    at -= 1
+            found.insert(at, line)
+        return found
+
+    return ours, _with_hooks(golden, moved)
+
+
+def without_sanity_check(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Forget the sanity check, and what the clock showed before the training began."""
+
+    def without(lines: list[str]) -> list[str]:
+        edges = [index for index, line in enumerate(lines) if "on_sanity_check_" in line]
+        rest = [*lines[: edges[0]], *lines[edges[-1] + 1 :]] if edges else lines
+        begun = next((index for index, line in enumerate(rest) if "on_train_start" in line), len(rest))
+        return [line.partition(" @ ")[0] if index <= begun else line for index, line in enumerate(rest)]
+
+    return _with_hooks(ours, without), _with_hooks(golden, without)
+
+
+def _with_hooks(side: Record, changed: Callable[[list[str]], list[str]]) -> Record:
+    return {key: changed(part) if key.endswith("hooks") else part for key, part in side.items()}
+
+
 def only_hook_names(ours: Record, golden: Record) -> tuple[Record, Record]:
     """Compare which hooks are called and where the run ends, not the data."""
 
@@ -258,6 +291,18 @@ DEVIATIONS: list[Deviation] = [
         ("checkpoints-saved_by_hand",),
         "Lightning counts it after on_train_batch_start; nothing reads that number, so we keep no counter for it.",
         started_as_ready,
+    ),
+    Deviation(
+        "checkpoints are written after the module's own hooks",
+        ("hooks-saving_in_validation", "hooks-monitoring_callbacks_last"),
+        "Lightning saves before the module's hook: what it does there is lost to a run that goes on from the file.",
+        saves_come_last,
+    ),
+    Deviation(
+        "no sanity check where a run goes on",
+        ("runs-resume_at_epoch_end", "runs-resume_from_epoch_end", "runs-resume_when_finished"),
+        "Lightning checks again after the end of an epoch: hooks run twice, and random numbers are used up.",
+        without_sanity_check,
     ),
     Deviation(
         "a finished epoch counts as soon as its file is read",

@@ -83,6 +83,26 @@ def set_rng_states(states: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(state.cpu(), index)
 
 
+def packed_rng_states(states: dict[str, Any]) -> dict[str, Any]:
+    """The states as tensors and numbers, which any checkpoint can hold."""
+    version, words, gauss = states["python"]
+    packed = {**states, "python": [version, torch.tensor(words), gauss]}
+    if "numpy" in states:
+        name, keys, *rest = states["numpy"]
+        packed["numpy"] = [str(name), torch.tensor(keys.tolist()), *rest]
+    return packed
+
+
+def unpacked_rng_states(packed: dict[str, Any]) -> dict[str, Any]:
+    """What `packed_rng_states` packed."""
+    version, words, gauss = packed["python"]
+    states = {**packed, "python": (version, tuple(words.tolist()), gauss)}
+    if "numpy" in packed:
+        name, keys, *rest = packed["numpy"]
+        states["numpy"] = (name, keys.numpy().astype("uint32"), *rest)
+    return states
+
+
 def _seed_of_environment() -> int:
     given = os.environ.get("PL_GLOBAL_SEED")
     if given is None:

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 class Checkpoint(Callback):
     """Subclass this to write checkpoints your own way.
 
-    The trainer counts such callbacks as checkpointing (``trainer.checkpoint_callbacks``), adds no default
-    ``ModelCheckpoint`` beside them, and runs their ``on_train_epoch_end`` last.
+    The trainer counts such callbacks as checkpointing (``trainer.checkpoint_callbacks``) and adds no default
+    ``ModelCheckpoint`` beside them. Their ``on_train_batch_end``, ``on_validation_end`` and ``on_train_epoch_end`` run
+    last, after the module's, so that what they save holds what everybody did.
     """
 
-    runs_after_module = True
+    runs_after_module = saves_checkpoints = True
 
     def folder(self, trainer: Trainer) -> str | None:
         """Where this callback writes under ``trainer``, for ``ckpt_path="last"``; None if it cannot tell."""

@@ -108,6 +108,10 @@ class EarlyStopping(Callback):
         self.stopping_reason_message = state_dict.get("stopping_reason_message")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._had_stopped():
+            # The checkpoint was written as the run was about to end: it ends here as well.
+            trainer.should_stop = True
+            rank_zero_info(f"EarlyStopping had stopped this run: {self.stopping_reason_message}")
         if is_training(trainer) and not has_validation(trainer) and not self._checks_at_epoch_end(trainer):
             rank_zero_warn(
                 f"EarlyStopping(monitor={self.monitor!r}) checks after validation, but there is none: it will never "
@@ -121,6 +125,12 @@ class EarlyStopping(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._checks_at_epoch_end(trainer):
             self._check(trainer)
+
+    def _had_stopped(self) -> bool:
+        reason = self.stopping_reason
+        if reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
+            return self.wait_count >= self.patience
+        return reason is not EarlyStoppingReason.NOT_STOPPED
 
     def _checks_at_epoch_end(self, trainer: Trainer) -> bool:
         asked = self._check_on_train_epoch_end

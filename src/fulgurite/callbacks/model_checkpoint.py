@@ -21,8 +21,8 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks import arguments, naming, places, top_k
 from fulgurite.callbacks.checkpoint import Checkpoint
-from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training
-from fulgurite.callbacks.monitored import candidates, unlogged
+from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training, was_asked_to_end
+from fulgurite.callbacks.monitored import candidates, unlogged, without_score
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -246,19 +246,27 @@ class ModelCheckpoint(Checkpoint):
             self._warn_missing(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation."""
-        step = trainer.global_step
-        asked = self.save_on_exception or self._run.due_at == step
-        if asked and is_training(trainer) and step != self._last_global_step_saved:
-            self._save_after(exception, trainer)
-        self._tell_waiting(trainer)
+        """Save what there is, if ``save_on_exception`` asks for it or a save was only waiting for its validation.
 
-    def _save_after(self, exception: BaseException, trainer: Trainer) -> None:
-        metrics = candidates(trainer)
-        path = self._path_for(trainer, self._named(metrics), own=(self._unscored_path,))
-        trainer.save_checkpoint(path, self.save_weights_only)
-        self._finish(trainer, metrics, path, outdated=())
-        rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {path!r}")
+        After Ctrl-C and SIGTERM, which wait for the end of a batch, always: `fit` goes on from there exactly.
+        """
+        step, is_asked = trainer.global_step, self.save_on_exception or self._run.due_at == trainer.global_step
+        if not is_training(trainer) or step == self._last_global_step_saved:
+            return
+        if was_asked_to_end(trainer) and (self.save_top_k or self.save_last):
+            # The next file with a score takes its place.
+            if self.monitor is None or self.save_top_k == 0:
+                self._save(trainer)
+            else:
+                self._save_unscored(trainer, candidates(trainer))
+        elif is_asked:
+            metrics = candidates(trainer)
+            path = self._path_for(trainer, without_score(self, metrics), own=(self._unscored_path,))
+            trainer.save_checkpoint(path, self.save_weights_only)
+            self._finish(trainer, metrics, path, outdated=())
+        else:
+            return
+        rank_zero_info(f"{type(exception).__name__} ended the run; its weights are in {self._last_checkpoint_saved!r}")
 
     def _is_waiting(self, trainer: Trainer) -> bool:
         return self._run.incomplete or self._run.due_at == trainer.global_step
@@ -356,7 +364,7 @@ class ModelCheckpoint(Checkpoint):
         if self._run.unscored_at == trainer.global_step:
             return
         previous = self._unscored_path
-        path = self._path_for(trainer, self._named(metrics), own=(previous,))
+        path = self._path_for(trainer, without_score(self, metrics), own=(previous,))
         with self._undone_on_error():
             self._unscored_path = path
             if not self.best_k_models:
@@ -484,17 +492,6 @@ class ModelCheckpoint(Checkpoint):
             path = self.format_checkpoint_name(metrics, template, ver=version)
             version += 1
         return path
-
-    def _named(self, metrics: dict[str, Any]) -> dict[str, Any]:
-        """``metrics`` for a file without a score: its name must not claim one of 0."""
-        if self.monitor is None or self.monitor in metrics:
-            return metrics
-        marked = {**metrics, self.monitor: torch.tensor(float("nan"))}
-        try:
-            self.format_checkpoint_name(marked)
-        except ValueError:  # an int format has no word for it
-            return metrics
-        return marked
 
     # Words
 

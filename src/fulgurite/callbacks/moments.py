@@ -26,6 +26,11 @@ def epochs_end_validated(trainer: Trainer) -> bool:
     return not has_validation(trainer) or every_epoch_ends_in_validation(trainer)
 
 
+def was_asked_to_end(trainer: Trainer) -> bool:
+    """Whether Ctrl-C or SIGTERM ends this fit, at a place from which it can go on exactly."""
+    return bool(trainer.received_sigterm or trainer.received_sigint)
+
+
 def is_training(trainer: Trainer) -> bool:
     """Whether this is a real ``fit``, its validation included, and no trial of one."""
     return trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.fast_dev_run

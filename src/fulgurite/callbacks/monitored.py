@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
     from fulgurite.trainer import Trainer
 
 
@@ -31,3 +32,15 @@ def unlogged(monitor: str, logged: list[str], was_logged: bool, kept: str) -> st
         f"training_step or validation_step, or pass another monitor or None. "
         f"The last weights are kept, without a score, in {kept!r}."
     )
+
+
+def without_score(callback: ModelCheckpoint, metrics: dict[str, Any]) -> dict[str, Any]:
+    """``metrics`` for a file that has no score: its name must not claim one of 0."""
+    if callback.monitor is None or callback.monitor in metrics:
+        return metrics
+    marked = {**metrics, callback.monitor: torch.tensor(float("nan"))}
+    try:
+        callback.format_checkpoint_name(marked)
+    except ValueError:  # an int format has no word for it
+        return metrics
+    return marked

@@ -12,6 +12,7 @@ from fulgurite.runtime.hooks import Event, call, overrides
 from fulgurite.runtime.loaders import set_epoch
 from fulgurite.runtime.rows import save_loggers, write_row
 from fulgurite.runtime.session import Session
+from fulgurite.runtime.signals import end_if_asked
 
 Results = list[dict[str, float]]
 
@@ -34,6 +35,10 @@ def evaluate(
         _fire(fire["epoch_start"])
         results = evaluate_batches(session, stage, fire, metrics, feed, at_most)
         results = end_pass(session, fire, metrics, results)
+        if str(session.trainer.state.fn) == "fit" and not session.trainer.sanity_checking:
+            # Whoever saves from here on has it behind them.
+            session.progress.validated_batch = session.progress.total_batch_idx
+            session.before_validation = None
         _fire(fire["end"])
     metrics.reset()
     return results
@@ -74,6 +79,7 @@ def evaluate_batches(
             fire["batch_end"](output, batch, batch_idx, *where)
         if metrics.has_step_values:
             write_step_row(session, metrics, loader)
+        end_if_asked(session.trainer)
     if several:
         results[current] = end_loader(session, metrics, current)
     moment.begin(None)

@@ -1,29 +1,41 @@
 """Training: epochs of batches, with validation where it is due."""
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
-from fulgurite.base.errors import SIGTERMException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
-from fulgurite.base.seed import isolate_rng
+from fulgurite.base.seed import collect_rng_states, isolate_rng
 from fulgurite.base.state import RunningStage
 from fulgurite.loops.evaluate import evaluate
 from fulgurite.loops.step import Step, choose_step, watch_parts
-from fulgurite.runtime.data import Feed, has_loader, open_train_feed, open_val_feed, training_batches, transfer
+from fulgurite.runtime.data import (
+    Feed,
+    go_to,
+    has_loader,
+    open_train_feed,
+    open_val_feed,
+    training_batches,
+    transfer,
+)
+from fulgurite.runtime.exact import put_back_gradients, put_back_random_states
 from fulgurite.runtime.hooks import call
-from fulgurite.runtime.loaders import set_epoch
+from fulgurite.runtime.loaders import put_back, set_epoch
 from fulgurite.runtime.optim import step_schedulers
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.rows import save_loggers, write_row
 from fulgurite.runtime.session import Session
+from fulgurite.runtime.signals import end_if_asked
 
 
 def fit(session: Session) -> None:
     """Train until an epoch or step limit, or until somebody asks to stop; not at all if a limit is reached already."""
     hooks = session.hooks
     sanity_check(session)
-    if _is_over(session):
+    end_epoch_of_before(session)
+    if _is_over(session) and not is_unfinished(session):
         _say_why_it_is_over(session)
         return
     feed = open_train_feed(session)
@@ -31,7 +43,7 @@ def fit(session: Session) -> None:
         rank_zero_warn("The train dataloader is empty: nothing to train on.")
         return
     open_val_feed(session)
-    session.train_metrics = session.moment.metrics = session.metrics(training=True)
+    open_metrics(session)
     step = session.step = choose_step(session)
     if session.profiler is not None:
         watch_parts(session.step, session, session.profiler)
@@ -39,7 +51,7 @@ def fit(session: Session) -> None:
     session.validated_at = time.monotonic()
     if hooks.on_train_start is not None:
         hooks.on_train_start()
-    while not _is_over(session):
+    while is_unfinished(session) or not _is_over(session):
         train_epoch(session, step)
     if hooks.on_train_end is not None:
         hooks.on_train_end()
@@ -51,18 +63,18 @@ def train_epoch(session: Session, step: Step) -> None:
     """One pass over the training data, its end hooks, and its row."""
     hooks, progress, metrics = session.hooks, session.progress, session.train_metrics
     assert metrics is not None
+    if not session.resumed:
+        put_back_random_states(session)
     feed = open_train_feed(session)
     set_epoch(feed.structure, progress.epoch)
-    consumed = progress.batches_ready if session.resumed else 0
-    if not session.resumed:
+    if session.resumed:
+        go_on_in_epoch(session, step, feed)
+    else:
+        begin_anew(session, feed)
         progress.begin_epoch()
-    if hooks.on_train_epoch_start is not None and not session.resumed:
-        hooks.on_train_epoch_start()
-    session.watched(train_batches, "run_training_epoch")(session, step, feed, consumed)
-    if session.resumed and session.unmeasured and progress.batches_ready == consumed and validation_due(session, True):
-        # Only the end of the epoch is left, and what its callbacks watch is not known: measure it again.
-        validate(session, window_is_closed=True)
-    session.resumed = False
+        if hooks.on_train_epoch_start is not None:
+            hooks.on_train_epoch_start()
+        session.watched(train_batches, "run_training_epoch")(session, step, training_batches(feed, session.profiler))
     if not progress.batches_ready:
         session.exhausted = True
         rank_zero_warn(
@@ -72,13 +84,21 @@ def train_epoch(session: Session, step: Step) -> None:
             "iterated anew."
         )
 
-    if session.validated_after != progress.total_batch_idx:
+    if progress.validated_batch != progress.total_batch_idx:
         session.board.take(metrics, on_step=True)
     metrics.end_epoch()
     session.moment.begin(None)
     progress.epochs_processed += 1
     if hooks.on_train_epoch_end is not None:
         hooks.on_train_epoch_end()
+    end_epoch(session)
+    end_if_asked(session.trainer)
+
+
+def end_epoch(session: Session) -> None:
+    """What follows an epoch's hooks: its schedulers, its row."""
+    progress, metrics = session.progress, session.train_metrics
+    assert metrics is not None
     session.board.take(metrics, on_step=False)
     if progress.is_last_batch:
         step_schedulers(session, "epoch", plateau=True)
@@ -86,16 +106,66 @@ def train_epoch(session: Session, step: Step) -> None:
     metrics.reset()
     save_loggers(session)
     progress.epoch += 1
-    if session.trainer.received_sigterm:
-        raise SIGTERMException
 
 
-def train_batches(session: Session, step: Step, feed: Feed, consumed: int) -> None:
+def end_epoch_of_before(session: Session) -> None:
+    """Do what was left of an epoch when its last hook wrote the checkpoint that this run goes on from."""
+    if session.restart is not None and session.progress.epochs_processed > session.progress.epoch:
+        open_metrics(session)
+        put_back_random_states(session)
+        end_epoch(session)
+
+
+def open_metrics(session: Session) -> None:
+    """Begin to measure, or go on from what a checkpoint brought."""
+    session.train_metrics = session.moment.metrics = session.metrics(training=True)
+    if session.restart is not None:
+        session.train_metrics.load(session.restart.meters, session.module, session.device)
+        session.restart.meters = []
+
+
+def go_on_in_epoch(session: Session, step: Step, feed: Feed) -> None:
+    """The rest of the epoch in whose middle the checkpoint was written, from the very hook on."""
+    progress, restart = session.progress, session.restart
+    consumed = progress.batches_ready
+    if consumed:
+        batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed, session.profiler)
+        put_back_gradients(session)
+        put_back_random_states(session)
+    else:
+        put_back_random_states(session)
+        begin_anew(session, feed)
+        batches = training_batches(feed, session.profiler)
+    session.restart = None
+    session.train_metrics.begin_batches()  # type: ignore[union-attr]
+    stopped = is_unfinished(session) and end_batch(session, progress.window_closed)
+    if not stopped:
+        session.watched(train_batches, "run_training_epoch")(session, step, batches)
+    if session.unmeasured and progress.batches_ready == consumed and validation_due(session, True):
+        # Only the end of the epoch is left, and what its callbacks watch is not known: measure it again.
+        validate(session, window_is_closed=True)
+    session.resumed = False
+
+
+def begin_anew(session: Session, feed: Feed) -> None:
+    """Begin an epoch from its start, the first of this run or a later one."""
+    if session.restart is not None and session.restart.loader_states:
+        put_back(feed.loaders, session.restart.loader_states, goes_on=False)
+        put_back_random_states(session)
+    session.restart = None
+
+
+def is_unfinished(session: Session) -> bool:
+    """Whether the checkpoint was written in the middle of what follows a batch."""
+    return session.resumed and session.progress.batches_ended < session.progress.batches_processed
+
+
+def train_batches(session: Session, step: Step, batches: Iterator[tuple[Any, bool]]) -> None:
     """The batches of one epoch: the loop that everything else stands around."""
-    trainer, hooks, progress, moment = session.trainer, session.hooks, session.progress, session.moment
+    hooks, progress, moment = session.hooks, session.progress, session.moment
     move, schedulers = transfer(session), session.schedulers if session.module.automatic_optimization else ()
     session.train_metrics.begin_batches()  # type: ignore[union-attr]
-    for batch, is_last in training_batches(feed, consumed, session.profiler):
+    for batch, is_last in batches:
         plan, batch_idx = session.plan, progress.batches_ready
         if move is not None:
             batch = move(batch, 0)
@@ -115,29 +185,41 @@ def train_batches(session: Session, step: Step, feed: Feed, consumed: int) -> No
             if is_last:
                 step_schedulers(session, "epoch")
         if skips_rest:
+            progress.batches_ended = progress.batches_processed
             return
         progress.window_closed = closes
         if hooks.on_train_batch_end is not None:
             hooks.on_train_batch_end(outputs, batch, batch_idx)
-        progress.batches_completed += 1
-        if closes and (plan.logs_after(progress.batches_that_stepped + 1) or trainer.should_stop):
-            write_row(session, session.train_metrics.row(on_step=True))  # type: ignore[union-attr]
-        if validation_due(session, is_last):
-            validate(session, closes)
-        if schedulers:
-            step_schedulers(session, "step", plateau=True, closes=closes)
-        if closes:
-            progress.batches_that_stepped += 1
-            progress.window_closed = False
-        if stops(session):
+        if end_batch(session, closes):
             return
+
+
+def end_batch(session: Session, closes: bool) -> bool:
+    """What follows a batch's hooks: its row, a validation, schedulers that watch it. Return whether the epoch ends.
+
+    A checkpoint that one of these hooks writes knows which of it was done, and a run that goes on does the rest.
+    """
+    plan, progress = session.plan, session.progress
+    if progress.batches_completed < progress.batches_processed:
+        progress.batches_completed += 1
+        if closes and (plan.logs_after(progress.batches_that_stepped + 1) or session.trainer.should_stop):
+            write_row(session, session.train_metrics.row(on_step=True))  # type: ignore[union-attr]
+    end_if_asked(session.trainer)
+    if progress.validated_batch != progress.total_batch_idx and validation_due(session, progress.is_last_batch):
+        validate(session, closes)
+    if session.schedulers and session.module.automatic_optimization:
+        step_schedulers(session, "step", plateau=True, closes=closes)
+    if closes:
+        progress.batches_that_stepped += 1
+        progress.window_closed = False
+    progress.batches_ended = progress.batches_processed
+    return stops(session)
 
 
 def stops(session: Session) -> bool:
     """Whether the epoch ends after this batch although there are more."""
     trainer, plan, progress = session.trainer, session.plan, session.progress
-    if trainer.received_sigterm:
-        raise SIGTERMException
+    end_if_asked(trainer)
     if trainer.should_stop and plan.may_stop_early(progress):
         return True
     return plan.max_steps != -1 and progress.global_step >= plan.max_steps
@@ -170,8 +252,10 @@ def validate(session: Session, window_is_closed: bool) -> None:
     assert feed is not None
     if window_is_closed:
         call(moment, "on_validation_model_zero_grad", session.module.on_validation_model_zero_grad)
+    session.before_validation = collect_rng_states()
     evaluate(session, "validation", feed, feed.sizes, torch.no_grad())
-    session.validated_at, session.validated_after = time.monotonic(), session.progress.total_batch_idx
+    session.before_validation = None
+    session.validated_at = time.monotonic()
     trainer.state.stage = RunningStage.TRAINING
     moment.metrics = metrics
 
@@ -179,7 +263,7 @@ def validate(session: Session, window_is_closed: bool) -> None:
 def sanity_check(session: Session) -> None:
     """Try a few validation batches first; what is logged there is thrown away."""
     plan, trainer, hooks = session.plan, session.trainer, session.hooks
-    if plan.num_sanity_val_steps == 0 or session.resumed or not validates(session):
+    if plan.num_sanity_val_steps == 0 or session.restart is not None or not validates(session):
         return
     with isolate_rng():
         trainer.state.stage = RunningStage.SANITY_CHECKING

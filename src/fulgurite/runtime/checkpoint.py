@@ -8,8 +8,9 @@ from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.hparams import pack_hyper_parameters
+from fulgurite.runtime.exact import captured, restored, train_loader_states
 from fulgurite.runtime.hooks import call, overrides
-from fulgurite.runtime.layout import LIGHTNING_VERSION, exact_counters, loops_tree, read_progress
+from fulgurite.runtime.layout import LIGHTNING_VERSION, loops_tree, read_progress
 from fulgurite.runtime.optim import optimizer_to_device
 from fulgurite.runtime.session import Session
 
@@ -28,7 +29,7 @@ def capture(session: Session, weights_only: bool = False) -> Checkpoint:
         "global_step": session.progress.global_step,
         "pytorch-lightning_version": LIGHTNING_VERSION,
         "state_dict": call(moment, "state_dict", module.state_dict),
-        "loops": loops_tree(session.progress, module.automatic_optimization, _loader_states(session)),
+        "loops": loops_tree(session.progress, module.automatic_optimization, train_loader_states(session)),
     }
     if not weights_only:
         checkpoint["callbacks"] = _callback_states(session)
@@ -37,7 +38,7 @@ def capture(session: Session, weights_only: bool = False) -> Checkpoint:
         precision = session.precision.state_dict()
         if precision:
             checkpoint[type(session.precision).__qualname__] = precision
-        checkpoint["fulgurite"] = {"progress": exact_counters(session.progress), "measured": _measured(session)}
+        checkpoint["fulgurite"] = captured(session)
     for owner in (module, session.datamodule):
         if owner is not None:
             pack_hyper_parameters(owner, checkpoint)
@@ -158,23 +159,10 @@ def _restore_progress(session: Session, checkpoint: Checkpoint) -> None:
             f"The checkpoint was written after {progress.epoch} epochs, more than max_epochs={plan.max_epochs}. "
             "Raise max_epochs to train on."
         )
-    measured = (checkpoint.get("fulgurite") or {}).get("measured")
-    session.unmeasured = measured is None
-    session.board.callback.update(measured or {})
-    session.loader_states = _stored_loader_states(checkpoint)
     for name in progress.__slots__:
         setattr(session.progress, name, getattr(progress, name))
     session.resumed = progress.inside_epoch
-
-
-def _measured(session: Session) -> dict[str, Any]:
-    """What was logged so far: a resumed run may go straight to hooks that watch it."""
-    return {name: value.detach().cpu() for name, value in session.trainer.callback_metrics.items()}
-
-
-def _loader_states(session: Session) -> list[Any]:
-    feed = session.feeds.get("train")
-    return feed.states() if feed is not None and session.progress.inside_epoch else []
+    restored(session, checkpoint.get("fulgurite") or {}, _stored_loader_states(checkpoint))
 
 
 def _stored_loader_states(checkpoint: Checkpoint) -> list[Any]:

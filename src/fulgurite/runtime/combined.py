@@ -79,7 +79,7 @@ class CombinedLoader(Iterable[Item]):
 
     def __iter__(self) -> "CombinedLoader":
         nesting = self._nesting
-        self._iterator = _MODES[self._mode](self._cut(), lambda values: _nest(nesting, values))
+        self._iterator = _MODES[self._mode](self._cut(self._flattened), lambda values: _nest(nesting, values))
         return self
 
     def __next__(self) -> Item:
@@ -89,19 +89,28 @@ class CombinedLoader(Iterable[Item]):
 
     def __len__(self) -> int:
         """The number of items; raises ``TypeError`` where a loader without length decides it."""
-        length = _LENGTHS[self._mode]([length_of(loader) for loader in self._cut()])
+        length = _LENGTHS[self._mode]([length_of(loader) for loader in self._cut(self._flattened)])
         if length == float("inf"):
             raise TypeError("This CombinedLoader has no length, since one of its loaders has none.")
         return int(length)
+
+    def through(self, readers: list[Any]) -> Iterator[Any]:
+        """The batches of a pass that reads each loader through something else: an iterable for each, in order.
+
+        One that stands inside a pass says so by ``passes`` and ``taken``: how often it was begun, and what it gave.
+        """
+        nesting = self._nesting
+        items = _MODES[self._mode](self._cut(readers), lambda values: _nest(nesting, values))
+        return (batch for batch, _, _ in items)
 
     def reset(self) -> None:
         """End the iteration and let go of the loaders' iterators and their workers."""
         self._iterator = None
 
-    def _cut(self) -> list[Any]:
+    def _cut(self, loaders: list[Any]) -> list[Any]:
         if self._limits is None:
-            return self._flattened
-        return [_Cut(loader, limit) for loader, limit in zip(self._flattened, self._limits, strict=True)]
+            return loaders
+        return [_Cut(loader, limit) for loader, limit in zip(loaders, self._limits, strict=True)]
 
     def _state_dicts(self) -> list[dict[str, Any]]:
         """The states of those loaders that have one, in order."""
@@ -125,7 +134,13 @@ class _Cut:
     def __iter__(self) -> Iterator[Any]:
         if self.limit == 0:
             return iter(())
-        return islice(self.loader, None if self.limit == float("inf") else int(self.limit))
+        batches = iter(self.loader)
+        taken = getattr(self.loader, "taken", 0)
+        return islice(batches, None if self.limit == float("inf") else int(self.limit) - taken)
+
+    @property
+    def passes(self) -> int:
+        return getattr(self.loader, "passes", 0)
 
     def __len__(self) -> int:
         length = min(length_of(self.loader), self.limit)
@@ -197,8 +212,9 @@ def _max_size(loaders: list[Any], nest: Nest) -> Iterator[Item]:
 
 
 def _max_size_cycle(loaders: list[Any], nest: Nest) -> Iterator[Item]:
+    # A loader that was begun more than once had come to its end before.
+    unread, index = {slot for slot, loader in enumerate(loaders) if getattr(loader, "passes", 0) <= 1}, 0
     iterators = [iter(loader) for loader in loaders]
-    unread, index = set(range(len(loaders))), 0
     while unread:
         values = []
         for slot, loader in enumerate(loaders):

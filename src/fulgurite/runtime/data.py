@@ -1,15 +1,23 @@
 """Where batches come from: the user's loaders, what is taken of them, and the way to the device."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import warn_once
+from fulgurite.base.seed import (
+    collect_rng_states,
+    isolate_rng,
+    packed_rng_states,
+    set_rng_states,
+    unpacked_rng_states,
+)
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.core.hooks import DataHooks
 from fulgurite.core.profiler import Profiler
+from fulgurite.progress import Progress
 from fulgurite.runtime.combined import CombinedLoader
 from fulgurite.runtime.hooks import call, overrides
 from fulgurite.runtime.loaders import (
@@ -24,6 +32,16 @@ from fulgurite.runtime.loaders import (
 )
 from fulgurite.runtime.plan import INFINITE, Plan
 from fulgurite.runtime.profiling import action_of, of_strategy, waiting
+from fulgurite.runtime.reading import (
+    Mark,
+    Place,
+    Reader,
+    generator_states,
+    has_workers,
+    set_generators,
+    tell_what_is_inexact,
+    with_workers_of_before,
+)
 
 if TYPE_CHECKING:
     from fulgurite.runtime.session import Session
@@ -44,8 +62,14 @@ class Feed:
     limit: int | float = 1.0
     """What ``sizes`` were counted with."""
     loaded_at_epoch: int = 0
-    positioned: bool = False
-    """Whether the loaders stand, by a state of their own, where a checkpoint left them."""
+    loaded_with: dict[str, Any] | None = None
+    """The random states as the loaders were asked for; None where they were given."""
+    readers: list[Reader] = field(default_factory=list)
+    """For training: through these the loaders are read."""
+    marks: dict[int, Mark] = field(default_factory=dict)
+    """Where the loaders stood before the batch of that number was fetched; only where what follows can't tell."""
+    workers_of_before: list[bool] = field(default_factory=list)
+    """For each loader whether the run that this one goes on from had its workers already."""
 
     @property
     def combined(self) -> bool:
@@ -55,14 +79,6 @@ class Feed:
     @property
     def size(self) -> int | float:
         return sum(self.sizes)
-
-    def states(self) -> list[Any]:
-        """The states of those loaders that keep one."""
-        return states_of(self.loaders)
-
-    def load_states(self, states: list[Any]) -> None:
-        put_back(self.loaders, states)
-        self.positioned = len(states) == len(self.loaders)
 
     @property
     def several(self) -> bool:
@@ -76,22 +92,42 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
     ``given`` are the loaders passed to the Trainer's method; without them the datamodule or the module is asked.
     None where a validation has no loader. Raises ``TypeError`` for what cannot be iterated.
     """
-    structure = given if given is not None else _ask(session, stage)
+    stored = session.stored_feeds.pop(stage, None)
+    structure, loaded_with = (given, None) if given is not None else _asked_as_before(session, stage, stored)
     if structure is None or (stage != "train" and isinstance(structure, list | tuple) and not structure):
         return None
     structure = _prepared(session, stage, structure)
     loaders = structure.flattened if isinstance(structure, CombinedLoader) else [structure]
-    feed = Feed(stage, structure, loaders, loaded_at_epoch=session.progress.epoch)
+    feed = Feed(stage, structure, loaders, loaded_at_epoch=session.progress.epoch, loaded_with=loaded_with)
+    if stored is not None:
+        feed.loaded_at_epoch, feed.workers_of_before = stored["loaded_at_epoch"], list(stored["workers"])
+        for loader, states in zip(loaders, stored["generators"], strict=False):
+            set_generators(loader, states)
     count(session, feed)
+    if stage == "train":
+        counts = feed.combined or feed.size == INFINITE
+        had_workers = [*feed.workers_of_before, *[False] * len(loaders)]
+        feed.readers = [Reader(loader, counts, had) for loader, had in zip(loaders, had_workers, strict=False)]
     return feed
+
+
+def _asked_as_before(session: "Session", stage: str, stored: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    """The loaders that the hook gives, and the random states it began with: those of the run that goes on here."""
+    if stored is None or stored["loaded_with"] is None:
+        states = collect_rng_states()
+        return _ask(session, stage), states
+    states = unpacked_rng_states(stored["loaded_with"])
+    with isolate_rng():
+        set_rng_states(states)
+        return _ask(session, stage), states
 
 
 def reopen(session: "Session", feed: Feed) -> None:
     """Fetch the loaders of an open feed again: whoever holds it reads the new ones."""
     fresh = open_feed(session, feed.stage, session.given.get(feed.stage))
     if fresh is not None:
-        feed.structure, feed.loaders, feed.limit = fresh.structure, fresh.loaders, fresh.limit
-        feed.sizes[:] = fresh.sizes
+        for name in feed.__slots__:
+            setattr(feed, name, getattr(fresh, name))
 
 
 def open_train_feed(session: "Session") -> Feed:
@@ -99,9 +135,6 @@ def open_train_feed(session: "Session") -> Feed:
     feed = _current(session, "train")
     if feed is None:
         raise _missing(session, "train")
-    if session.loader_states:
-        feed.load_states(session.loader_states)
-        session.loader_states = []
     plan = session.plan
     validates = plan.limit_val_batches != 0 and "validation_step" in session.steps and has_loader(session, "val")
     session.val_check_batch = _val_check_batch(plan, feed.size) if validates else INFINITE
@@ -139,24 +172,35 @@ def _current(session: "Session", stage: str) -> Feed | None:
     return feed
 
 
-def training_batches(feed: Feed, consumed: int = 0, profiler: Profiler | None = None) -> Iterator[tuple[Any, bool]]:
-    """Yield (batch, whether it is the epoch's last), past the first ``consumed`` of an epoch.
+def training_batches(feed: Feed, profiler: Profiler | None = None) -> Iterator[tuple[Any, bool]]:
+    """Begin an epoch: (batch, whether it is the epoch's last), one by one.
 
     Looks one batch ahead only where the length is unknown. A ``profiler`` measures the waits.
     """
-    size = feed.size
+    for reader in feed.readers:
+        reader.place = Place(passes=0)
+    return _training_batches(feed, 0, profiler)
+
+
+def _training_batches(feed: Feed, consumed: int, profiler: Profiler | None) -> Iterator[tuple[Any, bool]]:
     batches = _each(feed) if profiler is None else waiting(profiler, partial(_each, feed), feed.stage)
-    for _ in range(0 if feed.positioned else consumed):
-        next(batches, None)
-    feed.positioned = False
-    if size == INFINITE:
-        yield from _looking_ahead(batches)
+    if feed.size == INFINITE:
+        return _looking_ahead(feed, batches, consumed)
+    return _up_to_size(feed, batches, consumed)
+
+
+def _up_to_size(feed: Feed, batches: Iterator[Any], consumed: int) -> Iterator[tuple[Any, bool]]:
+    size, count = feed.size, consumed
+    if count >= size:
         return
-    count = consumed
+    marked = feed.combined
+    feed.marks = {count: Mark.of(feed.readers)} if marked else {}
     for count, batch in enumerate(batches, start=consumed + 1):
         yield batch, count >= size
         if count >= size:
             return
+        if marked:
+            feed.marks = {count: Mark.of(feed.readers)}
     if count < size:
         warn_once(
             f"The train dataloader ended after {count} batches, but {size} were announced: what happens at the last "
@@ -165,17 +209,81 @@ def training_batches(feed: Feed, consumed: int = 0, profiler: Profiler | None = 
         )
 
 
+def standing(feed: Feed, progress: Progress) -> dict[str, Any]:
+    """Where the feed stands, as plain data: what `go_to` and `open_feed` need to come back there."""
+    mark = feed.marks.get(progress.batches_processed) or Mark.of(feed.readers)
+    for place in mark.places:
+        if feed.size != INFINITE and not feed.combined:
+            place.count = progress.batches_processed
+    return {
+        "loaded_at_epoch": feed.loaded_at_epoch,
+        "loaded_with": None if feed.loaded_with is None else packed_rng_states(feed.loaded_with),
+        "workers": [has_workers(loader) for loader in feed.loaders],
+        "generators": [generator_states(loader) for loader in feed.loaders],
+        "places": [place.packed() for place in mark.places],
+        "fetched_with": None if mark.random is None else packed_rng_states(mark.random),
+    }
+
+
+def loader_states(feed: Feed, progress: Progress) -> list[Any]:
+    """The states of those train loaders that keep one, as of the last batch that was trained on."""
+    mark = feed.marks.get(progress.batches_processed)
+    return mark.states if mark is not None and mark.states else states_of(feed.loaders)
+
+
+def go_to(
+    feed: Feed,
+    stored: dict[str, Any] | None,
+    states: list[Any],
+    consumed: int,
+    profiler: Profiler | None = None,
+) -> Iterator[tuple[Any, bool]]:
+    """Return the train batches behind the first ``consumed``, one or more. The random states are other ones afterwards.
+
+    ``stored`` is the feed's `standing`; without one a shuffled order is drawn anew. ``states`` are those of loaders
+    that keep one: they know themselves where they were.
+    """
+    begun = consumed < feed.size
+    places = [Place(consumed, before=collect_rng_states()) for _ in feed.readers]
+    if stored is not None and len(stored["places"]) == len(feed.readers):
+        places = [Place.unpacked(place) for place in stored["places"]]
+    positioned = set(map(id, put_back(feed.loaders, states, goes_on=begun))) if states else set()
+    for reader, place in zip(feed.readers, places, strict=True):
+        if id(reader.loader) in positioned:
+            reader.place = replace(place, passes=place.passes - 1)
+        elif place.passes:
+            tell_what_is_inexact(reader.loader, place)
+            reader.resume(place)
+    if stored is not None and stored["fetched_with"] is not None:
+        set_rng_states(unpacked_rng_states(stored["fetched_with"]))
+    if not begun:
+        for reader in feed.readers:
+            reader.leave()
+        return iter(())
+    return _training_batches(feed, consumed, profiler)
+
+
 def evaluation_batches(
     feed: Feed, at_most: list[int | float], profiler: Profiler | None = None
 ) -> Iterator[tuple[Any, int, int]]:
     """Yield (batch, batch_idx, dataloader_idx), loader after loader. A ``profiler`` measures the waits."""
-    begin = iter if profiler is None else lambda loader: waiting(profiler, lambda: loader, feed.stage)
+
+    def waited(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+        return begin() if profiler is None else waiting(profiler, begin, feed.stage)
+
     if feed.combined:
-        yield from _counted(begin(_each(feed)), at_most[0], 0)
+        yield from _counted(waited(lambda: (batch for batch, _, _ in feed.structure)), at_most[0], 0)
         return
     for index, loader in enumerate(feed.loaders):
         if at_most[index] > 0:
-            yield from _counted(begin(loader), at_most[index], index)
+            yield from _counted(waited(partial(_begun, feed, index, loader)), at_most[index], index)
+
+
+def _begun(feed: Feed, index: int, loader: Any) -> Iterator[Any]:
+    if feed.workers_of_before and feed.workers_of_before[index]:
+        feed.workers_of_before[index] = False
+        return with_workers_of_before(loader)
+    return iter(loader)
 
 
 def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
@@ -275,13 +383,21 @@ def _combined_length(feed: Feed) -> int | float:
 
 def _each(feed: Feed) -> Iterator[Any]:
     if not isinstance(feed.structure, CombinedLoader):
-        return iter(feed.structure)
+        return iter(feed.readers[0])
+    if type(feed.structure).__iter__ is CombinedLoader.__iter__:
+        return feed.structure.through(feed.readers)
     return (batch for batch, _, _ in feed.structure)
 
 
-def _looking_ahead(batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
-    held = next(batches, _END)
+def _looking_ahead(feed: Feed, batches: Iterator[Any], consumed: int) -> Iterator[tuple[Any, bool]]:
+    feed.marks = {consumed: Mark.of(feed.readers, ahead=True)}
+    return _with_next(feed, batches, next(batches, _END), consumed)
+
+
+def _with_next(feed: Feed, batches: Iterator[Any], held: Any, count: int) -> Iterator[tuple[Any, bool]]:
     while held is not _END:
+        count += 1
+        feed.marks = {count - 1: feed.marks[count - 1], count: Mark.of(feed.readers, ahead=True)}
         following = next(batches, _END)
         yield held, following is _END
         held = following

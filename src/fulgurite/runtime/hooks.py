@@ -1,7 +1,8 @@
 """Who listens to what. Resolved once a run; an event that nobody overrides is None and costs a truth test.
 
 Callbacks run first, in their order, then the module. At ``on_train_epoch_end`` the callbacks that monitor a metric
-(early stopping, checkpoints) come last, so that they see what the module logs there.
+(early stopping, checkpoints) come last, so that they see what the module logs there; those that write checkpoints come
+last also after a batch and a validation, so that the file holds what everybody did.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ SHARED = (
     "on_predict_batch_start", "on_predict_batch_end",
     "on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad",
 )  # fmt: skip
+CLOSING = ("on_train_batch_end", "on_validation_end", "on_train_epoch_end")
+"""The hooks in which checkpoints are written: after all others have done their part, so that the file has it."""
 CALLBACKS_ONLY = ("on_sanity_check_start", "on_sanity_check_end")
 
 Listener = Callable[..., Any]
@@ -70,7 +73,7 @@ class Hooks:
             event = Event(name, moment, (trainer, module))
             for callback in callbacks:
                 if overrides(callback, name, Callback):
-                    last = name == "on_train_epoch_end" and monitors(callback)
+                    last = name in CLOSING and monitors(callback, name)
                     (event.closing if last else event.callbacks).append(getattr(callback, name))
             if name in SHARED and overrides(module, name, base):
                 event.own = getattr(module, name)
@@ -85,9 +88,10 @@ def overrides(thing: Any, name: str, base: type) -> bool:
     return found is not None and found is not getattr(base, name, None)
 
 
-def monitors(callback: Callback) -> bool:
-    """Whether the callback acts on metrics at the epoch's end and must therefore run after the module."""
-    return getattr(callback, "runs_after_module", False)
+def monitors(callback: Callback, name: str) -> bool:
+    """Whether the callback acts on what the module does in the hook ``name``, and must therefore run after it."""
+    saves = getattr(callback, "saves_checkpoints", False)
+    return saves or (name == "on_train_epoch_end" and getattr(callback, "runs_after_module", False))
 
 
 def call(moment: Moment, name: str, method: Listener | None, *args: Any) -> Any:

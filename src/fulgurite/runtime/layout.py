@@ -61,7 +61,7 @@ def read_progress(checkpoint: Tree, automatic: bool) -> Progress:
     exact = (checkpoint.get("fulgurite") or {}).get("progress")
     if exact is not None:
         known = {field.name for field in fields(Progress)}
-        return _settled(Progress(**{name: value for name, value in exact.items() if name in known}))
+        return Progress(**{name: value for name, value in exact.items() if name in known})
     loop = checkpoint["loops"]["fit_loop"]
     batch, epoch = loop["epoch_loop.batch_progress"], loop["epoch_progress"]["current"]
     optimizer = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
@@ -89,6 +89,7 @@ def read_progress(checkpoint: Tree, automatic: bool) -> Progress:
 def _settled(progress: Progress) -> Progress:
     """Bring counters that were caught inside a hook to where the run goes on after it."""
     progress.batches_completed = progress.batches_ready = progress.batches_processed
+    progress.batches_ended = progress.batches_processed
     progress.batches_that_stepped += progress.window_closed
     progress.window_closed = False
     if not progress.inside_epoch:

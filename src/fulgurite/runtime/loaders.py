@@ -157,11 +157,11 @@ def noting(loader: Any) -> Any:
 
 
 def set_epoch(loader: Any, epoch: int) -> None:
-    """Tell every sampler in ``loader`` which epoch begins; a ``CombinedLoader`` passes it on to its loaders."""
+    """Tell every sampler and dataset in ``loader`` which epoch begins; a ``CombinedLoader`` tells all its loaders."""
     for each in getattr(loader, "flattened", [loader]):
-        for sampler in _samplers(each):
-            if callable(getattr(sampler, "set_epoch", None)):
-                sampler.set_epoch(epoch)
+        for owner in (*_samplers(each), getattr(each, "dataset", None)):
+            if callable(getattr(owner, "set_epoch", None)):
+                owner.set_epoch(epoch)
 
 
 def seed_workers(loader: Any) -> None:
@@ -182,8 +182,12 @@ def states_of(loaders: Iterable[Any]) -> list[Any]:
     return [loader.state_dict() for loader in stateful(loaders)]
 
 
-def put_back(loaders: Iterable[Any], states: list[Any]) -> None:
-    """Bring those loaders to where ``states_of`` found them. Raises ``RuntimeError`` if they are not as many."""
+def put_back(loaders: Iterable[Any], states: list[Any], goes_on: bool = True) -> list[Any]:
+    """Bring those loaders to where ``states_of`` found them, and return them.
+
+    Their pass goes on when they are next iterated; if it shall not, it is ended here. Raises ``RuntimeError`` if they
+    are not as many.
+    """
     able = stateful(loaders)
     if len(states) != len(able):
         raise RuntimeError(
@@ -192,6 +196,9 @@ def put_back(loaders: Iterable[Any], states: list[Any]) -> None:
         )
     for loader, state in zip(able, states, strict=True):
         loader.load_state_dict(state)
+        if not goes_on:
+            next(iter(loader), None)
+    return able
 
 
 def advise_workers(loader: Any, source: str) -> None:
@@ -199,7 +206,7 @@ def advise_workers(loader: Any, source: str) -> None:
 
     They would not where the processors are few or the whole data set is in memory already.
     """
-    if not isinstance(loader, DataLoader) or loader.num_workers >= 2 or _in_memory(loader.dataset):
+    if not isinstance(loader, DataLoader) or loader.num_workers >= 2 or in_memory(loader.dataset):
         return
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if processors > 2:
@@ -240,7 +247,8 @@ def _samplers(loader: Any) -> Iterator[Any]:
         yield inner
 
 
-def _in_memory(dataset: Any) -> bool:
+def in_memory(dataset: Any) -> bool:
+    """Whether it only holds its samples and makes nothing of them."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     return isinstance(dataset, TensorDataset | Tensor | list | tuple | range)

@@ -50,19 +50,21 @@ class Session:
     """By stage: "train", "val", "test", "predict"."""
     given: dict[str, Any] = field(default_factory=dict)
     """Loaders passed to the Trainer's method, by stage."""
-    loader_states: list[Any] = field(default_factory=list)
-    """The states of train loaders that a checkpoint brought, until the loaders are there."""
+    stored_feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """How the loaders were fetched in the run that goes on, by stage, until they are fetched here."""
+    restart: Any = None
+    """What else a checkpoint brought (`runtime.exact.Restart`), until the first epoch has begun."""
     val_check_batch: int | float = float("inf")
     """A validation follows every so many batches; infinite where only the epoch's end tells."""
     train_metrics: Metrics | None = None
     batch_indices: list[int] = field(default_factory=list)
     """The rows of the data set that the batch to predict was made of, where a callback asks for them."""
+    before_validation: dict[str, Any] | None = None
+    """The random states as a validation inside training began: one that is broken off is done again from its start."""
     eval_rows: dict[int, int] = field(default_factory=dict)
     """Validation and test batches logged so far, by loader: the batch axis of their step rows."""
     validated_at: float = 0.0
     """When the last validation ended, on the monotonic clock."""
-    validated_after: int = -1
-    """The batch, counted over all epochs, that it followed."""
     step: Any = None
     """The shape of the training step, once it is chosen."""
     exhausted: bool = False

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from fulgurite.metrics import is_metric_object
 from fulgurite.runtime.combined import CombinedLoader
 from fulgurite.runtime.loaders import put_back, stateful, states_of
+from fulgurite.runtime.reading import generator_states, set_generators
 from fulgurite.runtime.session import Session
 
 Restore = Callable[[], Any]
@@ -107,16 +108,17 @@ def training_of(session: Session) -> Restore:
 def positions_of(session: Session) -> Restore:
     """Keep where the loaders stand: those of the run's stages, and those that were given and are not opened yet."""
     loaders = {id(loader): loader for loader in _loaders(session)}.values()
-    feeds = attributes_of(*session.feeds.values())
-    generators = [(found, found.get_state()) for loader in loaders for found in _generators(loader)]
+    feeds = list(session.feeds.values())
+    places = attributes_of(*feeds, *(reader for feed in feeds for reader in feed.readers))
+    generators = [(loader, generator_states(loader)) for loader in loaders]
     iterators = [(loader, loader._iterator) for loader in loaders if hasattr(loader, "_iterator")]
     able = stateful(loaders)
     states = states_of(able)
 
     def restore() -> None:
-        feeds()
-        for generator, state in generators:
-            generator.set_state(state)
+        places()
+        for loader, states_before in generators:
+            set_generators(loader, states_before)
         for loader, iterator in iterators:
             loader._iterator = iterator
         put_back(able, states)
@@ -182,10 +184,3 @@ def _loaders(session: Session) -> Iterator[Any]:
             yield from CombinedLoader(given, "sequential").flattened
         elif given is not None:
             yield from getattr(given, "flattened", [given])
-
-
-def _generators(loader: Any) -> Iterator[Generator]:
-    sampler, batches = getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)
-    owners = (loader, sampler, batches, getattr(batches, "sampler", None))
-    found = {id(one): one for one in (getattr(owner, "generator", None) for owner in owners)}
-    yield from (one for one in found.values() if isinstance(one, Generator))

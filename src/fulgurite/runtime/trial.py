@@ -17,7 +17,7 @@ from fulgurite.runtime.plan import Plan
 from fulgurite.runtime.session import Session
 from fulgurite.runtime.snapshot import Restore, attributes_of, manner_of, place_of, positions_of, training_of
 
-KEPT_BY_OTHERS = ("received_sigterm",)
+KEPT_BY_OTHERS = ("received_sigterm", "received_sigint")
 """What a signal sets may not be taken back."""
 
 
@@ -49,10 +49,11 @@ class Trials:
         by_hand = not outer.module.automatic_optimization
         session = replace(
             outer, plan=trial_plan(outer.plan, **changes), callbacks=[listener], loggers=loggers, wrappers=[],
-            feeds={} if reload else dict(outer.feeds), loader_states=[], eval_rows={}, shielded=[], closed_loggers=[],
+            feeds={} if reload else dict(outer.feeds), stored_feeds={}, restart=None, eval_rows={}, shielded=[],
+            closed_loggers=[],
             # Steps by hand may step the schedulers, too; the automatic ones would undo what the search sets.
             schedulers=outer.schedulers if by_hand else [],
-            train_metrics=None, step=None, resumed=False, validated_after=-1, exhausted=False,
+            train_metrics=None, step=None, resumed=False, before_validation=None, exhausted=False,
         )  # fmt: skip
         session.hooks = Hooks(trainer, outer.module, LightningModule, [listener], outer.moment)
         trainer._session, trainer.plan, trainer.callbacks, trainer.loggers = session, session.plan, [listener], loggers

@@ -76,10 +76,8 @@ def test_a_resumed_run_is_the_run_that_was_not_broken_off(place, accumulate):
     resumed, other, _ = run(again := SaveAt(*place), "saved.ckpt", **arguments)
 
     done = torch.load("saved.ckpt", weights_only=True)["fulgurite"]["progress"]
-    if accumulate == 1 or place[0] != "on_train_batch_end" or place[2] == 4:
-        # A window that was open when the file was saved has lost its gradients.
-        assert torch.equal(model.layer.weight, other.layer.weight)
-        assert torch.equal(model.layer.bias, other.layer.bias)
+    assert torch.equal(model.layer.weight, other.layer.weight)
+    assert torch.equal(model.layer.bias, other.layer.bias)
     assert (resumed.global_step, resumed.current_epoch) == (whole.global_step, whole.current_epoch)
     assert resumed.batches_that_stepped == whole.batches_that_stepped
     assert other.rows == model.rows[len(model.rows) - len(other.rows) :]
@@ -89,13 +87,14 @@ def test_a_resumed_run_is_the_run_that_was_not_broken_off(place, accumulate):
 
 @pytest.mark.parametrize("place", PLACES[:6], ids=str)
 def test_rows_go_on_where_they_were(place):
-    """The x-axis has no gap and no step twice over both runs, and values are the same."""
+    """The x-axis has no gap, and values are the same; a row that was not written when the file was is written anew."""
     _, _, whole = run(SaveAt(*place), val=batches(1))
     _, _, after = run(SaveAt(*place), "saved.ckpt", val=batches(1))
     first = after.values("loss")[0][0]
 
     assert after.values("loss") == [pair for pair in whole.values("loss") if pair[0] >= first]
-    assert first == torch.load("saved.ckpt", weights_only=True)["global_step"]
+    waiting = place[0] == "on_train_batch_end"
+    assert first == torch.load("saved.ckpt", weights_only=True)["global_step"] - waiting
 
 
 def test_a_file_saved_at_the_end_has_nothing_left_to_do():
