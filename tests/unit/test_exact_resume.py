@@ -17,7 +17,15 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset,
 
 from fulgurite import Callback, LightningDataModule, LightningModule, Trainer
 from fulgurite.base.seed import collect_rng_states
-from fulgurite.callbacks import Checkpoint, EarlyStopping
+from fulgurite.callbacks import (
+    Checkpoint,
+    EarlyStopping,
+    EMAWeightAveraging,
+    GradientAccumulationScheduler,
+    ModelPruning,
+    NonFiniteGuard,
+    StochasticWeightAveraging,
+)
 from fulgurite.core.logger import Logger
 from fulgurite.runtime.combined import CombinedLoader
 from fulgurite.utilities import SeededSamples
@@ -210,6 +218,12 @@ class Changing(LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.count = state_dict["count"]
+
+
+class Linear(Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.3), nn.Linear(4, 1))
 
 
 class Stateful:
@@ -434,6 +448,19 @@ CASES = {
     "max_size": Case(combined("max_size")),
     "max_size_cycle": Case(combined("max_size_cycle"), trainer={"max_epochs": 2}),
     "dict of loaders": Case(lambda: [loader(12), loader(5)], trainer={"max_epochs": 2}),
+    "moving average of the weights": Case(callbacks=lambda: [EMAWeightAveraging(decay=0.9, update_every_n_steps=2)]),
+    "average of the last epochs": Case(
+        callbacks=lambda: [StochasticWeightAveraging(0.05, swa_epoch_start=1, annealing_epochs=2)],
+        trainer={"max_epochs": 4},
+    ),
+    "accumulation by a schedule": Case(
+        lambda: loader(15, 3), callbacks=lambda: [GradientAccumulationScheduler({0: 1, 1: 2, 2: 3})]
+    ),
+    "pruning": Case(
+        callbacks=lambda: [ModelPruning("random_unstructured", parameter_names=["weight"], amount=0.2)],
+        model=lambda: Linear(),
+    ),
+    "guard that skips": Case(callbacks=lambda: [NonFiniteGuard("skip")]),
     "overfit": Case(trainer={"overfit_batches": 2}),
 }
 

@@ -34,8 +34,9 @@ def fit(session: Session) -> None:
     """Train until an epoch or step limit, or until somebody asks to stop; not at all if a limit is reached already."""
     hooks = session.hooks
     sanity_check(session)
-    end_epoch_of_before(session)
-    if _is_over(session) and not is_unfinished(session):
+    # The end of the last epoch may be behind the checkpoint, and the end of the training still before it.
+    is_ending = end_epoch_of_before(session)
+    if _is_over(session) and not is_unfinished(session) and not is_ending:
         _say_why_it_is_over(session)
         return
     feed = open_train_feed(session)
@@ -108,12 +109,14 @@ def end_epoch(session: Session) -> None:
     progress.epoch += 1
 
 
-def end_epoch_of_before(session: Session) -> None:
-    """Do what was left of an epoch when its last hook wrote the checkpoint that this run goes on from."""
-    if session.restart is not None and session.progress.epochs_processed > session.progress.epoch:
+def end_epoch_of_before(session: Session) -> bool:
+    """Do what was left of an epoch when its last hook wrote the checkpoint that this run goes on from, if any was."""
+    left = session.restart is not None and session.progress.epochs_processed > session.progress.epoch
+    if left:
         open_metrics(session)
         put_back_random_states(session)
         end_epoch(session)
+    return left
 
 
 def open_metrics(session: Session) -> None:
