@@ -32,6 +32,24 @@ def test_last_is_found_in_the_default_folder(tmp_path):
     assert trainer.global_step == 9
 
 
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_last_file_is_passed_over(tmp_path, damage):
+    """The newest whole one is taken instead, with a warning that names the damaged one."""
+    saving = ModelCheckpoint(every_n_train_steps=2, save_top_k=-1, filename="{step}")
+    trainer = quiet(tmp_path, max_epochs=2)
+    trainer.callbacks = [saving]
+    trainer.fit(TinyModule(), batches(3))
+    last = tmp_path / "checkpoints" / "step=6.ckpt"
+    content = last.read_bytes()
+    last.write_bytes(content[:-40] if damage == "cut" else content[:3000] + bytes([content[3000] ^ 1]) + content[3001:])
+
+    with pytest.warns(UserWarning, match="step=6.ckpt' is damaged or cut short"):
+        (again := quiet(tmp_path, max_epochs=3)).fit(TinyModule(), batches(3), ckpt_path="last")
+
+    assert again.ckpt_path == str(tmp_path / "checkpoints" / "step=4.ckpt")
+    assert again.global_step == 9
+
+
 def test_without_a_last_file_training_begins_anew(tmp_path):
     """The first run of a script that always says "last" is no error; it is told."""
     trainer = quiet(tmp_path, max_epochs=1)

@@ -8,6 +8,8 @@ import difflib
 import os
 import pickle
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -260,7 +262,43 @@ def _near(path: Path) -> str:
     return f"In {str(path.parent)!r} there is: {', '.join(close) or 'no checkpoint'}."
 
 
+def is_intact(path: str | os.PathLike[str]) -> bool:
+    """Whether the file at ``path`` is a whole checkpoint: each of its records has the checksum it was written with."""
+    try:
+        with open(path, "rb") as file:
+            return zipfile.is_zipfile(file) and _torn_record(file) is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def newest_intact(folder: str | os.PathLike[str], but: str | os.PathLike[str] | None = None) -> Path | None:
+    """The newest whole ``.ckpt`` in the folder, other than ``but``; None if there is none."""
+    found = [path for path in Path(folder).glob("*.ckpt") if but is None or path.resolve() != Path(but).resolve()]
+    newest_first = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return next((path for path in newest_first if is_intact(path)), None)
+
+
+def _torn_record(file: IO[bytes]) -> str | None:
+    """The first record of the archive that is not as it was written; torch itself does not look."""
+    with zipfile.ZipFile(file) as archive:
+        return archive.testzip()
+
+
+def _check_sums(file: IO[bytes], name: str) -> None:
+    if not file.seekable():
+        return
+    try:
+        # A file from before torch 1.6 is no archive, and has no sums.
+        torn = _torn_record(file) if zipfile.is_zipfile(file) else None
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error) as error:
+        raise _damaged(name, error) from error
+    if torn is not None:
+        raise _damaged(name, ValueError(f"the record {torn!r} does not have the checksum that it was written with"))
+    file.seek(0)
+
+
 def _load(file: IO[bytes], name: str, location: Any, safe: bool) -> Any:
+    _check_sums(file, name)
     try:
         if not safe:
             return torch.load(file, map_location=location, weights_only=False)
@@ -286,7 +324,10 @@ def _untrusted(name: str, strangers: list[str]) -> UntrustedCheckpoint:
 
 def _damaged(name: str, error: Exception) -> CheckpointError:
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    return CheckpointError(f"The checkpoint {name!r} is cut short, damaged, or none at all: {reason}")
+    folder = Path(name).parent
+    other = None if is_url(name) or not folder.is_dir() else newest_intact(folder, but=name)
+    hint = f". The newest whole one beside it is {str(other)!r}" if other else ""
+    return CheckpointError(f"The checkpoint {name!r} is cut short, damaged, or none at all: {reason}{hint}")
 
 
 def _strangers(file: IO[bytes], error: Exception) -> list[str]:

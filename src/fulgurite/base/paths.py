@@ -3,12 +3,22 @@
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from fulgurite.base.optional import require
+
+try:
+    import fcntl
+except ImportError:  # Windows lets nobody remove a file that is open
+    fcntl = None  # type: ignore[assignment]
+
+TORN = re.compile(r"\..+\.\w{8}\.tmp")
+JUST_MADE = 2.0  # seconds that a file may be without its lock
+_cleaned: set[Path] = set()
 
 
 @contextmanager
@@ -19,9 +29,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **open_kwargs: 
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_torn(target.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
         with open(descriptor, mode, **open_kwargs) as file:
+            _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -31,6 +43,30 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **open_kwargs: 
         Path(name).unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
+
+
+def _lock(file: IO[Any]) -> bool:
+    """Show other processes that somebody is still writing; the system takes it away when we are killed."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it is locked, or the file system has no locks
+        return False
+    return True
+
+
+def _remove_torn(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in ``folder``; looked for once a process."""
+    if folder in _cleaned:
+        return
+    _cleaned.add(folder)
+    for torn in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if TORN.fullmatch(torn.name) and time.time() - torn.stat().st_mtime > JUST_MADE:
+                with open(torn, "rb") as file:
+                    if _lock(file):
+                        torn.unlink()
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:

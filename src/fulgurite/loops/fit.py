@@ -207,7 +207,8 @@ def end_batch(session: Session, closes: bool) -> bool:
         progress.batches_completed += 1
         if closes and (plan.logs_after(progress.batches_that_stepped + 1) or session.trainer.should_stop):
             write_row(session, session.train_metrics.row(on_step=True))  # type: ignore[union-attr]
-    end_if_asked(session.trainer)
+    if session.trainer.received_sigterm or session.trainer.received_sigint:
+        end_if_asked(session.trainer)
     if progress.validated_batch != progress.total_batch_idx and validation_due(session, progress.is_last_batch):
         validate(session, closes)
     if session.schedulers and session.module.automatic_optimization:
@@ -222,7 +223,6 @@ def end_batch(session: Session, closes: bool) -> bool:
 def stops(session: Session) -> bool:
     """Whether the epoch ends after this batch although there are more."""
     trainer, plan, progress = session.trainer, session.plan, session.progress
-    end_if_asked(trainer)
     if trainer.should_stop and plan.may_stop_early(progress):
         return True
     return plan.max_steps != -1 and progress.global_step >= plan.max_steps

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
+from fulgurite.base.format import is_intact
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.hparams import pack_hyper_parameters
@@ -130,20 +131,22 @@ def _best(trainer: Any) -> str:
 
 
 def _last(trainer: Any) -> str | None:
-    candidates: list[Path] = []
+    """The newest file in the folders of the checkpoint callbacks that is whole."""
+    candidates: set[Path] = set()
     for callback in trainer.checkpoint_callbacks:
-        folder = callback.folder(trainer)
-        name = getattr(callback, "CHECKPOINT_NAME_LAST", "last")
-        candidates += Path(folder).glob(f"{name}*.ckpt") if folder and Path(folder).is_dir() else []
-        known = getattr(callback, "last_model_path", "")
-        candidates += [Path(known)] if known and Path(known).exists() else []
-    if not candidates:
-        rank_zero_warn(
-            f"`.{trainer.state.fn}(ckpt_path='last')` is set, but there is no last checkpoint: starting from scratch. "
-            "ModelCheckpoint(save_last=True) writes one."
-        )
-        return None
-    return str(max(candidates, key=lambda path: path.stat().st_mtime))
+        folder, known = callback.folder(trainer), getattr(callback, "last_model_path", "")
+        candidates |= set(Path(folder).glob("*.ckpt")) if folder and Path(folder).is_dir() else set()
+        candidates |= {Path(known)} if known and Path(known).exists() else set()
+    # Of a file and a link to it, the link: it is what was asked for by name.
+    for path in sorted(candidates, key=lambda path: (path.stat().st_mtime, path.is_symlink()), reverse=True):
+        if is_intact(path):
+            return str(path)
+        rank_zero_warn(f"The checkpoint {str(path)!r} is damaged or cut short: ckpt_path='last' takes the one before.")
+    rank_zero_warn(
+        f"`.{trainer.state.fn}(ckpt_path='last')` is set, but there is no last checkpoint: starting from scratch. "
+        "ModelCheckpoint(save_last=True) writes one."
+    )
+    return None
 
 
 def read(session: Session, path: str | os.PathLike[str], weights_only: bool | None) -> Checkpoint:

@@ -320,6 +320,24 @@ def test_a_cut_file_is_called_damaged(path, keep):
             read(path, weights_only=weights_only)
 
 
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_flipped_bit_is_noticed(path, place):
+    """torch does not look; the error names the file, the record, and a whole one beside it."""
+    write({"w": torch.arange(10_000)}, path)
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 4
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=False) is not None
+
+    for weights_only in (None, False):
+        with pytest.raises(CheckpointError, match=r"a\.ckpt.*damaged.*checksum that it was written with"):
+            read(path, weights_only=weights_only)
+
+    write({"w": 1}, path.with_name("b.ckpt"))
+    with pytest.raises(CheckpointError, match=r"newest whole one beside it is .*b\.ckpt"):
+        read(path)
+
+
 def test_a_text_file_is_called_damaged(tmp_path):
     """And a folder is called a folder."""
     (tmp_path / "a.txt").write_text("hello world")
