@@ -5,9 +5,11 @@ went in as plain data. Whoever does not know the key sees strings, numbers, list
 """
 
 import difflib
+import errno
 import os
 import pickle
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -45,7 +47,8 @@ def write(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
     except MissingExtra:
         raise
     except Exception as error:
-        reason = _disk_error(error) or _blame(data, error)
+        disk = _disk_error(error)
+        reason = _blame(data, error) if disk is None else f"{disk}{_room(disk, data, path)}"
         raise CheckpointError(f"The checkpoint {os.fspath(path)!r} cannot be written: {reason}") from error
 
 
@@ -205,6 +208,28 @@ def _disk_error(error: BaseException | None) -> OSError | None:
     while error is not None and not isinstance(error, OSError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _room(error: OSError, data: Any, path: str | os.PathLike[str]) -> str:
+    """Where room was missing: how much is needed, and how much there is."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or is_url(path):
+        return ""
+    folder = Path(path).parent
+    free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+    return (
+        f". It needs about {_bytes_of(data, set()) / 1e6:,.1f} MB beside what is there, as nothing is overwritten "
+        f"before it is whole; {free / 1e6:,.1f} MB are free in {str(folder)!r}"
+    )
+
+
+def _bytes_of(data: Any, seen: set[int]) -> int:
+    """The size of the tensors in ``data``; those that share their memory count once, as in the file."""
+    if isinstance(data, torch.Tensor):
+        storage = data.untyped_storage()
+        new = storage.data_ptr() not in seen
+        seen.add(storage.data_ptr())
+        return storage.nbytes() if new else 0
+    return sum(_bytes_of(item, seen) for _, item in _entries(data))
 
 
 def _blame(data: Any, error: Exception) -> str:
