@@ -149,6 +149,19 @@ def test_every_dependency_has_its_reason():
     assert {name for name in names if f"`{name}`" not in text} == set()
 
 
+@pytest.mark.parametrize("kind", ["callbacks", "loggers", "profilers", "plugins", "tuner"])
+def test_the_page_of_a_piece_shows_its_example(kind):
+    """Each example has its page and is put in there. A formatter takes the line in a plain Python block for code."""
+    examples = {path.stem for path in (ROOT / "examples" / kind).glob("*.py")}
+    shown = {
+        path.stem
+        for path in (ROOT / "docs/reference" / kind).glob("*.md")
+        if f'--8<-- "examples/{kind}/{path.stem}.py"' in path.read_text()
+    }
+
+    assert examples == shown
+
+
 def test_every_deviation_is_told():
     """What the comparison with Lightning allows on purpose stands in COMPAT.md, by its title."""
     text = (ROOT / "COMPAT.md").read_text()
