@@ -8,9 +8,10 @@ import pytest
 
 import fulgurite.loggers
 from fulgurite.core.logger import DummyLogger, Logger
-from fulgurite.loggers import CSVLogger, TrackLogger, WandbLogger
+from fulgurite.loggers import CSVLogger, TensorBoardLogger, TrackLogger, WandbLogger
 from fulgurite.testing.logger_contract import LoggerContract
 from fulgurite.track.store.store import Store
+from support.tfevents import rows_in
 from support.wandb_file import recorded_runs
 
 
@@ -32,6 +33,24 @@ class TestCSVLogger(LoggerContract):
 class TestDummyLogger(LoggerContract):
     def make_logger(self, folder):
         return DummyLogger()
+
+
+class TestTensorBoardLogger(LoggerContract):
+    def make_logger(self, folder):
+        pytest.importorskip("tensorboard")
+        return TensorBoardLogger(folder, default_hp_metric=False)
+
+    def rows_logged(self, logger):
+        return len(rows_in(logger.log_dir))
+
+    def params_logged(self, folder):
+        import yaml
+
+        (file,) = folder.rglob("hparams.yaml")
+        return yaml.safe_load(file.read_text())
+
+    def close(self, logger):
+        logger.finalize("success")
 
 
 class TestTrackLogger(LoggerContract):
@@ -79,6 +98,7 @@ class TestWandbLogger(LoggerContract):
 def test_no_logger_is_forgotten(tmp_path):
     """Every public logger that can be made has a contract."""
     pytest.importorskip("wandb")
+    pytest.importorskip("tensorboard")
     public = {getattr(fulgurite.loggers, name) for name in fulgurite.loggers.__all__}
     loggers = {each for each in public if issubclass(each, Logger) and not inspect.isabstract(each)}
     contracts = [each for name, each in globals().items() if name.startswith("Test")]

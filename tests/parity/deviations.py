@@ -155,6 +155,14 @@ def without(*keys: str) -> Adjust:
     return adjust
 
 
+def listed_under_prefix(ours: Record, golden: Record) -> tuple[Record, Record]:
+    """Put the logger's prefix before the metrics that TensorBoard's HPARAMS page lists."""
+    experiment = "_hparams_/experiment"
+    values = [[*each[:3], [f"p-{name}" for name in each[3]]] if each[0] == experiment else each
+              for each in golden["values"]]  # fmt: skip
+    return ours, {**golden, "values": values}
+
+
 DEVIATIONS: list[Deviation] = [
     Deviation(
         "evaluation rows stand at the training step",
@@ -234,6 +242,12 @@ DEVIATIONS: list[Deviation] = [
         ("checkpoints-names_save_last_link", "checkpoints-best_and_last"),
         "Lightning leaves it behind while the monitor worsens, so that who resumes from it loses those epochs.",
         without("links", "weights"),
+    ),
+    Deviation(
+        "TensorBoard's HPARAMS page lists metrics under the names they have",
+        ("loggers-tensorboard_by_hand",),
+        "With a prefix Lightning lists a name that no metric has, so that the page's column stays empty.",
+        listed_under_prefix,
     ),
     Deviation(
         "Trainer takes keyword arguments only",

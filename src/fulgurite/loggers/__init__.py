@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from fulgurite.core.logger import DummyLogger as DummyLogger
     from fulgurite.core.logger import Logger as Logger
     from fulgurite.loggers.csv import CSVLogger as CSVLogger
+    from fulgurite.loggers.tensorboard import TensorBoardLogger as TensorBoardLogger
     from fulgurite.loggers.track import TrackLogger as TrackLogger
     from fulgurite.loggers.wandb import WandbLogger as WandbLogger
 
@@ -15,6 +16,7 @@ _HOME = {
     "CSVLogger": "fulgurite.loggers.csv",
     "DummyLogger": "fulgurite.core.logger",
     "Logger": "fulgurite.core.logger",
+    "TensorBoardLogger": "fulgurite.loggers.tensorboard",
     "TrackLogger": "fulgurite.loggers.track",
     "WandbLogger": "fulgurite.loggers.wandb",
 }
