@@ -4,17 +4,20 @@ import inspect
 from datetime import timedelta
 
 import pytest
+import torch
 
 import fulgurite.callbacks
 from fulgurite.callbacks import (
     Callback,
     Checkpoint,
+    DeviceStatsMonitor,
     EarlyStopping,
     LambdaCallback,
     LearningRateMonitor,
     ModelCheckpoint,
     ModelSummary,
     ProgressBar,
+    ThroughputMonitor,
     Timer,
     TQDMProgressBar,
 )
@@ -77,6 +80,17 @@ class TestLearningRateMonitor(CallbackContract):
         return LearningRateMonitor(log_momentum=True, log_weight_decay=True)
 
 
+class TestDeviceStatsMonitor(CallbackContract):
+    def make(self, tmp_path):
+        pytest.importorskip("psutil")
+        return DeviceStatsMonitor()
+
+
+class TestThroughputMonitor(CallbackContract):
+    def make(self, tmp_path):
+        return ThroughputMonitor(len, length_fn=torch.numel, window_size=2)
+
+
 class TestModelSummary(CallbackContract):
     def make(self, tmp_path):
         return ModelSummary()
@@ -106,6 +120,7 @@ class TestRichProgressBar(CallbackContract):
 def test_no_callback_is_forgotten(tmp_path):
     """Every public callback that can be used as it is has a contract; two are there to be subclassed only."""
     pytest.importorskip("rich")
+    pytest.importorskip("psutil")
     public = {getattr(fulgurite.callbacks, name) for name in fulgurite.callbacks.__all__}
     callbacks = {each for each in public if inspect.isclass(each) and issubclass(each, Callback)}
     contracts = [each for name, each in globals().items() if name.startswith("Test")]

@@ -6,6 +6,7 @@ from fulgurite.base.lazy import lazily
 
 if TYPE_CHECKING:
     from fulgurite.callbacks.checkpoint import Checkpoint as Checkpoint
+    from fulgurite.callbacks.device_stats_monitor import DeviceStatsMonitor as DeviceStatsMonitor
     from fulgurite.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from fulgurite.callbacks.lambda_callback import LambdaCallback as LambdaCallback
     from fulgurite.callbacks.lr_monitor import LearningRateMonitor as LearningRateMonitor
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.progress.base import ProgressBar as ProgressBar
     from fulgurite.callbacks.progress.rich import RichProgressBar as RichProgressBar
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
+    from fulgurite.callbacks.throughput_monitor import ThroughputMonitor as ThroughputMonitor
     from fulgurite.callbacks.timer import Timer as Timer
     from fulgurite.core.callback import Callback as Callback
 
 _HOME = {
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
+    "DeviceStatsMonitor": "fulgurite.callbacks.device_stats_monitor",
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
@@ -30,6 +33,7 @@ _HOME = {
     "RichModelSummary": "fulgurite.callbacks.model_summary",
     "RichProgressBar": "fulgurite.callbacks.progress.rich",
     "TQDMProgressBar": "fulgurite.callbacks.progress.tqdm",
+    "ThroughputMonitor": "fulgurite.callbacks.throughput_monitor",
     "Timer": "fulgurite.callbacks.timer",
 }
 

@@ -9,12 +9,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from parity.scenarios import callbacks, checkpoints, errors, hooks, hparams, log_errors, loggers, logs, runs, steps
+from parity.scenarios import (
+    callbacks,
+    checkpoints,
+    errors,
+    hooks,
+    hparams,
+    log_errors,
+    loggers,
+    logs,
+    monitors,
+    runs,
+    steps,
+)
 
 Scenario = Callable[[ModuleType, Path], dict[str, Any]]
 
 SCENARIOS: dict[str, Scenario] = {
     f"{group.__name__.rpartition('.')[2]}-{name}": scenario
-    for group in (hooks, steps, runs, logs, callbacks, loggers, checkpoints, hparams, errors, log_errors)
+    for group in (hooks, steps, runs, logs, callbacks, loggers, monitors, checkpoints, hparams, errors, log_errors)
     for name, scenario in group.SCENARIOS.items()
 }
