@@ -14,6 +14,7 @@ from fulgurite.callbacks import (
     EarlyStopping,
     LambdaCallback,
     LearningRateMonitor,
+    LogPredictions,
     ModelCheckpoint,
     ModelSummary,
     ProgressBar,
@@ -78,6 +79,11 @@ class TestLambdaCallback(CallbackContract):
 class TestLearningRateMonitor(CallbackContract):
     def make(self, tmp_path):
         return LearningRateMonitor(log_momentum=True, log_weight_decay=True)
+
+
+class TestLogPredictions(CallbackContract):
+    def make(self, tmp_path):
+        return LogPredictions()
 
 
 class TestDeviceStatsMonitor(CallbackContract):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.device_stats_monitor import DeviceStatsMonitor as DeviceStatsMonitor
     from fulgurite.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from fulgurite.callbacks.lambda_callback import LambdaCallback as LambdaCallback
+    from fulgurite.callbacks.log_predictions import LogPredictions as LogPredictions
     from fulgurite.callbacks.lr_monitor import LearningRateMonitor as LearningRateMonitor
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
     from fulgurite.callbacks.model_summary import ModelSummary as ModelSummary
@@ -27,6 +28,7 @@ _HOME = {
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
+    "LogPredictions": "fulgurite.callbacks.log_predictions",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
     "ModelSummary": "fulgurite.callbacks.model_summary",
     "ProgressBar": "fulgurite.callbacks.progress.base",
