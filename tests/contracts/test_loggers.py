@@ -8,7 +8,7 @@ import pytest
 
 import fulgurite.loggers
 from fulgurite.core.logger import DummyLogger, Logger
-from fulgurite.loggers import CSVLogger, TensorBoardLogger, TrackLogger, WandbLogger
+from fulgurite.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, TrackLogger, WandbLogger
 from fulgurite.testing.logger_contract import LoggerContract
 from fulgurite.track.store.store import Store
 from support.tfevents import rows_in
@@ -33,6 +33,22 @@ class TestCSVLogger(LoggerContract):
 class TestDummyLogger(LoggerContract):
     def make_logger(self, folder):
         return DummyLogger()
+
+
+class TestMLFlowLogger(LoggerContract):
+    """MLflow keeps the first value of a hyperparameter, so that ``params_logged`` has nothing to say."""
+
+    @pytest.fixture(autouse=True)
+    def no_server(self, monkeypatch):
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+    def make_logger(self, folder):
+        pytest.importorskip("mlflow")
+        return MLFlowLogger(save_dir=folder)
+
+    def rows_logged(self, logger):
+        return len(logger.experiment.get_metric_history(logger.run_id, "loss"))
 
 
 class TestTensorBoardLogger(LoggerContract):
@@ -99,6 +115,7 @@ def test_no_logger_is_forgotten(tmp_path):
     """Every public logger that can be made has a contract."""
     pytest.importorskip("wandb")
     pytest.importorskip("tensorboard")
+    pytest.importorskip("mlflow")
     public = {getattr(fulgurite.loggers, name) for name in fulgurite.loggers.__all__}
     loggers = {each for each in public if issubclass(each, Logger) and not inspect.isabstract(each)}
     contracts = [each for name, each in globals().items() if name.startswith("Test")]

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from fulgurite.core.logger import DummyLogger as DummyLogger
     from fulgurite.core.logger import Logger as Logger
     from fulgurite.loggers.csv import CSVLogger as CSVLogger
+    from fulgurite.loggers.mlflow import MLFlowLogger as MLFlowLogger
     from fulgurite.loggers.tensorboard import TensorBoardLogger as TensorBoardLogger
     from fulgurite.loggers.track import TrackLogger as TrackLogger
     from fulgurite.loggers.wandb import WandbLogger as WandbLogger
@@ -16,6 +17,7 @@ _HOME = {
     "CSVLogger": "fulgurite.loggers.csv",
     "DummyLogger": "fulgurite.core.logger",
     "Logger": "fulgurite.core.logger",
+    "MLFlowLogger": "fulgurite.loggers.mlflow",
     "TensorBoardLogger": "fulgurite.loggers.tensorboard",
     "TrackLogger": "fulgurite.loggers.track",
     "WandbLogger": "fulgurite.loggers.wandb",

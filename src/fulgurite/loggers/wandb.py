@@ -16,6 +16,7 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.optional import require
 from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero_only, rank_zero_warn
 from fulgurite.core.logger import Logger, plain_params, prefixed, rank_zero_experiment
+from fulgurite.loggers.checkpoints import metadata_of, written_checkpoints
 from fulgurite.loggers.wandb_client import (
     answers,
     bounds_are_ours,
@@ -33,9 +34,7 @@ from fulgurite.loggers.wandb_models import (
     add_model,
     artifact_name,
     kept,
-    metadata_of,
     warn_of_unsent,
-    written_checkpoints,
 )
 from fulgurite.track.places import note_folder
 from fulgurite.track.writer.media import is_picture

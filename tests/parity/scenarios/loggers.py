@@ -93,3 +93,62 @@ def tensorboard_by_hand(pl, folder):
         "values": sorted(values_of(Path(logger.log_dir))),
         "hparams": _hparams(Path(logger.log_dir)),
     }
+
+
+def mlflow(pl, folder, **options) -> dict[str, Any]:
+    """Fit and test with an MLFlowLogger over a store in a file; return what the store holds."""
+    from mlflow import MlflowClient
+
+    bench, store = Bench(pl, folder), f"sqlite:///{folder}/store.db"
+
+    class Logging(bench.Tiny):
+        def __init__(self, lr=0.1, sizes=None, nested=None, long="x" * 300):
+            super().__init__()
+            self.save_hyperparameters()
+
+        def training_step(self, batch, batch_idx):
+            self.log("loss", 0.5)
+            self.log("odd@name(1)", 1.0)
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            self.log("val/accuracy", float(self.current_epoch))
+
+    used = pl.loggers.MLFlowLogger(
+        "exp", "first", store, tags={"team": "a"}, artifact_location=f"{folder}/artifacts", prefix="p", **options
+    )
+    keeper = pl.callbacks.ModelCheckpoint(f"{folder}/kept", monitor="val/accuracy", mode="max", filename="{epoch}")
+    trainer = bench.trainer(logger=used, max_epochs=2, enable_checkpointing=True, callbacks=[keeper])
+    trainer.fit(Logging(sizes=[1, 2], nested={"depth": 2, "act": None}), batches(2), batches(1, seed=1))
+    client = MlflowClient(store)
+    run = client.get_run(used.run_id)
+    metrics = {name: client.get_metric_history(used.run_id, name) for name in sorted(run.data.metrics)}
+    return {
+        "experiment": client.get_experiment(run.info.experiment_id).name,
+        "run": [run.info.run_name, run.info.status],
+        # The store may drop one of two equal values of a millisecond.
+        "metrics": {name: sorted({(each.step, each.value) for each in found}) for name, found in metrics.items()},
+        "params": {name: value[:200] for name, value in sorted(run.data.params.items())},
+        "tags": {
+            name: value
+            for name, value in sorted(run.data.tags.items())
+            if not name.startswith(("mlflow.source", "mlflow.user"))
+        },
+        "artifacts": sorted(_artifacts(client, used.run_id)),
+        "notes": [
+            Path(client.download_artifacts(used.run_id, path)).read_text()
+            for path in sorted(_artifacts(client, used.run_id))
+            if not path.endswith(".ckpt")
+        ],
+    }
+
+
+def _artifacts(client: Any, run_id: str, folder: str | None = None) -> list[str]:
+    found = []
+    for each in client.list_artifacts(run_id, folder):
+        found += _artifacts(client, run_id, each.path) if each.is_dir else [each.path]
+    return found
+
+
+for _log_model in (False, True, "all"):
+    SCENARIOS[f"mlflow_log_model_{_log_model}".lower()] = partial(mlflow, log_model=_log_model)
