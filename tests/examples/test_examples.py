@@ -15,7 +15,12 @@ QUICK = ("--epochs", "3")
 PIECES = sorted(file for kind in ("callbacks", "loggers", "profilers", "plugins", "tuner")
                 for file in (EXAMPLES / kind).glob("*.py"))  # fmt: skip
 
-NEEDS = {"mlflow_logger": "mlflow", "tensorboard_logger": "tensorboard", "device_stats_monitor": "psutil"}
+NEEDS = {
+    "comet_logger": "comet_ml",
+    "device_stats_monitor": "psutil",
+    "mlflow_logger": "mlflow",
+    "tensorboard_logger": "tensorboard",
+}
 
 
 def start(*words, folder, patience=250):

@@ -7,6 +7,7 @@ from fulgurite.base.lazy import lazily
 if TYPE_CHECKING:
     from fulgurite.core.logger import DummyLogger as DummyLogger
     from fulgurite.core.logger import Logger as Logger
+    from fulgurite.loggers.comet import CometLogger as CometLogger
     from fulgurite.loggers.csv import CSVLogger as CSVLogger
     from fulgurite.loggers.mlflow import MLFlowLogger as MLFlowLogger
     from fulgurite.loggers.tensorboard import TensorBoardLogger as TensorBoardLogger
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fulgurite.loggers.wandb import WandbLogger as WandbLogger
 
 _HOME = {
+    "CometLogger": "fulgurite.loggers.comet",
     "CSVLogger": "fulgurite.loggers.csv",
     "DummyLogger": "fulgurite.core.logger",
     "Logger": "fulgurite.core.logger",
