@@ -17,6 +17,7 @@ CALLBACKS = {
     "finetuning": "BackboneFinetuning BaseFinetuning",
     "gradient_accumulation_scheduler": "GradientAccumulationScheduler",
     "lambda_function": "LambdaCallback",
+    "log_predictions": "LogPredictions",
     "lr_finder": "LearningRateFinder",
     "lr_monitor": "LearningRateMonitor",
     "model_checkpoint": "ModelCheckpoint",
