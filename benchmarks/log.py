@@ -1,11 +1,12 @@
-"""What logging costs the training thread: the run store, a CSV file, and the wandb client offline, in one run.
+"""What logging costs the training thread: the run store, CSV and event files, and the wandb client, in one run.
 
     python benchmarks/log.py [--calls 5000] [--rounds 5] [--out benchmarks/results/log.json]
 
 Each round logs the same rows of three scalars to each logger, as often as asked for, once without a pause and once with
 a millisecond of the thread's own work between the calls, as a training has. Counted is the time inside the call, per
 scalar. Printed are medians over the rounds, with the smallest and the largest; then how long the last row took to be
-in the store for another connection. wandb takes part where it is installed.
+in the store for another connection. Who is not installed takes no part: wandb, tensorboard, and Lightning's own
+TensorBoardLogger, which is flushed after each row, as Lightning's trainer does.
 """
 
 import argparse
@@ -49,6 +50,45 @@ def to_csv(folder: Path) -> Iterator[Log]:
 
 
 @contextlib.contextmanager
+def to_tensorboard(folder: Path) -> Iterator[Log]:
+    from fulgurite.loggers import TensorBoardLogger
+
+    logger = TensorBoardLogger(folder)
+    _ = logger.experiment
+    yield logger.log_metrics
+    logger.finalize("success")
+
+
+@contextlib.contextmanager
+def to_lightnings_tensorboard(folder: Path) -> Iterator[Log]:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    logger = TensorBoardLogger(folder)
+    _ = logger.experiment
+
+    def log(row: dict[str, float], step: int) -> None:
+        logger.log_metrics(row, step)
+        logger.save()
+
+    yield log
+    logger.finalize("success")
+
+
+@contextlib.contextmanager
+def to_summary_writer(folder: Path) -> Iterator[Log]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(folder)
+
+    def log(row: dict[str, float], step: int) -> None:
+        for name, value in row.items():
+            writer.add_scalar(name, value, step)
+
+    yield log
+    writer.close()
+
+
+@contextlib.contextmanager
 def to_wandb(folder: Path) -> Iterator[Log]:
     import wandb
 
@@ -57,7 +97,14 @@ def to_wandb(folder: Path) -> Iterator[Log]:
     run.finish()
 
 
-CONTESTANTS = {"store": to_the_store, "csv": to_csv, "wandb offline": to_wandb}
+CONTESTANTS = {
+    "store": to_the_store,
+    "csv": to_csv,
+    "tensorboard": to_tensorboard,
+    "SummaryWriter": to_summary_writer,
+    "Lightning's": to_lightnings_tensorboard,
+    "wandb offline": to_wandb,
+}
 
 
 def microseconds_per_scalar(log: Log, calls: int, work: float) -> float:

@@ -10,10 +10,12 @@ import networkx
 import pytest
 
 NEVER_AT_IMPORT = {
+    "comet_ml",
     "fsspec",
     "lightning",
     "lightning_utilities",
     "matplotlib",
+    "mlflow",
     "pandas",
     "pytorch_lightning",
     "rich",

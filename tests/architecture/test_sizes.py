@@ -18,6 +18,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 WIDE_CLASSES = {
     "Callback",
     "LightningModule",
+    "MLFlowLogger",
     "ModelCheckpoint",
     "ModelHooks",
     "Strategy",

@@ -14,12 +14,14 @@ from fulgurite.callbacks import (
     BatchSizeFinder,
     Callback,
     Checkpoint,
+    DeviceStatsMonitor,
     EarlyStopping,
     EMAWeightAveraging,
     GradientAccumulationScheduler,
     LambdaCallback,
     LearningRateFinder,
     LearningRateMonitor,
+    LogPredictions,
     ModelCheckpoint,
     ModelPruning,
     ModelSummary,
@@ -27,6 +29,7 @@ from fulgurite.callbacks import (
     OnExceptionCheckpoint,
     ProgressBar,
     StochasticWeightAveraging,
+    ThroughputMonitor,
     Timer,
     TQDMProgressBar,
     WeightAveraging,
@@ -140,6 +143,22 @@ class TestModelPruningThatLeavesItsMasks(CallbackContract):
         return ModelPruning("l1_unstructured", amount=0.3, make_pruning_permanent=False, resample_parameters=True)
 
 
+class TestLogPredictions(CallbackContract):
+    def make(self, tmp_path):
+        return LogPredictions()
+
+
+class TestDeviceStatsMonitor(CallbackContract):
+    def make(self, tmp_path):
+        pytest.importorskip("psutil")
+        return DeviceStatsMonitor()
+
+
+class TestThroughputMonitor(CallbackContract):
+    def make(self, tmp_path):
+        return ThroughputMonitor(len, length_fn=torch.numel, window_size=2)
+
+
 class TestModelSummary(CallbackContract):
     def make(self, tmp_path):
         return ModelSummary()
@@ -246,6 +265,7 @@ class TestEMAWeightAveraging(CallbackContract):
 def test_no_callback_is_forgotten(tmp_path):
     """Every public callback that can be used as it is has a contract; some are there to be subclassed only."""
     pytest.importorskip("rich")
+    pytest.importorskip("psutil")
     public = {getattr(fulgurite.callbacks, name) for name in fulgurite.callbacks.__all__}
     callbacks = {each for each in public if inspect.isclass(each) and issubclass(each, Callback)}
     contracts = [each for name, each in globals().items() if name.startswith("Test")]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fulgurite.cli import main
+from support.tfevents import values_in
 
 WHO = """
 import json, sys
@@ -151,3 +152,36 @@ def test_an_unknown_command_gets_the_nearest(capsys, word, said):
 
     assert end.value.code == 2
     assert said in capsys.readouterr().err
+
+
+TENSORBOARD = """
+import lightning.pytorch as pl
+from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.loggers import TensorBoardLogger
+import pytorch_lightning.loggers.tensorboard as old
+
+assert old.TensorBoardLogger is TensorBoardLogger
+
+class Model(BoringModel):
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)["loss"]
+        self.log("loss", loss)
+        self.logger.experiment.add_histogram("weights", self.layer.weight, self.global_step)
+        return loss
+
+logger = TensorBoardLogger("tb_logs", name="my_model")
+pl.Trainer(max_epochs=1, limit_train_batches=3, log_every_n_steps=1, logger=logger).fit(Model())
+"""
+
+
+def test_a_script_with_tensorboard_runs_unmodified(tmp_path):
+    """Lightning's import, its folders, and the writer's own methods behind `logger.experiment`."""
+    pytest.importorskip("tensorboard")
+    write(tmp_path / "train.py", TENSORBOARD)
+
+    done = fulgurite("run", "train.py", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    values = values_in(tmp_path / "tb_logs" / "my_model" / "version_0")
+    assert [each.step for each in values if each.tag == "loss"] == [0, 1, 2]
+    assert [each.plugin for each in values if each.tag == "weights"] == ["histograms"] * 3

@@ -6,11 +6,13 @@ from fulgurite.base.lazy import lazily
 
 if TYPE_CHECKING:
     from fulgurite.callbacks.checkpoint import Checkpoint as Checkpoint
+    from fulgurite.callbacks.device_stats_monitor import DeviceStatsMonitor as DeviceStatsMonitor
     from fulgurite.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from fulgurite.callbacks.finetuning import BackboneFinetuning as BackboneFinetuning
     from fulgurite.callbacks.finetuning import BaseFinetuning as BaseFinetuning
     from fulgurite.callbacks.gradient_accumulation import GradientAccumulationScheduler as GradientAccumulationScheduler
     from fulgurite.callbacks.lambda_callback import LambdaCallback as LambdaCallback
+    from fulgurite.callbacks.log_predictions import LogPredictions as LogPredictions
     from fulgurite.callbacks.lr_monitor import LearningRateMonitor as LearningRateMonitor
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
     from fulgurite.callbacks.model_summary import ModelSummary as ModelSummary
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar as TQDMProgressBar
     from fulgurite.callbacks.pruning import ModelPruning as ModelPruning
     from fulgurite.callbacks.stochastic_weight_avg import StochasticWeightAveraging as StochasticWeightAveraging
+    from fulgurite.callbacks.throughput_monitor import ThroughputMonitor as ThroughputMonitor
     from fulgurite.callbacks.timer import Timer as Timer
     from fulgurite.callbacks.weight_averaging import EMAWeightAveraging as EMAWeightAveraging
     from fulgurite.callbacks.weight_averaging import WeightAveraging as WeightAveraging
@@ -37,12 +40,14 @@ _HOME = {
     "BatchSizeFinder": "fulgurite.tuner.batch_size",
     "Callback": "fulgurite.core.callback",
     "Checkpoint": "fulgurite.callbacks.checkpoint",
+    "DeviceStatsMonitor": "fulgurite.callbacks.device_stats_monitor",
     "EMAWeightAveraging": "fulgurite.callbacks.weight_averaging",
     "EarlyStopping": "fulgurite.callbacks.early_stopping",
     "GradientAccumulationScheduler": "fulgurite.callbacks.gradient_accumulation",
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
     "LearningRateFinder": "fulgurite.tuner.learning_rate",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
+    "LogPredictions": "fulgurite.callbacks.log_predictions",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
     "ModelPruning": "fulgurite.callbacks.pruning",
     "ModelSummary": "fulgurite.callbacks.model_summary",
@@ -53,6 +58,7 @@ _HOME = {
     "RichProgressBar": "fulgurite.callbacks.progress.rich",
     "StochasticWeightAveraging": "fulgurite.callbacks.stochastic_weight_avg",
     "TQDMProgressBar": "fulgurite.callbacks.progress.tqdm",
+    "ThroughputMonitor": "fulgurite.callbacks.throughput_monitor",
     "Timer": "fulgurite.callbacks.timer",
     "WeightAveraging": "fulgurite.callbacks.weight_averaging",
 }

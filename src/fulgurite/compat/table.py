@@ -17,6 +17,7 @@ CALLBACKS = {
     "finetuning": "BackboneFinetuning BaseFinetuning",
     "gradient_accumulation_scheduler": "GradientAccumulationScheduler",
     "lambda_function": "LambdaCallback",
+    "log_predictions": "LogPredictions",
     "lr_finder": "LearningRateFinder",
     "lr_monitor": "LearningRateMonitor",
     "model_checkpoint": "ModelCheckpoint",
@@ -87,7 +88,7 @@ UTILITIES: Names = {
     "fulgurite.core.hparams": "AttributeDict",
     "fulgurite.runtime.combined": "CombinedLoader",
     "fulgurite.compat.utilities": "GradClipAlgorithmType LightningEnum disable_possible_user_warnings "
-    "find_shared_parameters grad_norm is_picklable is_shared_filesystem measure_flops set_shared_parameters "
+    "find_shared_parameters grad_norm is_picklable is_shared_filesystem set_shared_parameters "
     "suggested_max_num_workers",
 }
 
@@ -118,6 +119,10 @@ PYTORCH: dict[str, Names] = {
     "callbacks.early_stopping": {
         "fulgurite.callbacks": "EarlyStopping",
         "fulgurite.callbacks.early_stopping": "EarlyStoppingReason",
+    },
+    "callbacks.throughput_monitor": {
+        "fulgurite.callbacks": "ThroughputMonitor",
+        "fulgurite.callbacks.throughput_monitor": "Throughput",
     },
     "callbacks.timer": {"fulgurite.callbacks": "Timer", "fulgurite.callbacks.timer": "Interval"},
     "plugins": {
@@ -180,7 +185,7 @@ FABRIC: dict[str, Names] = {
         "fulgurite.base.rank": UTILITIES["fulgurite.base.rank"],
         "fulgurite.base.tree": "move_data_to_device",
         "fulgurite.core.hparams": "AttributeDict",
-        "fulgurite.compat.utilities": "LightningEnum disable_possible_user_warnings is_shared_filesystem measure_flops "
+        "fulgurite.compat.utilities": "LightningEnum disable_possible_user_warnings is_shared_filesystem "
         "suggested_max_num_workers",
     },
     "utilities.apply_func": {"fulgurite.base.tree": "move_data_to_device"},
@@ -188,6 +193,10 @@ FABRIC: dict[str, Names] = {
     "utilities.exceptions": {"fulgurite.base.errors": "MisconfigurationException"},
     "utilities.rank_zero": RANK_ZERO,
     "utilities.seed": SEED,
+    "utilities.throughput": {
+        "fulgurite.callbacks.throughput_monitor": "Throughput",
+        "fulgurite.core.flops": "measure_flops",
+    },
     "utilities.warnings": {"fulgurite.base.rank": "PossibleUserWarning"},
 }
 

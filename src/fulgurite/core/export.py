@@ -28,7 +28,7 @@ class Exports:
         if kwargs.get("dynamo", True):
             require("onnxscript", extra="onnx")
         sample = self._sample(input_sample, "to_onnx(input_sample=...)")
-        with _evaluating(self):
+        with evaluating(self):
             return torch.onnx.export(self, sample, file_path, **kwargs)  # type: ignore[arg-type]
 
     @torch.no_grad()
@@ -48,7 +48,7 @@ class Exports:
         """
         sample = self._sample(input_sample, "to_exported_program(input_sample=...)")
         named = sample[0] if len(sample) == 1 and isinstance(sample[0], dict) else {}
-        with _evaluating(self), _detached(self):
+        with evaluating(self), detached(self):
             program = torch.export.export(
                 self,  # type: ignore[arg-type]
                 () if named else sample,
@@ -79,7 +79,7 @@ class Exports:
         """Return the module as TorchScript, by "script" or by "trace", and save it where ``file_path`` says."""
         if method not in ("script", "trace"):
             raise ValueError(f"to_torchscript(method={method!r}): choose 'script' or 'trace'.")
-        with _evaluating(self), _detached(self):
+        with evaluating(self), detached(self):
             if method == "script":
                 made = torch.jit.script(self, **kwargs)
             else:
@@ -99,7 +99,7 @@ class Exports:
 
 
 @contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
+def evaluating(module: Any) -> Iterator[None]:
     modes = {child: child.training for child in module.modules()}
     module.eval()
     try:
@@ -110,7 +110,7 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _detached(module: Any) -> Iterator[None]:
+def detached(module: Any) -> Iterator[None]:
     """Without a trainer: TorchScript would try to compile what it reaches."""
     kept: list[tuple[nn.Module, Any, Any]] = []
     for child in module.modules():

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from fulgurite.base.rank import rank_zero_only
+from fulgurite.base.rank import rank_zero_only, warn_once
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,6 +86,46 @@ class Logger(ABC):
     def after_save_checkpoint(self, checkpoint_callback: "ModelCheckpoint") -> None:
         """Called after a checkpoint was written, with the callback that wrote it."""
 
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: list[Any]) -> None:
+        """Log a list of pictures: tensors (channels first), arrays (channels last), PIL images, figures or paths.
+
+        Each further argument is a list with one entry per picture; every logger with pictures knows ``caption``.
+        Without ``step`` it is the last row's. A logger that has no place for pictures says so once and goes on.
+        """
+        self._has_no_place("pictures", "log_image")
+
+    def log_table(
+        self,
+        key: str,
+        columns: list[str] | None = None,
+        data: Any = None,
+        dataframe: Any = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a table from ``columns`` and ``data`` (rows) or from a data frame.
+
+        Cells are numbers and text. A PIL image or a tensor (channels, height, width) is shown as a picture where the
+        logger can, and told by its size elsewhere.
+        """
+        self._has_no_place("tables", "log_table")
+
+    def log_text(
+        self,
+        key: str,
+        columns: list[str] | None = None,
+        data: Any = None,
+        dataframe: Any = None,
+        step: int | None = None,
+    ) -> None:
+        """Log text as a table; a single text is ``columns=["text"], data=[[text]]``."""
+        self.log_table(key, columns, data, dataframe, step)
+
+    def _has_no_place(self, things: str, method: str) -> None:
+        warn_once(
+            f"{type(self).__name__} has no place for {things}, so that {method} does nothing. Add a logger that has: "
+            "TrackLogger, TensorBoardLogger, MLFlowLogger, CometLogger or WandbLogger."
+        )
+
 
 class DummyExperiment:
     """Takes every call, attribute and item (``experiment.config.update(...)``), and does nothing."""
@@ -127,6 +167,19 @@ class DummyLogger(Logger):
         pass
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: list[Any]) -> None:
+        pass
+
+    def log_table(
+        self,
+        key: str,
+        columns: list[str] | None = None,
+        data: Any = None,
+        dataframe: Any = None,
+        step: int | None = None,
+    ) -> None:
         pass
 
     def __getitem__(self, index: int) -> DummyExperiment:

@@ -16,6 +16,7 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.optional import require
 from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero_only, rank_zero_warn
 from fulgurite.core.logger import Logger, plain_params, prefixed, rank_zero_experiment
+from fulgurite.loggers.checkpoints import metadata_of, written_checkpoints
 from fulgurite.loggers.wandb_client import (
     answers,
     bounds_are_ours,
@@ -33,11 +34,10 @@ from fulgurite.loggers.wandb_models import (
     add_model,
     artifact_name,
     kept,
-    metadata_of,
     warn_of_unsent,
-    written_checkpoints,
 )
 from fulgurite.track.places import note_folder
+from fulgurite.track.writer.media import is_picture
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -275,8 +275,13 @@ class WandbLogger(Logger):
         dataframe: Any = None,
         step: int | None = None,
     ) -> None:
-        """Log a table from ``columns`` and ``data`` or from a data frame; cells may be text, numbers or W&B media."""
+        """Log a table from ``columns`` and ``data`` or from a data frame.
+
+        Cells may be text, numbers, W&B media, and pictures: PIL images, or tensors (channels, height, width).
+        """
         wandb = require("wandb", "wandb")
+        if data is not None:
+            data = [[wandb.Image(_pixels(cell)) if is_picture(cell) else cell for cell in row] for row in data]
         self.log_metrics({key: wandb.Table(columns=columns, data=data, dataframe=dataframe)}, step)
 
     @rank_zero_only

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from wandb import Artifact
     from wandb.sdk.wandb_run import Run
 
-    from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
-
-RECORDED_SETTINGS = ("monitor", "mode", "save_last", "save_top_k", "save_weights_only", "_every_n_train_steps")
 FOLDER = "models"
 """Beside the run's own files: what waits to be sent."""
 SILENCE = 30.0
@@ -33,15 +30,6 @@ PAUSE = 2.0
 Policy = Literal["mutable", "immutable"]
 
 
-def written_checkpoints(callback: "ModelCheckpoint") -> Sequence[tuple[float, str, Any]]:
-    """(time, path, score) of the checkpoints that a callback holds and that are still there, the oldest first."""
-    scores: dict[str, Any] = dict(getattr(callback, "best_k_models", {}))
-    scores[callback.best_model_path] = callback.best_model_score
-    scores.setdefault(getattr(callback, "last_model_path", ""), getattr(callback, "current_score", None))
-    there = [(str(path), score) for path, score in scores.items() if path and os.path.exists(path)]
-    return sorted(((os.path.getmtime(path), path, score) for path, score in there), key=lambda each: each[:2])
-
-
 def add_model(artifact: "Artifact", content: str, policy: Policy | None) -> None:
     """Add the file or folder ``content`` as ``model.ckpt``.
 
@@ -50,15 +38,6 @@ def add_model(artifact: "Artifact", content: str, policy: Policy | None) -> None
     add = artifact.add_dir if os.path.isdir(content) else artifact.add_file
     how: dict[str, Any] = {"policy": policy} if policy else {"policy": "immutable", "skip_cache": True}
     add(content, name="model.ckpt", **how)
-
-
-def metadata_of(callback: "ModelCheckpoint", path: str, score: Any) -> dict[str, Any]:
-    """What is said about a checkpoint beside its content."""
-    return {
-        "score": score.item() if hasattr(score, "item") else score,
-        "original_filename": Path(path).name,
-        type(callback).__name__: {k: getattr(callback, k) for k in RECORDED_SETTINGS if hasattr(callback, k)},
-    }
 
 
 def artifact_name(run_id: str) -> str:

@@ -16,7 +16,9 @@ from parity.scenarios import (
     hooks,
     hparams,
     log_errors,
+    loggers,
     logs,
+    monitors,
     profilers,
     runs,
     steps,
@@ -36,6 +38,8 @@ SCENARIOS: dict[str, Scenario] = {
         runs,
         logs,
         callbacks,
+        loggers,
+        monitors,
         checkpoints,
         hparams,
         errors,
@@ -45,6 +49,6 @@ SCENARIOS: dict[str, Scenario] = {
         tuner,
         weights,
         writers,
-    )  # fmt: skip
+    )
     for name, scenario in group.SCENARIOS.items()
 }

@@ -147,6 +147,17 @@ def test_tables_of_rows():
     assert (value["ncols"], value["nrows"]) == (1, 0)
 
 
+def test_pictures_in_a_table():
+    """A cell that is a PIL image or a tensor with channels is a file of the run; the cell says which."""
+    cells = [Image.fromarray(GREY), torch.zeros(3, 4, 6)]
+    _, (first, second, kept) = media.table(PLACE, ["picture", "is"], [[cells[0], 1], [cells[1], 2]], None)
+
+    (one, one_is), (two, two_is) = json.loads(kept.content)["data"]
+    assert (one_is, two_is) == (1, 2)
+    assert (one["_type"], one["path"], two["path"]) == ("image-file", first.name, second.name)
+    assert (pixels(first) == GREY).all() and pixels(second).shape == (4, 6, 3)
+
+
 def test_pages(tmp_path):
     """Sources, files, and objects that can be read."""
     (tmp_path / "page.html").write_text("<i>file</i>")

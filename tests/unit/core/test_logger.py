@@ -12,7 +12,19 @@ import numpy
 import pytest
 import torch
 
-from fulgurite.core.logger import DummyLogger, flatten, merge_dicts, plain_params
+from fulgurite.core.logger import DummyLogger, Logger, flatten, merge_dicts, plain_params
+
+
+class Numbers(Logger):
+    """Takes numbers and nothing else."""
+
+    name = version = "numbers"
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+    def log_hyperparams(self, params, *args, **kwargs):
+        pass
 
 
 class Colour(enum.Enum):
@@ -75,3 +87,35 @@ def test_dummy_logger_takes_everything():
     logger.experiment.config.update({"a": 1})
     logger.experiment["series"] = 1
     assert (logger.name, logger.version, logger.log_dir) == ("DummyLogger", "", None)
+
+
+@pytest.mark.parametrize(("method", "things"), [("log_image", "pictures"), ("log_table", "tables")])
+def test_a_logger_without_media_says_so_once(method, things, recwarn):
+    """Who is given a picture and has no place for it names itself and those that have one."""
+    for _ in range(3):
+        getattr(Numbers(), method)("key", [], step=1)
+
+    (warning,) = recwarn
+    assert f"Numbers has no place for {things}" in str(warning.message) and "TensorBoardLogger" in str(warning.message)
+
+
+def test_text_is_a_table():
+    """A logger that has tables has text, too."""
+
+    class Tables(Numbers):
+        def log_table(self, key, columns=None, data=None, dataframe=None, step=None):
+            self.seen = (key, columns, data, dataframe, step)
+
+    logger = Tables()
+    logger.log_text("note", ["text"], [["hello"]], step=3)
+
+    assert logger.seen == ("note", ["text"], [["hello"]], None, 3)
+
+
+def test_a_stand_in_takes_media_without_a_word(recwarn):
+    """A trial run logs nothing and complains of nothing."""
+    DummyLogger().log_image("key", [1])
+    DummyLogger().log_table("key")
+    DummyLogger().log_text("key")
+
+    assert not recwarn

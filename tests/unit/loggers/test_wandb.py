@@ -98,6 +98,19 @@ def test_media_are_recorded_with_their_files():
     assert '"hello"' in next(run.folder.glob("files/media/table/text_*.json")).read_text()
 
 
+def test_pictures_in_a_table_are_recorded():
+    """A cell that is a tensor with channels becomes a picture, as W&B shows them in tables."""
+    logger = WandbLogger(offline=True)
+    logger.log_table("t", columns=["picture", "n"], data=[[torch.rand(3, 8, 8), 1]])
+    wandb.finish()
+    (run,) = recorded_runs(Path())
+
+    # The run's own file says only "Image"; the table's artifact holds it.
+    files = {entry.path: entry.local_path for entry in run.artifacts[0].manifest.contents}
+    ((cell, number),) = json.loads(Path(files["t.table.json"]).read_text())["data"]
+    assert (cell["_type"], cell["width"], cell["path"] in files, number) == ("image-file", 8, True, 1)
+
+
 def test_media_arguments_are_lists_of_one_length():
     """A single image or a short list of captions is an error that says what was expected."""
     logger = WandbLogger()

@@ -30,7 +30,7 @@ def images(place: Place, given: Any, **lists: Sequence[Any]) -> Made:
 
     ``caption`` and ``file_type`` ("png" or "jpg") are lists with one entry per image.
     """
-    items = _listed("image", given, lists, ("caption", "file_type"))
+    items = listed("image", given, lists, ("caption", "file_type"))
     made = [_image(place, item, entry.get("file_type") or "png") for item, entry in items]
     if not made:
         return _several("images/separated", "filenames", []), []
@@ -46,7 +46,7 @@ def images(place: Place, given: Any, **lists: Sequence[Any]) -> Made:
 def audio(place: Place, given: Any, **lists: Sequence[Any]) -> Made:
     """Paths, or arrays of (time) or (time, channel) between -1 and 1, each with a ``sample_rate``; ``caption`` too."""
     made = []
-    for item, entry in _listed("sound", given, lists, ("caption", "sample_rate")):
+    for item, entry in listed("sound", given, lists, ("caption", "sample_rate")):
         if _is_path(item):
             value, kept = _file(place, "audio", _read(item), Path(item).suffix[1:] or "wav", "audio-file")
         else:
@@ -58,7 +58,7 @@ def audio(place: Place, given: Any, **lists: Sequence[Any]) -> Made:
 def videos(place: Place, given: Any, **lists: Sequence[Any]) -> Made:
     """Paths, or arrays of (time, channel, height, width), which become GIFs; ``fps`` and ``caption`` per video."""
     made = []
-    for item, entry in _listed("video", given, lists, ("caption", "fps", "format")):
+    for item, entry in listed("video", given, lists, ("caption", "fps", "format")):
         if _is_path(item):
             value, kept = _file(place, "videos", _read(item), Path(item).suffix[1:] or "mp4", "video-file")
         else:
@@ -79,18 +79,14 @@ def html(place: Place, given: Any) -> Made:
 
 
 def table(place: Place, columns: Sequence[str] | None, data: Iterable[Sequence[Any]] | None, dataframe: Any) -> Made:
-    """Columns and rows, or a data frame of any kind that has ``columns`` and gives its rows."""
-    if dataframe is not None:
-        columns, data = list(dataframe.columns), _rows_of(dataframe)
-    rows = [[plain(cell) for cell in row] for row in data or []]
-    width = len(rows[0]) if rows else 0
-    names = [str(name) for name in columns] if columns is not None else [str(number) for number in range(width)]
-    for number, row in enumerate(rows):
-        if len(row) != len(names):
-            raise ValueError(f"Row {number} has {len(row)} cells, but there are {len(names)} columns: {names}.")
-    content = json.dumps({"columns": names, "data": rows}, separators=(",", ":")).encode()
+    """Columns and rows, or a data frame of any kind that has ``columns`` and gives its rows. Pictures are kept, too."""
+    names, rows = rows_of(columns, data, dataframe)
+    pictures = [_image(place, cell, "png") for row in rows for cell in row if is_picture(cell)]
+    drawn = iter(value for value, _ in pictures)
+    cells = [[next(drawn) if is_picture(cell) else plain(cell) for cell in row] for row in rows]
+    content = json.dumps({"columns": names, "data": cells}, separators=(",", ":")).encode()
     value, kept = _file(place, "table", content, "table.json", "table-file")
-    return {**value, "ncols": len(names), "nrows": len(rows)}, [kept]
+    return {**value, "ncols": len(names), "nrows": len(rows)}, [*(file for _, file in pictures), kept]
 
 
 def histogram(values: Any, bins: int | Sequence[float] = 64) -> dict[str, Any]:
@@ -99,6 +95,61 @@ def histogram(values: Any, bins: int | Sequence[float] = 64) -> dict[str, Any]:
     numbers = numpy.asarray(_array(values), dtype=float).ravel()
     counts, edges = numpy.histogram(numbers[numpy.isfinite(numbers)], bins=bins)
     return {"_type": "histogram", "values": counts.tolist(), "bins": edges.tolist()}
+
+
+def picture_of(item: Any) -> Any:
+    """A PIL image of a path, a figure, a tensor or an array."""
+    pillow = require("PIL.Image", EXTRA)
+    if isinstance(item, pillow.Image):
+        return item
+    if _is_path(item):
+        with pillow.open(item) as opened:
+            opened.load()
+            return opened
+    if hasattr(item, "savefig"):
+        buffer = io.BytesIO()
+        item.savefig(buffer, format="png")
+        return pillow.open(buffer)
+    return pillow.fromarray(_bytes_of(_channels_last(item)))
+
+
+def is_picture(cell: Any) -> bool:
+    """Whether a table's cell is shown as a picture: a PIL image, a figure, or a tensor (channels, height, width)."""
+    if hasattr(cell, "detach"):
+        return cell.ndim == 3 and cell.shape[0] in (1, 3, 4)
+    return hasattr(cell, "savefig") or hasattr(cell, "getbands")
+
+
+def rows_of(
+    columns: Sequence[str] | None, data: Iterable[Sequence[Any]] | None, dataframe: Any
+) -> tuple[list[str], list[list[Any]]]:
+    """The names of a table's columns, numbers where there are none, and its rows."""
+    if dataframe is not None:
+        columns = list(dataframe.columns)
+        data = dataframe.itertuples(index=False, name=None) if hasattr(dataframe, "itertuples") else dataframe.rows()
+    rows = [list(row) for row in data or []]
+    width = len(rows[0]) if rows else 0
+    names = [str(name) for name in columns] if columns is not None else [str(number) for number in range(width)]
+    for number, row in enumerate(rows):
+        if len(row) != len(names):
+            raise ValueError(f"Row {number} has {len(row)} cells, but there are {len(names)} columns: {names}.")
+    return names, rows
+
+
+def listed(
+    kind: str, given: Any, lists: Mapping[str, Sequence[Any]], known: Sequence[str]
+) -> list[tuple[Any, dict[str, Any]]]:
+    """Each item with its entries of the lists that came with them."""
+    if not isinstance(given, list):
+        raise TypeError(f"Expected a list, one entry per {kind} to log, but got {type(given).__name__}.")
+    for name, values in lists.items():
+        if name not in known:
+            raise TypeError(f"{name}= is not known here. Beside the {kind}s, lists of these are taken: {known}.")
+        if isinstance(values, str):
+            raise TypeError(f"Expected a list in {name}, one entry per {kind}, but got the text {values!r}.")
+        if len(values) != len(given):
+            raise ValueError(f"Expected {len(given)} items in {name}, one per {kind}, got {len(values)}.")
+    return [(item, {name: values[number] for name, values in lists.items()}) for number, item in enumerate(given)]
 
 
 def _image(place: Place, item: Any, file_type: str) -> tuple[dict[str, Any], Kept]:
@@ -111,7 +162,7 @@ def _image(place: Place, item: Any, file_type: str) -> tuple[dict[str, Any], Kep
             with require("PIL.Image", EXTRA).open(io.BytesIO(content)) as opened:
                 size = opened.size
     else:
-        picture = _picture(item)
+        picture = picture_of(item)
         buffer = io.BytesIO()
         wanted = picture.convert("RGB") if FORMATS[file_type] == "JPEG" else picture
         wanted.save(buffer, format=FORMATS[file_type])
@@ -119,18 +170,6 @@ def _image(place: Place, item: Any, file_type: str) -> tuple[dict[str, Any], Kep
     value, kept = _file(place, "images", content, file_type, "image-file")
     shape = {} if size is None else {"width": size[0], "height": size[1]}
     return {**value, "format": file_type, **shape}, kept
-
-
-def _picture(item: Any) -> Any:
-    """A PIL image of a figure, a tensor or an array."""
-    pillow = require("PIL.Image", EXTRA)
-    if isinstance(item, pillow.Image):
-        return item
-    if hasattr(item, "savefig"):
-        buffer = io.BytesIO()
-        item.savefig(buffer, format="png")
-        return pillow.open(buffer)
-    return pillow.fromarray(_bytes_of(_channels_last(item)))
 
 
 def _channels_last(item: Any) -> Any:
@@ -198,12 +237,6 @@ def _page(page: Any) -> bytes:
     return source if isinstance(source, bytes) else str(source).encode()
 
 
-def _rows_of(dataframe: Any) -> Iterable[Sequence[Any]]:
-    if hasattr(dataframe, "itertuples"):
-        return dataframe.itertuples(index=False, name=None)
-    return dataframe.rows()
-
-
 def _file(place: Place, folder: str, content: bytes, ending: str, kind: str) -> tuple[dict[str, Any], Kept]:
     """The dict that names a file, and the file; its name tells key, step and content."""
     key, step = place
@@ -223,22 +256,6 @@ def _group(kind: str, name: str, made: list[tuple[dict[str, Any], Kept]]) -> Mad
 
 def _captioned(value: dict[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     return value if entry.get("caption") is None else {**value, "caption": str(entry["caption"])}
-
-
-def _listed(
-    kind: str, given: Any, lists: Mapping[str, Sequence[Any]], known: Sequence[str]
-) -> list[tuple[Any, dict[str, Any]]]:
-    """Each item with its entries of the lists that came with them."""
-    if not isinstance(given, list):
-        raise TypeError(f"Expected a list, one entry per {kind} to log, but got {type(given).__name__}.")
-    for name, values in lists.items():
-        if name not in known:
-            raise TypeError(f"{name}= is not known here. Beside the {kind}s, lists of these are taken: {known}.")
-        if isinstance(values, str):
-            raise TypeError(f"Expected a list in {name}, one entry per {kind}, but got the text {values!r}.")
-        if len(values) != len(given):
-            raise ValueError(f"Expected {len(given)} items in {name}, one per {kind}, got {len(values)}.")
-    return [(item, {name: values[number] for name, values in lists.items()}) for number, item in enumerate(given)]
 
 
 def _array(item: Any) -> Any:
