@@ -24,6 +24,8 @@ def records(path: Path) -> Iterator[Any]:
             continue
         _, length, kind = struct.unpack("<IHB", data[at : at + RECORD_HEADER])
         at += RECORD_HEADER
+        if at + length > len(data):
+            return  # it is being written
         parts = data[at : at + length] if kind in (FULL, FIRST) else parts + data[at : at + length]
         at += length
         if kind in (FULL, LAST):
