@@ -60,14 +60,17 @@ def better_named(ours: Record, golden: Record) -> tuple[Record, Record]:
     return ours, {**golden, **named}
 
 
+OWN_KEYS = ("fulgurite", "last_global_step_saved")
+
+
 def without_own_state(ours: Record, golden: Record) -> tuple[Record, Record]:
-    """Forget our own key in checkpoints."""
+    """Forget our own keys in checkpoints."""
     return _pruned(ours), golden
 
 
 def _pruned(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _pruned(part) for key, part in value.items() if key != "fulgurite"}
+        return {key: _pruned(part) for key, part in value.items() if key not in OWN_KEYS}
     if isinstance(value, list):
         return [_pruned(part) for part in value if part != "fulgurite"]
     return value

@@ -120,7 +120,7 @@ class ModelCheckpoint(Checkpoint):
         self.last_model_path = ""
         self._unscored_path = ""
         self._last_checkpoint_saved = ""
-        self._last_global_step_saved = 0
+        self._last_global_step_saved = -1
         self._last_time_checked = 0.0
         self._run = Run()
 
@@ -149,6 +149,7 @@ class ModelCheckpoint(Checkpoint):
             "kth_best_model_path": self.kth_best_model_path,
             "kth_value": self.kth_value,
             "last_model_path": self.last_model_path,
+            "last_global_step_saved": self._last_global_step_saved,
         }
         return {**state, "unscored_model_path": self._unscored_path} if self._unscored_path else state
 
@@ -173,6 +174,7 @@ class ModelCheckpoint(Checkpoint):
         self.kth_value = state.get("kth_value", top_k.unbeaten(self.mode))
         self.last_model_path = state.get("last_model_path", "")
         self._unscored_path = state.get("unscored_model_path", "")
+        self._last_global_step_saved = state.get("last_global_step_saved", -1)
 
     # When
 
@@ -191,8 +193,9 @@ class ModelCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._run = Run(started_at=trainer.global_step)
-        # The weights of this step are where they came from; and a step number of an earlier fit must not veto a save.
-        self._last_global_step_saved = trainer.global_step
+        if not trainer.ckpt_path or self._last_global_step_saved < 0:
+            # The weights of this step are where they came from; and a step of an earlier fit must not veto a save.
+            self._last_global_step_saved = trainer.global_step
         self._last_time_checked = time.monotonic()
 
     def on_train_batch_end(
@@ -263,6 +266,7 @@ class ModelCheckpoint(Checkpoint):
             metrics = candidates(trainer)
             path = self._path_for(trainer, without_score(self, metrics), own=(self._unscored_path,))
             trainer.save_checkpoint(path, self.save_weights_only)
+            self._last_global_step_saved = step
             self._finish(trainer, metrics, path, outdated=())
         else:
             return
@@ -327,7 +331,7 @@ class ModelCheckpoint(Checkpoint):
     def _save_newest(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
         previous = self.best_model_path
         path = self._path_for(trainer, metrics, own=(previous,))
-        with self._undone_on_error():
+        with self._undone_on_error(trainer.global_step):
             self.best_model_path = path
             trainer.save_checkpoint(path, self.save_weights_only)
         self._finish(trainer, metrics, path, outdated=(previous,) if self.save_top_k == 1 else ())
@@ -342,7 +346,7 @@ class ModelCheckpoint(Checkpoint):
         full = self.save_top_k != -1 and len(self.best_k_models) >= self.save_top_k
         outdated = (top_k.worst_of(self.best_k_models, self.mode) if full else "", self._unscored_path)
         path = self._path_for(trainer, metrics, own=outdated)
-        with self._undone_on_error():
+        with self._undone_on_error(trainer.global_step):
             self._rank(path, top_k.comparable(score, self.mode), outdated[0])
             trainer.save_checkpoint(path, self.save_weights_only)
         best = float(self.best_k_models[self.best_model_path])
@@ -371,7 +375,7 @@ class ModelCheckpoint(Checkpoint):
                 self.best_model_path = path
             trainer.save_checkpoint(path, self.save_weights_only)
         self._run.unscored_at = trainer.global_step
-        self._finish(trainer, metrics, path, outdated=(previous,), scored=False)
+        self._finish(trainer, metrics, path, outdated=(previous,))
 
     def _drop_unscored(self, trainer: Trainer) -> None:
         """Scores are there again and better files too, so the one without a score has done its duty."""
@@ -380,13 +384,9 @@ class ModelCheckpoint(Checkpoint):
             if self._may_remove(trainer, old, new=""):
                 trainer.strategy.remove_checkpoint(old)
 
-    def _finish(
-        self, trainer: Trainer, metrics: dict[str, Any], path: str, outdated: Iterable[str], scored: bool = True
-    ) -> None:
+    def _finish(self, trainer: Trainer, metrics: dict[str, Any], path: str, outdated: Iterable[str]) -> None:
         """The new file is on disk: update the last one, then remove what it replaces."""
         self._last_checkpoint_saved = path
-        if scored:
-            self._last_global_step_saved = trainer.global_step
         self._tell_loggers(trainer)
         self._save_last(trainer, metrics, link_to=path)
         for old in outdated:
@@ -418,9 +418,13 @@ class ModelCheckpoint(Checkpoint):
             trainer.strategy.remove_checkpoint(previous)
 
     @contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        """The file's own state must already name the file, but a file that failed must not be remembered."""
+    def _undone_on_error(self, step: int | None = None) -> Iterator[None]:
+        """The file's own state must already name the file, but a file that failed must not be remembered.
+
+        With a ``step`` it is the save of that step.
+        """
         before = self.state_dict()
+        self._last_global_step_saved = self._last_global_step_saved if step is None else step
         try:
             yield
         except BaseException:

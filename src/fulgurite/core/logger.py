@@ -73,6 +73,13 @@ class Logger(ABC):
     def log_graph(self, model: "LightningModule", input_array: "Tensor | None" = None) -> None:
         """Draw the model, if this logger can."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where the rows stand, for a checkpoint that is being written; what was logged so far is durable then."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where the rows stood: those that came after it come again. Called before a fit that goes on."""
+
     def on_stop_asked(self, stop: Callable[[], object]) -> None:
         """Call ``stop``, from any thread, when somebody asks the run to end; before each fit. Most can't be asked."""
 

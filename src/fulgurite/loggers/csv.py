@@ -3,6 +3,7 @@
 import csv
 import os
 import time
+from itertools import islice
 from typing import Any
 
 from fulgurite.base.paths import atomic_write
@@ -63,6 +64,18 @@ class CSVLogger(FolderLogger):
     def finalize(self, status: str) -> None:
         self.save()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Which file has how many rows."""
+        if self._experiment is None:
+            return {}
+        self._experiment.save(durable=True)
+        return {"file": os.path.abspath(self._experiment.metrics_file_path), "rows": self._experiment.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the same file, without the rows that came after the checkpoint; another folder begins anew."""
+        if rank_zero_only.rank == 0 and state["file"] == os.path.abspath(self.experiment.metrics_file_path):  # type: ignore[attr-defined]
+            self.experiment.go_back_to(state["rows"])
+
     def __getstate__(self) -> dict[str, Any]:
         # Rows that travelled with a copy would be written twice.
         self.save()
@@ -81,7 +94,8 @@ class ExperimentWriter:
         self._hparams = HparamsFile(log_dir)
         self.metrics: list[dict[str, Any]] = []
         self.metrics_keys: list[str] = []
-        self._rows_seen = 0
+        self.rows = 0
+        """How many there are, in memory and on disk."""
         self._written_at = time.monotonic()
         os.makedirs(log_dir, exist_ok=True)
 
@@ -96,23 +110,39 @@ class ExperimentWriter:
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
         """Add a row; without ``step`` rows are counted."""
         row = {name: plain_number(value) for name, value in metrics_dict.items()}
-        row["step"] = self._rows_seen if step is None else step
+        row["step"] = self.rows if step is None else step
         self.metrics.append(row)
-        self._rows_seen += 1
+        self.rows += 1
 
     def waits_too_long(self) -> bool:
         """Whether the last write is so long ago that a watcher would wonder."""
         return time.monotonic() - self._written_at > LONGEST_WAIT
 
-    def save(self) -> None:
-        """Append the rows in memory to the file."""
+    def save(self, durable: bool = False) -> None:
+        """Append the rows in memory to the file; ``durable`` waits until the disk has them."""
         if not self.metrics:
             return
         self._make_room_for({name for row in self.metrics for name in row})
         with open(self.metrics_file_path, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self.metrics_keys, restval="").writerows(self.metrics)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         self.metrics = []
         self._written_at = time.monotonic()
+
+    def go_back_to(self, rows: int) -> None:
+        """Keep the first so many rows of the file that is there, and append to it from here on."""
+        if self.metrics_keys or not os.path.isfile(self.metrics_file_path):
+            return
+        with open(self.metrics_file_path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            keys, kept = list(reader.fieldnames or ()), list(islice(reader, rows))
+        with atomic_write(self.metrics_file_path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, keys, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        self.metrics_keys, self.rows = keys, len(kept)
 
     def _make_room_for(self, names: set[str]) -> None:
         """Start the file, or rewrite it once under a wider header if a name is new. Readers never see a part."""

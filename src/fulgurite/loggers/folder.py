@@ -75,12 +75,21 @@ class HparamsFile:
         """Add to the hyperparameters, and write them."""
         import yaml  # late: only a run that logs needs it
 
-        if not self._ours:
-            set_aside(self.path)
-            self._ours = True
         self.values.update(params)
+        text = yaml.safe_dump(self.values, allow_unicode=True)
+        if not self._ours and not _says(self.path, text):
+            set_aside(self.path)
+        self._ours = True
         with atomic_write(self.path, "w", encoding="utf-8") as file:
-            yaml.safe_dump(self.values, file, allow_unicode=True)
+            file.write(text)
+
+
+def _says(path: str, text: str) -> bool:
+    """Whether the file is there and says the same: a run that goes on in its folder."""
+    try:
+        return Path(path).read_text(encoding="utf-8") == text
+    except (OSError, ValueError):
+        return False
 
 
 def set_aside(path: str) -> None:

@@ -119,6 +119,12 @@ class TrackLogger(FolderLogger):
         self._writer.listen()
         return self._writer
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: rows that come again have their steps, and take their places. They are in the store by now."""
+        if self._writer is not None:
+            self._writer.flush()
+        return {}
+
     @rank_zero_only
     def on_stop_asked(self, stop: Callable[[], object]) -> None:
         """Call ``stop`` when `fulgurite ui` or the public API asks the run to stop."""

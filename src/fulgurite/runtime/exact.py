@@ -42,6 +42,7 @@ def captured(session: Session) -> Data:
         "meters": metrics.state() if metrics is not None and opened else [],
         "metrics": _metric_states(session.module, without=_of_validation(session)),
         "eval_rows": dict(session.eval_rows),
+        "loggers": [[type(logger).__name__, logger.state_dict()] for logger in session.loggers],
         "gradients": _gradients(session),
         "loaders": _loader_states(session),
         "feeds": {
@@ -62,6 +63,7 @@ def restored(session: Session, data: Data, loader_states: list[Any]) -> None:
     for name, values in data.get("board", {}).items():
         getattr(session.board, name).update(values)
     session.eval_rows.update(data.get("eval_rows", {}))
+    put_back_loggers(session, data)
     _load_metric_states(session.module, data.get("metrics", {}))
     feeds = dict(data.get("feeds", {}))
     session.stored_feeds = dict(feeds)
@@ -80,6 +82,13 @@ def restored(session: Session, data: Data, loader_states: list[Any]) -> None:
         )
         session.progress.batches_ready = session.progress.batches_processed
         session.progress.is_last_batch = False
+
+
+def put_back_loggers(session: Session, data: Data) -> None:
+    """Let loggers of the same kinds, in the same order, go back to where their rows stood."""
+    for logger, (kind, state) in zip(session.loggers, data.get("loggers", ()), strict=False):
+        if state and type(logger).__name__ == kind:
+            logger.load_state_dict(state)
 
 
 def put_back_random_states(session: Session) -> None:

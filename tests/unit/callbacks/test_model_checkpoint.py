@@ -268,7 +268,7 @@ def test_a_failed_write_is_not_remembered(tmp_path):
 
 
 def test_state_and_its_name(tmp_path):
-    """The state is kept under the name, and in the words, that Lightning has."""
+    """The state is kept under the name, and in the words, that Lightning has, with one word more."""
     callback, _, kept = steps_of(tmp_path, model=Counted([3, 2]), monitor="val")
     states = torch.load(tmp_path / "kept" / kept[0])["callbacks"]
 
@@ -284,6 +284,7 @@ def test_state_and_its_name(tmp_path):
         "kth_best_model_path": path,
         "kth_value": 2.0,
         "last_model_path": "",
+        "last_global_step_saved": callback._last_global_step_saved,
     }
 
 
