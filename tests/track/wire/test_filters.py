@@ -7,7 +7,6 @@ import pytest
 
 from fulgurite.track.wire.filters import BadFilter, Candidate, read_filter, read_order
 
-NOW = time.time()
 RUNS = [
     {"id": 1, "name": "a", "display_name": "First run", "state": "finished", "tags": ["good", "x"], "group_name": "g",
      "config": {"lr": 0.1, "deep": {"n": 3}, "a.b": 1, "opt": "adam", "list": [1, 2]}, "summary": {"loss": 0.5},
@@ -21,7 +20,7 @@ RUNS = [
 
 
 def candidates():
-    defaults = {"notes": None, "job_type": None, "sweep": None, "facts": {"host": "h1"}, "seen_at": NOW}
+    defaults = {"notes": None, "job_type": None, "sweep": None, "facts": {"host": "h1"}, "seen_at": time.time()}
     for run in RUNS:
         row = {**defaults, **run}
         yield Candidate(
