@@ -15,6 +15,7 @@ from torch.optim.swa_utils import SWALR
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.base.seed import isolate_rng
+from fulgurite.callbacks.weight_averaging import WeightAveraging
 from fulgurite.callbacks.weights import named_buffers, named_weights
 from fulgurite.core.callback import Callback
 from fulgurite.metrics import Metrics
@@ -143,6 +144,12 @@ class StochasticWeightAveraging(Callback):
         return max(start - 1, 0)
 
     def _check_run(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for callback in trainer.callbacks:
+            if isinstance(callback, WeightAveraging):
+                raise MisconfigurationException(
+                    f"StochasticWeightAveraging and {type(callback).__name__} both leave their average in the model, "
+                    "which has room for one. Leave one of them out."
+                )
         optimizers, schedulers = trainer.optimizers, trainer.lr_scheduler_configs
         for what, found in (("optimizer", optimizers), ("lr_scheduler", schedulers)):
             if len(found) > 1:

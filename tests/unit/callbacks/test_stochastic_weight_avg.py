@@ -10,6 +10,7 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import (
     BaseFinetuning,
     Callback,
+    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
     StochasticWeightAveraging,
@@ -234,6 +235,13 @@ def test_training_that_is_stopped_has_its_average_all_the_same():
 def test_training_that_ends_before_is_left_as_it_is():
     with pytest.warns(UserWarning, match="begins with epoch 39, but training ended before"):
         quiet(StochasticWeightAveraging(0.01), max_epochs=50, max_steps=5).fit(Net(), rows())
+
+
+@pytest.mark.parametrize("makers", [(SWA, EMAWeightAveraging), (EMAWeightAveraging, SWA)])
+def test_two_averages_are_refused(makers):
+    """The model has room for one; the later in the list would win without a word."""
+    with pytest.raises(MisconfigurationException, match="EMAWeightAveraging both leave their average"):
+        quiet(*[make() for make in makers], max_epochs=6).fit(Net(), rows())
 
 
 def test_a_second_fit_averages_anew(tmp_path):
