@@ -284,14 +284,12 @@ def _bar(given: Arguments, have: list[Callback]) -> list[Callback]:
     from fulgurite.callbacks.progress.base import ProgressBar
 
     bars = [callback for callback in have if isinstance(callback, ProgressBar)]
-    wanted = given["enable_progress_bar"]
+    off = _switched_off(given, "enable_progress_bar")
     if len(bars) > 1:
         raise MisconfigurationException(f"There is room for one progress bar, but {len(bars)} were given.")
-    if bars and wanted is False:
-        raise MisconfigurationException(
-            f"enable_progress_bar=False, but `{type(bars[0]).__name__}` is among the callbacks."
-        )
-    if bars or wanted is False or given["barebones"]:
+    if bars and off:
+        raise MisconfigurationException(f"{off}, but `{type(bars[0]).__name__}` is among the callbacks.")
+    if bars or off:
         return []
     from fulgurite.callbacks.progress.tqdm import TQDMProgressBar
 
@@ -311,13 +309,17 @@ def _checkpoint(given: Arguments, have: list[Callback]) -> list[Callback]:
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
 
     mine = [callback for callback in have if isinstance(callback, Checkpoint)]
-    if mine and given["enable_checkpointing"] is False:
+    off = _switched_off(given, "enable_checkpointing")
+    if mine and off:
         raise MisconfigurationException(
-            f"enable_checkpointing=False, but `{type(mine[0]).__name__}` is among the callbacks. Leave one of them out."
+            f"{off}, but `{type(mine[0]).__name__}` is among the callbacks. Leave one of them out."
         )
-    if mine or given["enable_checkpointing"] is False or given["barebones"]:
-        return []
-    return [ModelCheckpoint()]
+    return [] if mine or off else [ModelCheckpoint()]
+
+
+def _switched_off(given: Arguments, name: str) -> str:
+    """How the user has switched off what ``name`` enables; empty if it is on."""
+    return "barebones=True" if given["barebones"] else f"{name}=False" if given[name] is False else ""
 
 
 def _plugins(wanted: Any) -> dict[type, Any]:

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+import contracts.test_callbacks as contracts_of_callbacks
+import contracts.test_loggers as contracts_of_loggers
 import fulgurite
 from fulgurite import Callback, LightningModule, Trainer
+from fulgurite.callbacks import BatchSizeFinder, Checkpoint
+from fulgurite.core.logger import DummyLogger
 from fulgurite.profilers import PassThroughProfiler, SimpleProfiler
+from fulgurite.runtime.hooks import overrides
 
 OURS = str(Path(fulgurite.__file__).parent)
 FIRST, LAST = 10, 30
@@ -126,6 +131,65 @@ def test_nothing_waits_for_the_device_between_rows(tmp_path: Path, monkeypatch: 
     trainer.fit(Regression(3, prog_bar=True, on_step=True, on_epoch=True), loader)
 
     assert calls == []
+
+
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "enable_checkpointing": False,
+}  # fmt: skip
+PER_STEP = (
+    "on_train_batch_start", "on_train_batch_end", "on_before_backward", "on_after_backward",
+    "on_before_optimizer_step", "on_before_zero_grad",
+)  # fmt: skip
+CALLBACKS = [name for name in vars(contracts_of_callbacks) if name.startswith("Test")]
+LOGGERS = [name for name in vars(contracts_of_loggers) if name.startswith("Test")]
+
+
+class Scheduled(Regression):
+    """Has what callbacks ask of a module; its scheduler costs what one costs that a callback puts in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.size = torch.nn.Linear(4, 4), 1
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        loss = self.layer(self.backbone(batch)).pow(2).mean()
+        self.log("val_loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD([each for each in self.parameters() if each.requires_grad], lr=0.01)
+        return [optimizer], [torch.optim.lr_scheduler.ConstantLR(optimizer)]
+
+
+@pytest.mark.parametrize("contract", CALLBACKS)
+def test_each_callback_costs_only_where_it_listens(contract: str, tmp_path: Path) -> None:
+    """Of those that come along, who overrides no hook of a training step adds no frame to it."""
+    callback = getattr(contracts_of_callbacks, contract)().make(tmp_path)
+    if any(overrides(callback, name, Callback) for name in PER_STEP):
+        pytest.skip("it listens to steps")
+    if isinstance(callback, BatchSizeFinder):
+        pytest.skip("its loaders are the module's, and cannot be watched")
+    needs = {"logger": DummyLogger(), "enable_checkpointing": isinstance(callback, Checkpoint)}
+    alone = frames_per_step(Scheduled(), tmp_path, **QUIET)
+    with_it = frames_per_step(Scheduled(), tmp_path, **{**QUIET, **needs}, callbacks=[callback])
+
+    assert with_it == alone
+
+
+@pytest.mark.parametrize("contract", LOGGERS)
+def test_each_logger_costs_nothing_between_rows(contract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that writes no row does not know of loggers."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    contract_of = getattr(contracts_of_loggers, contract)()
+    logger = contract_of.make_logger(tmp_path / "logs")
+    alone = frames_per_step(Regression(3), tmp_path, **QUIET)
+    try:
+        with_it = frames_per_step(Regression(3), tmp_path, **{**QUIET, "logger": logger})
+    finally:
+        contract_of.close(logger)
+
+    assert with_it == alone
 
 
 def test_a_profiler_that_is_off_costs_nothing(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ WIDE_CLASSES = {
     "MLFlowLogger",
     "ModelCheckpoint",
     "ModelHooks",
+    "Precision",
     "Strategy",
     "TrackLogger",
     "Trainer",

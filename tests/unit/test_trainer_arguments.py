@@ -245,6 +245,13 @@ def test_barebones_refuses_what_it_leaves_out(clash):
         Trainer(barebones=True, max_epochs=1, **clash)
 
 
+@pytest.mark.parametrize("kind", [ModelCheckpoint, TQDMProgressBar])
+def test_barebones_refuses_callbacks_that_it_leaves_out(kind):
+    """Files and bars are what it is to be free of; as in Lightning."""
+    with pytest.raises(MisconfigurationException, match=f"barebones=True.*{kind.__name__}"):
+        Trainer(barebones=True, max_epochs=1, callbacks=kind())
+
+
 def test_barebones_trains_and_logs_nothing(recwarn):
     """Validation runs, the sanity check does not; ``self.log`` warns once and keeps nothing, in callbacks as well."""
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 from torch.optim.swa_utils import SWALR
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.base.seed import isolate_rng
+from fulgurite.callbacks.weight_averaging import WeightAveraging
 from fulgurite.callbacks.weights import named_buffers, named_weights
 from fulgurite.core.callback import Callback
 from fulgurite.metrics import Metrics
@@ -40,11 +42,12 @@ NOTHING: dict[str, Any] = {
 class StochasticWeightAveraging(Callback):
     """Average the weights that each epoch begins with, from ``swa_epoch_start`` on.
 
-    From then on the learning rates go from where they are to ``swa_lrs`` (one for all groups of the optimizer, or one
-    each) within ``annealing_epochs``, along a cosine or a line, and stay there; an lr scheduler of the module is put
-    aside. ``swa_epoch_start`` counts epochs from 1, or is a share of ``max_epochs``. When training ends, by whatever
-    limit, the model gets the average, and the statistics of its batch norms are taken anew in one more pass over the
-    training data: it runs ``training_step`` and nothing else, so nothing is stepped, counted or logged in it.
+    From then on the learning rates go from where they are to ``swa_lrs`` within ``annealing_epochs``, along a cosine or
+    a line, and stay there; an lr scheduler of the module is put aside. ``swa_lrs`` is one rate for all groups of the
+    optimizer, or one each; a group that finetuning adds later takes the next, or the last. ``swa_epoch_start`` counts
+    epochs from 1, or is a share of ``max_epochs``. When training ends, by whatever limit, the model gets the average,
+    and the statistics of its batch norms are taken anew in one more pass over the training data: it runs
+    ``training_step`` and nothing else, so nothing is stepped, counted or logged in it.
 
     Until the end, files hold the current weights as ``state_dict``, and the average among what this callback remembers;
     a run that is resumed from any of them, or from a file written after the end, ends as it would have without the
@@ -141,6 +144,12 @@ class StochasticWeightAveraging(Callback):
         return max(start - 1, 0)
 
     def _check_run(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for callback in trainer.callbacks:
+            if isinstance(callback, WeightAveraging):
+                raise MisconfigurationException(
+                    f"StochasticWeightAveraging and {type(callback).__name__} both leave their average in the model, "
+                    "which has room for one. Leave one of them out."
+                )
         optimizers, schedulers = trainer.optimizers, trainer.lr_scheduler_configs
         for what, found in (("optimizer", optimizers), ("lr_scheduler", schedulers)):
             if len(found) > 1:
@@ -161,12 +170,7 @@ class StochasticWeightAveraging(Callback):
 
     def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         optimizer, configs = trainer.optimizers[0], trainer.lr_scheduler_configs
-        scheduler = Annealing(
-            optimizer,
-            swa_lr=self._swa_lrs,  # type: ignore[arg-type]  # torch takes a list as well
-            anneal_epochs=self._annealing_epochs,
-            anneal_strategy=self._annealing_strategy,
-        )
+        scheduler = Annealing(optimizer, self._swa_lrs, self._annealing_epochs, self._annealing_strategy)
         if configs:
             _tell_of(configs[0])
         configs[:] = [LRSchedulerConfig(scheduler, name=configs[0].name if configs else None)]
@@ -176,10 +180,27 @@ class StochasticWeightAveraging(Callback):
 
 
 class Annealing(SWALR):
-    """torch's scheduler, whose state is plain in each of its versions."""
+    """torch's scheduler, for groups that come later as well; its state is plain in each of torch's versions."""
+
+    def __init__(
+        self, optimizer: Optimizer, rates: float | list[float], epochs: int, strategy: Literal["cos", "linear"]
+    ) -> None:
+        self.rates = rates if isinstance(rates, list) else [rates]
+        # One for each: the others are for groups that finetuning has not added yet.
+        goals = [self._goal(index) for index in range(len(optimizer.param_groups))]
+        super().__init__(optimizer, goals, epochs, strategy)  # type: ignore[arg-type]  # torch takes a list as well
+
+    def get_lr(self) -> list[float | Tensor]:
+        for index, group in enumerate(self.optimizer.param_groups):
+            group.setdefault("swa_lr", self._goal(index))
+        return super().get_lr()
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in super().state_dict().items() if not callable(value)}
+        state = super().state_dict()
+        return {name: value for name, value in state.items() if name != "rates" and not callable(value)}
+
+    def _goal(self, index: int) -> float:
+        return self.rates[min(index, len(self.rates) - 1)]
 
 
 class Phase:

@@ -9,6 +9,13 @@ from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
+CONTEXTS = {
+    "training_step": "train_step_context",
+    "validation_step": "val_step_context",
+    "test_step": "test_step_context",
+    "predict_step": "predict_step_context",
+}
+
 
 class Precision:
     """Float32 in weights, activations and gradients. Subclass it to compute otherwise.
@@ -48,6 +55,26 @@ class Precision:
     def forward_context(self) -> AbstractContextManager[Any]:
         """Where the steps of a module run; a new one for each."""
         return nullcontext()
+
+    def train_step_context(self) -> AbstractContextManager[Any]:
+        """Where ``training_step`` runs; `forward_context`, unless it is overridden. So of the other three."""
+        return self.forward_context()
+
+    def val_step_context(self) -> AbstractContextManager[Any]:
+        return self.forward_context()
+
+    def test_step_context(self) -> AbstractContextManager[Any]:
+        return self.forward_context()
+
+    def predict_step_context(self) -> AbstractContextManager[Any]:
+        return self.forward_context()
+
+    def context_of(self, step: str) -> Callable[[], AbstractContextManager[Any]] | None:
+        """Where the module's ``step`` runs; None where it needs no context."""
+        name = CONTEXTS[step]
+        own: Callable[[], AbstractContextManager[Any]] = getattr(self, name)
+        is_own = getattr(type(self), name) is not getattr(Precision, name)
+        return own if is_own else self.forward_context if self.needs_context else None
 
     def module_init_context(self) -> AbstractContextManager[Any]:
         """Where a module is built, so that its weights are made in their final type."""

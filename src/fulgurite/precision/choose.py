@@ -1,15 +1,28 @@
 """From the word that the user passed to the precision that computes."""
 
+import inspect
 from typing import Any
 
 import torch
 
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn
 from fulgurite.core.precision import Precision
 from fulgurite.precision.mixed import MixedPrecision
 from fulgurite.precision.true import DoublePrecision, HalfPrecision
 
 CHOICES = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+_INSTEAD = {
+    "pre_backward": "`scale(self, loss)`, which returns what the backward pass starts from",
+    "post_backward": "the hook `on_after_backward` of a callback or of the module",
+    "optimizer_step": "`step(self, optimizer, closure=None, **kwargs)`",
+    "clip_gradients": "`clip_grad_by_norm` or `clip_grad_by_value`",
+    "connect": "`convert_module(self, module)`",
+    "tensor_init_context": "`module_init_context`",
+    "on_save_checkpoint": "`state_dict`",
+    "on_load_checkpoint": "`load_state_dict`",
+}
+"""Methods of Lightning's that are not called here, and what is."""
 _SHORT = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 
 
@@ -33,6 +46,7 @@ def parse_precision(value: Any) -> str:
 def choose(value: Any, device: torch.device) -> Precision:
     """Return the precision that ``value`` names, for computing on ``device``. An instance comes back as it is."""
     if isinstance(value, Precision):
+        _check(value)
         return value
     name = parse_precision(value)
     if name == "16-mixed" and device.type == "cpu":
@@ -46,3 +60,21 @@ def choose(value: Any, device: torch.device) -> Precision:
     if name == "64-true":
         return DoublePrecision()
     return Precision() if name == "32-true" else HalfPrecision(name)
+
+
+def _check(own: Precision) -> None:
+    """Raise ``MisconfigurationException`` for what is overridden in vain."""
+    kind = type(own)
+    for name, instead in _INSTEAD.items():
+        if hasattr(kind, name):
+            raise MisconfigurationException(
+                f"{kind.__name__} overrides `{name}`, which is not called here. Override {instead}."
+            )
+    try:
+        inspect.signature(own.backward).bind("loss")
+    except TypeError:
+        raise MisconfigurationException(
+            f"{kind.__name__}.backward{inspect.signature(own.backward)} is called with the loss and what "
+            "`manual_backward` was given beside it; neither module nor optimizer come with them. Define "
+            "`backward(self, loss, *args, **kwargs)`."
+        ) from None

@@ -156,7 +156,8 @@ def bind_steps(session: Session, compile_step: Callable[[Any], Any] | None) -> N
         step = session.strategy.bind(own, name)
         step = step if compile_step is None else compile_step(step)
         step = step if takes_batch_idx(own) else _batch_only(step)
-        step = step if not precision.needs_context else _in_context(step, precision.forward_context)
+        context = precision.context_of(name)
+        step = step if context is None else _in_context(step, context)
         session.steps[name] = session.watched(step, profiling.of_strategy(session, name))
 
 

@@ -7,7 +7,14 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, StochasticWeightAveraging
+from fulgurite.callbacks import (
+    BaseFinetuning,
+    Callback,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
 from fulgurite.loggers import CSVLogger
 from support.resumed import Net, check_resume, quiet, read, rows, trained
 
@@ -46,6 +53,32 @@ def test_rates_go_to_their_goal_and_stay(tmp_path):
     trained(SWA(), tmp_path, model)
 
     assert [rates[0] for rates in model.rates[::5]] == pytest.approx([0.05, 0.05, 0.05, 0.03, 0.01, 0.01])
+
+
+class Thawing(BaseFinetuning):
+    """Trains the head alone until epoch 3, which is after the averaging has begun."""
+
+    def freeze_before_training(self, pl_module):
+        self.freeze(pl_module.backbone)
+
+    def finetune_function(self, pl_module, epoch, optimizer):
+        if epoch == 3:
+            self.unfreeze_and_add_param_group(pl_module.backbone, optimizer, lr=0.001)
+
+
+@pytest.mark.parametrize(("rates", "goal"), [(0.01, 0.01), ([0.01], 0.01), ([0.01, 0.002], 0.002)])
+def test_a_group_that_is_added_later_has_a_goal_too(tmp_path, rates, goal):
+    """It goes to the rate that is next in the list, or the last."""
+    model = Net()
+    trainer = trained(SWA(swa_lrs=rates), tmp_path, model, Thawing())
+
+    assert [group["lr"] for group in trainer.optimizers[0].param_groups] == pytest.approx([0.01, goal])
+
+
+@pytest.mark.parametrize("makers", [(SWA, Thawing), (Thawing, SWA)])
+def test_a_run_that_thaws_goes_on_as_if_it_had_not_stopped(tmp_path, makers):
+    """Whichever of the two comes first."""
+    check_resume(lambda: [make() for make in makers], tmp_path)
 
 
 @pytest.mark.parametrize("module", [Net, partial(Net, norm=True), Scheduled])
@@ -202,6 +235,13 @@ def test_training_that_is_stopped_has_its_average_all_the_same():
 def test_training_that_ends_before_is_left_as_it_is():
     with pytest.warns(UserWarning, match="begins with epoch 39, but training ended before"):
         quiet(StochasticWeightAveraging(0.01), max_epochs=50, max_steps=5).fit(Net(), rows())
+
+
+@pytest.mark.parametrize("makers", [(SWA, EMAWeightAveraging), (EMAWeightAveraging, SWA)])
+def test_two_averages_are_refused(makers):
+    """The model has room for one; the later in the list would win without a word."""
+    with pytest.raises(MisconfigurationException, match="EMAWeightAveraging both leave their average"):
+        quiet(*[make() for make in makers], max_epochs=6).fit(Net(), rows())
 
 
 def test_a_second_fit_averages_anew(tmp_path):

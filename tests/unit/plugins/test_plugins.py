@@ -1,5 +1,7 @@
 """`Trainer(plugins=...)`: what it takes, and that what it takes is used."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from torch import nn
@@ -62,6 +64,76 @@ def test_a_precision_of_ones_own_computes():
         module.moved = (module.layer.weight - before).detach()
 
     assert torch.allclose(modules[0].moved, 2 * modules[1].moved)
+
+
+class Noting(Precision):
+    """Notes in which steps it was asked for a context."""
+
+    def __init__(self):
+        self.seen = []
+
+    @contextmanager
+    def train_step_context(self):
+        self.seen.append("train")
+        with super().train_step_context():
+            yield
+
+    @contextmanager
+    def val_step_context(self):
+        self.seen.append("val")
+        yield
+
+    @contextmanager
+    def test_step_context(self):
+        self.seen.append("test")
+        yield
+
+    @contextmanager
+    def predict_step_context(self):
+        self.seen.append("predict")
+        yield
+
+
+def test_each_step_has_a_context_of_its_own():
+    """A precision may compute otherwise in training than elsewhere."""
+    noting, module = Noting(), TinyModule()
+    trainer = Trainer(plugins=noting, max_epochs=1, **QUIET)
+    trainer.fit(module, batches(1), batches(1))
+    trainer.test(module, batches(1), verbose=False)
+    trainer.predict(module, batches(1))
+
+    assert noting.seen == ["val", "train", "val", "test", "predict"]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("pre_backward", "scale"),
+        ("post_backward", "on_after_backward"),
+        ("optimizer_step", "`step"),
+        ("clip_gradients", "clip_grad_by_norm"),
+        ("connect", "convert_module"),
+        ("tensor_init_context", "module_init_context"),
+        ("on_save_checkpoint", "state_dict"),
+        ("on_load_checkpoint", "load_state_dict"),
+    ],
+)
+def test_what_a_precision_overrides_in_vain_is_refused(name, instead):
+    """Lightning calls these; here another method does their work, and the error says which."""
+    kind = type("Own", (Precision,), {name: lambda self, *args: None})
+    with pytest.raises(MisconfigurationException, match=f"Own overrides `{name}`.*{instead}"):
+        Trainer(plugins=kind(), **QUIET)
+
+
+def test_a_backward_that_asks_for_more_is_refused():
+    """Lightning passes module and optimizer; that is seen before a run, not at its first loss."""
+
+    class Own(Precision):
+        def backward(self, tensor, model, optimizer, *args, **kwargs):
+            tensor.backward(*args, **kwargs)
+
+    with pytest.raises(MisconfigurationException, match=r"backward\(self, loss"):
+        Trainer(plugins=Own(), **QUIET)
 
 
 @pytest.mark.parametrize("arguments", [{"plugins": TorchSyncBatchNorm()}, {"sync_batchnorm": True}])
