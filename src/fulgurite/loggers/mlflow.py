@@ -247,7 +247,7 @@ class MLFlowLogger(Logger):
             self._outbox.wake()
 
     @rank_zero_only
-    def finalize(self, status: str) -> None:
+    def finalize(self, status: str = "success") -> None:
         """Store the checkpoints that wait for the end, note how the run ended, and wait until all is sent or kept."""
         if self._outbox is None:
             return
