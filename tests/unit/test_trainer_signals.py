@@ -9,8 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
-from fulgurite import Trainer
+from fulgurite import Callback, Trainer
+from fulgurite.callbacks import ModelCheckpoint
 from fulgurite.testing import QUIET, TinyModule, batches
 from support.observed import Broken, Scene
 
@@ -138,3 +141,74 @@ def test_ctrl_c_leaves_a_whole_wandb_run(tmp_path):
 
     (run,) = recorded_runs(tmp_path)
     assert [row["trainer/global_step"] for row in run.rows if "loss" in row] == [0, 1, 2, 3, 4]
+
+
+class Noisy(TinyModule):
+    """Its loss draws random numbers."""
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch, batch_idx) * torch.rand(())
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.layer(batch).sum() + torch.rand(()))
+
+
+class Sends(Callback):
+    """Sends this process signals in one hook of one step, one after the other."""
+
+    def __init__(self, hook, step, *numbers):
+        self.step, self.numbers, self.went_on = step, numbers, False
+        setattr(self, hook, self.send)
+
+    def send(self, trainer, pl_module, *args):
+        if trainer.global_step == self.step and not trainer.sanity_checking:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+            self.went_on = True
+
+
+def noisy(folder, *callbacks, path=None, **options):
+    torch.manual_seed(0)
+    model = Noisy()
+    saving = ModelCheckpoint(folder, monitor="val_loss")
+    trainer = Trainer(
+        max_epochs=3, **{**QUIET, "enable_checkpointing": True}, callbacks=[*callbacks, saving], **options
+    )
+    shuffled = DataLoader(batches(6).dataset, batch_size=2, shuffle=True)
+    try:
+        trainer.fit(model, shuffled, batches(2), ckpt_path=path)
+    except (KeyboardInterrupt, SystemExit) as error:
+        return trainer, model, error
+    return trainer, model, None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("hook", ["on_before_backward", "on_train_batch_end", "on_validation_batch_end"])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, hook, number):
+    """The batch is finished, its state is saved although nothing was due, and `last` goes on from there exactly."""
+    _, whole, _ = noisy(tmp_path / "whole")
+
+    step = 6 if hook == "on_validation_batch_end" else 4
+    sends = Sends(hook, step, number)
+    _, _, error = noisy(tmp_path / "cut", sends)
+    torch.manual_seed(99)
+    trainer, again, _ = noisy(tmp_path / "cut", path="last")
+
+    assert isinstance(error, KeyboardInterrupt if number == signal.SIGINT else SystemExit) and sends.went_on
+    assert trainer.ckpt_path and trainer.global_step == 18
+    assert torch.equal(again.layer.weight, whole.layer.weight)
+    kept = [path.name for path in (tmp_path / "cut").iterdir()]
+    assert len(kept) == 1, kept  # the file in between gave way to one with a score
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_second_ctrl_c_acts_at_once(tmp_path):
+    """In the middle of the batch."""
+    sends = Sends("on_before_backward", 4, signal.SIGINT, signal.SIGINT)
+
+    trainer, _, error = noisy(tmp_path, sends)
+
+    assert isinstance(error, KeyboardInterrupt) and not sends.went_on
+    assert trainer.global_step == 4 and trainer.interrupted
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -45,6 +45,8 @@ class Run:
     last_written: bool = False
     unscored_at: int = -1
     """``global_step`` of the newest file without a score."""
+    stopgap: str = ""
+    """The file without a score that the run before left: the next with one replaces it, though it was gone on from."""
     warned: bool = False
     untold: bool = False
     """Whether loggers wait to hear of a file that is being written."""
@@ -192,7 +194,7 @@ class ModelCheckpoint(Checkpoint):
             self._tell_names()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._run = Run(started_at=trainer.global_step)
+        self._run = Run(started_at=trainer.global_step, stopgap=self._unscored_path)
         if not trainer.ckpt_path or self._last_global_step_saved < 0:
             # The weights of this step are where they came from; and a step of an earlier fit must not veto a save.
             self._last_global_step_saved = trainer.global_step
@@ -444,7 +446,8 @@ class ModelCheckpoint(Checkpoint):
         if not old.endswith(self.FILE_EXTENSION) or os.path.isdir(old):
             return False
         resumed_from = trainer.ckpt_path and os.path.realpath(trainer.ckpt_path)
-        return os.path.realpath(old) != resumed_from and places.is_inside(old, self.dirpath)
+        chosen = os.path.realpath(old) == resumed_from and old != self._run.stopgap
+        return not chosen and places.is_inside(old, self.dirpath)
 
     def _tell_waiting(self, trainer: Trainer) -> None:
         """A file that was being written when its turn came: loggers hear of it before anything else changes."""
