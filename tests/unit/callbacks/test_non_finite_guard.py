@@ -67,7 +67,7 @@ def memory(trainer):
 
 @pytest.mark.parametrize("every", [1, 4])
 def test_stop_ends_training_and_says_where(every):
-    """At the next check, with the batch; the steps after a bad one are bad as well."""
+    """At the next check, with the batch. The bad step itself is left out: what is saved at the end is good."""
     guard = NonFiniteGuard(check_every_n_steps=every)
     with pytest.warns(
         UserWarning, match=r"infinite loss and gradient in epoch 0, batch 3( and \d more)?.*training ends"
@@ -76,15 +76,16 @@ def test_stop_ends_training_and_says_where(every):
 
     assert trainer.global_step == 4 and trainer.should_stop
     assert (guard.bad_steps, guard.in_a_row) == (1, 1)
+    assert all(bool(torch.isfinite(each).all()) for each in trainer.lightning_module.state_dict().values())
 
 
 def test_stop_waits_as_long_as_it_is_patient():
     """Two in a row are put up with, three are not."""
     guard = NonFiniteGuard(patience=2)
     with pytest.warns(UserWarning, match="training ends"):
-        trainer = fit(Model(bad={3}), guard)
+        trainer = fit(Model(bad={1, 3, 4, 6, 7, 8}), guard)
 
-    assert trainer.global_step == 6
+    assert trainer.global_step == 9
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
@@ -193,7 +194,7 @@ def test_rollback_goes_on_from_the_last_copy():
     """With the weights that stood when it was made, the data that follow, and a lower rate."""
     guard = NonFiniteGuard("rollback", snapshot_every_n_steps=3, check_every_n_steps=1, lr_factor=0.5)
     model = Model(bad={7})
-    with pytest.warns(UserWarning, match=r"epoch 0, batch 7.*Went back to the weights of step 6\."):
+    with pytest.warns(UserWarning, match=r"epoch 0, batch 7.*Went back to the weights of step 6, 2 steps before"):
         trainer = fit(model, guard, max_epochs=1)
 
     weights, means = zip(*model.seen, strict=True)
@@ -207,7 +208,7 @@ def test_rollback_goes_on_from_the_last_copy():
 def test_rollback_ends_with_good_weights_where_it_does_not_help():
     """After as many tries as it is patient, at rates that were lower each time."""
     guard = NonFiniteGuard("rollback", patience=1, snapshot_every_n_steps=3, check_every_n_steps=1)
-    with pytest.warns(UserWarning, match="step 3; training ends"):
+    with pytest.warns(UserWarning, match="step 3, 3 steps before .*; training ends"):
         trainer = fit(Model(bad=set(range(4, 40))), guard)
 
     assert trainer.global_step == 6 and guard.rollbacks == 2
