@@ -1,5 +1,8 @@
 """`fulgurite export` and `fulgurite import` at the prompt."""
 
+import subprocess
+import sys
+
 import pytest
 
 from fulgurite.cli import main
@@ -81,3 +84,34 @@ def test_an_export_into_a_file_says_what_was_expected(data, tmp_path, capsys):
     assert main(["export", "--data", data, "--out", str(tmp_path / "taken")]) == 2
 
     assert capsys.readouterr().err == f"fulgurite export: {tmp_path / 'taken'} is no folder. Name one with --out.\n"
+
+
+PLAIN = """
+import sys
+for name in ("google", "google.protobuf", "pyarrow", "tensorboard", "wandb", "starlette", "graphql", "psutil", "PIL"):
+    sys.modules[name] = None
+from fulgurite.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def plainly(*words):
+    """The command where nothing but the package itself is installed."""
+    done = subprocess.run([sys.executable, "-c", PLAIN, *map(str, words)], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+def test_metrics_come_out_and_in_without_any_extra(data, tmp_path):
+    """The default logger keeps them in the store: a plain install must be able to get at them."""
+    out = tmp_path / "out"
+
+    assert plainly("export", "--data", data, "--out", out, "--format", "csv") == (0, "")
+    assert (out / "p" / "r1" / "history.csv").exists()
+
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "metrics.csv").write_text("step,loss\n0,1.5\n")
+    assert plainly("import", tmp_path / "old", "--data", data) == (0, "")
+
+    (tmp_path / "old" / "run-x.wandb").write_text("")
+    code, said = plainly("import", tmp_path / "old", "--data", data)
+    assert code == 2 and 'pip install "fulgurite[track]"' in said and "Traceback" not in said

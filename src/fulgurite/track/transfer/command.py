@@ -4,12 +4,14 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from fulgurite.base.errors import DataError, MissingExtra
+from fulgurite.base.optional import available, require
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.runs import ENTITY, Run
 from fulgurite.track.store.store import Store
-from fulgurite.track.transfer import from_csv, from_rescue, from_tensorboard, from_wandb
+from fulgurite.track.transfer import from_csv, from_rescue, from_tensorboard
 from fulgurite.track.transfer.exporting import export
 from fulgurite.track.transfer.to_wandb import write_offline
 
@@ -95,11 +97,29 @@ def _folder_of(path: Path, find: Callable[[Path], list[Path]]) -> list[Path]:
     return [folder for folder in find(path.parent) if folder == path.parent] if is_a_runs else []
 
 
+def _find_wandb(path: Path) -> list[Path]:
+    """Offline runs; to see that there are none nothing need be installed."""
+    if not available("google.protobuf") and not (path.is_dir() and next(path.rglob("*.wandb"), None)):
+        return []
+    return _from_wandb().find(path)
+
+
+def _take_wandb(store: Store, folder: Path, project: str) -> Run:
+    return _from_wandb().take(store, folder, project)
+
+
+def _from_wandb() -> Any:
+    require("google.protobuf", "track")
+    from fulgurite.track.transfer import from_wandb  # late: only now it is known that its package is there
+
+    return from_wandb
+
+
 _FILES = ("metrics.csv", from_tensorboard.PATTERN, "*.wandb")
 _WAYS: list[tuple[Callable[[Path], list[Path]], Callable[[Store, Path, str], Run]]] = [
     (from_csv.find, from_csv.take),
     (from_tensorboard.find, from_tensorboard.take),
-    (from_wandb.find, from_wandb.take),
+    (_find_wandb, _take_wandb),
     (from_rescue.find, from_rescue.take),
 ]
 
