@@ -55,9 +55,16 @@ class FolderLogger(Logger):
 
     def _take_folder(self) -> str:
         """Make this run's folder, which takes its number, and return it."""
-        if self._version is None:
-            self._version = _take_next_version(self.root_dir)
-        os.makedirs(self.log_dir, exist_ok=True)
+        try:
+            if self._version is None:
+                self._version = _take_next_version(self.root_dir)
+            os.makedirs(self.log_dir, exist_ok=True)
+        except OSError as error:
+            kind = type(self).__name__
+            raise MisconfigurationException(
+                f"{kind} can't make its folder under {self.root_dir!r}: {error}. Pass {kind}(save_dir=...), or "
+                "Trainer(default_root_dir=...) for the default logger, with a folder that can be written."
+            ) from error
         return self.log_dir
 
 

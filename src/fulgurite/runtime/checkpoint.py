@@ -83,7 +83,7 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
     _restore_progress(session, checkpoint)
     _check_counts("optimizer", session.optimizers, checkpoint["optimizer_states"])
     for optimizer, state in zip(session.optimizers, checkpoint["optimizer_states"], strict=True):
-        optimizer.load_state_dict(state)
+        _load_optimizer(optimizer, state)
         optimizer_to_device(optimizer, session.device)
     for config, state in zip(session.schedulers, checkpoint["lr_schedulers"], strict=False):
         config.scheduler.load_state_dict(state)
@@ -196,6 +196,23 @@ def _tell_callbacks(session: Session, hook: str, checkpoint: Checkpoint) -> None
     for callback in session.callbacks:
         if overrides(callback, hook, Callback):
             call(session.moment, hook, getattr(callback, hook), session.trainer, session.module, checkpoint)
+
+
+def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
+    """Put back the state of an optimizer. Raises ``CheckpointError`` for that of one with other settings."""
+    both = optimizer.param_groups, state["param_groups"]
+    mine, its = ({name for group in groups for name in group} for groups in both)
+    if mine - its and its - mine:
+        raise CheckpointError(
+            f"The checkpoint holds the state of another kind of optimizer than {type(optimizer).__name__}: it has "
+            f"{_listed(its - mine)}, and lacks {_listed(mine - its)}. Configure the optimizer that was used, or load the "
+            "weights alone with `load_from_checkpoint` and call `fit` without ckpt_path."
+        )
+    optimizer.load_state_dict(state)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
 
 
 def _check_counts(what: str, have: list[Any], stored: list[Any]) -> None:

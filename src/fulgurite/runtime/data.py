@@ -39,6 +39,8 @@ from fulgurite.runtime.reading import (
     generator_states,
     has_workers,
     set_generators,
+    sizes_of,
+    tell_what_has_changed,
     tell_what_is_inexact,
     with_workers_of_before,
 )
@@ -220,6 +222,7 @@ def standing(feed: Feed, progress: Progress) -> dict[str, Any]:
         "loaded_with": None if feed.loaded_with is None else packed_rng_states(feed.loaded_with),
         "workers": [has_workers(loader) for loader in feed.loaders],
         "generators": [generator_states(loader) for loader in feed.loaders],
+        "sizes": [sizes_of(loader) for loader in feed.loaders],
         "places": [place.packed() for place in mark.places],
         "fetched_with": None if mark.random is None else packed_rng_states(mark.random),
     }
@@ -244,6 +247,8 @@ def go_to(
     that keep one: they know themselves where they were.
     """
     begun = consumed < feed.size
+    if stored is not None:
+        tell_what_has_changed(feed.loaders, stored.get("sizes", []), consumed)
     places = [Place(consumed, before=collect_rng_states()) for _ in feed.readers]
     if stored is not None and len(stored["places"]) == len(feed.readers):
         places = [Place.unpacked(place) for place in stored["places"]]

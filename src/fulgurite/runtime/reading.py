@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from fulgurite.base.rank import warn_once
 from fulgurite.base.seed import collect_rng_states, packed_rng_states, set_rng_states, unpacked_rng_states
-from fulgurite.runtime.loaders import in_memory, states_of
+from fulgurite.runtime.loaders import INFINITE, in_memory, length_of, states_of
 
 States = dict[str, Any]
 
@@ -249,6 +249,27 @@ def tell_what_is_inexact(loader: Any, place: Place) -> None:
             f"an epoch. If {type(loader.dataset).__name__} draws any (augmentation), its samples are other ones until "
             "the epoch ends. Wrap it in `fulgurite.utilities.SeededSamples` to have the same."
         )
+
+
+def sizes_of(loader: Any) -> list[int | None]:
+    """How many samples its dataset has and how many a batch; None for what it does not tell."""
+    batch = getattr(loader, "batch_size", None)
+    samples = length_of(getattr(loader, "dataset", None))
+    return [int(samples) if samples != INFINITE else None, batch if isinstance(batch, int) else None]
+
+
+def tell_what_has_changed(loaders: Iterable[Any], before: list[list[int | None]], consumed: int) -> None:
+    """Say so where an epoch goes on with other data than it was begun with: what was seen is counted in batches."""
+    for loader, sizes in zip(loaders, before, strict=False):
+        now = sizes_of(loader)
+        for what, old, new in zip(("samples", "samples a batch"), sizes, now, strict=True):
+            if old != new:
+                warn_once(
+                    f"The checkpoint was written in the middle of an epoch, after {consumed} batches of train data "
+                    f"with {old} {what}; now there are {new} {what}. {consumed} batches are passed over, so that some "
+                    "samples of this epoch are seen twice or not at all. Go on from a checkpoint of an epoch's end, or "
+                    "with the same data and batch size until then."
+                )
 
 
 def takes_indices(loader: Any) -> bool:

@@ -10,8 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fulgurite import Trainer
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.loggers import CSVLogger
+from fulgurite.loggers import CSVLogger, TrackLogger
+from fulgurite.testing import QUIET, TinyModule, batches
 
 
 def rows_of(logger, file="metrics.csv"):
@@ -119,3 +121,11 @@ def test_bad_arguments_are_refused():
         CSVLogger("s3://bucket/logs")
     with pytest.raises(ValueError, match="flush_logs_every_n_steps=0"):
         CSVLogger(".", flush_logs_every_n_steps=0)
+
+
+def test_a_folder_that_cannot_be_made_says_how_to_name_another(tmp_path):
+    """Before anything is trained, and for every logger that has a folder."""
+    (tmp_path / "file").write_text("")
+    for logger in (CSVLogger(tmp_path / "file"), TrackLogger(tmp_path / "file")):
+        with pytest.raises(MisconfigurationException, match=r"can't make its folder under .*save_dir"):
+            Trainer(**{**QUIET, "logger": logger}).fit(TinyModule(), batches(2))

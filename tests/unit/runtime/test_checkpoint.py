@@ -329,3 +329,32 @@ def test_an_error_in_saving_that_the_user_catches():
     _, _, logger = run(model=Careful())
 
     assert len(logger.values("failed")) == 15
+
+
+@pytest.mark.parametrize(("kind", "lacks"), [(torch.optim.Adam, "betas"), (torch.optim.RMSprop, "alpha")])
+def test_another_kind_of_optimizer(kind, lacks):
+    """The error says what the file has, what is lacking, and the way out; not a bare KeyError at the first step."""
+    run(SaveAt("on_train_epoch_end", 0))
+
+    class Other(Momentum):
+        def configure_optimizers(self):
+            return kind(self.parameters())
+
+    with pytest.raises(CheckpointError, match=f"another kind of optimizer than {kind.__name__}.*nesterov.*{lacks}"):
+        quiet().fit(Other(), batches(5), ckpt_path="saved.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "said"), [(2, 10, "1 samples a batch; now there are 2"), (1, 7, "now there are 7")]
+)
+def test_other_data_in_the_middle_of_an_epoch(size, rows, said):
+    """What was seen is counted in batches: it is said what that means."""
+
+    def loader(rows, size):
+        return torch.utils.data.DataLoader(torch.ones(rows, 4), batch_size=size)
+
+    trainer = quiet(callbacks=SaveAt("on_train_batch_end", 1, 2), max_epochs=2)
+    trainer.fit(Momentum(), loader(5, 1))
+
+    with pytest.warns(UserWarning, match=f"in the middle of an epoch, after 3 batches.*{said}"):
+        quiet(max_epochs=2).fit(Momentum(), loader(rows, size), ckpt_path="saved.ckpt")
