@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fulgurite import Trainer
+from fulgurite.base.errors import CheckpointError
 from fulgurite.callbacks import ModelCheckpoint
 from fulgurite.testing import TinyModule, batches
 
@@ -58,6 +59,20 @@ def test_without_a_last_file_training_begins_anew(tmp_path):
         trainer.fit(TinyModule(), batches(3), ckpt_path="last")
 
     assert trainer.global_step == 3
+
+
+def test_nothing_is_predicted_by_a_file_that_is_not_there(tmp_path):
+    """Untrained weights would answer, too."""
+    with pytest.raises(ValueError, match=r"predict\(ckpt_path='last'\).*no checkpoint in the folders"):
+        quiet(tmp_path).predict(TinyModule(), batches(3), ckpt_path="last")
+
+
+def test_weights_alone_are_no_checkpoint(tmp_path):
+    """The error says what to do with them."""
+    torch.save(TinyModule().state_dict(), tmp_path / "weights.pt")
+
+    with pytest.raises(CheckpointError, match=r"found: 'layer.weight', 'layer.bias'.*load_state_dict"):
+        quiet(tmp_path, max_epochs=1).fit(TinyModule(), batches(3), ckpt_path=tmp_path / "weights.pt")
 
 
 def test_training_goes_on_from_the_best(tmp_path):

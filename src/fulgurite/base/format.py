@@ -348,7 +348,9 @@ def _untrusted(name: str, strangers: list[str]) -> UntrustedCheckpoint:
 
 
 def _damaged(name: str, error: Exception) -> CheckpointError:
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    reason = str(error).strip().partition("\n")[0]
+    if len(reason) < 10:  # a number, or nothing: what kind of error it is says more
+        reason = f"{type(error).__name__} {reason}".strip()
     folder = Path(name).parent
     other = None if is_url(name) or not folder.is_dir() else newest_intact(folder, but=name)
     hint = f". The newest whole one beside it is {str(other)!r}" if other else ""

@@ -59,7 +59,12 @@ def restore_model(session: Session, checkpoint: Checkpoint) -> None:
     module, moment, datamodule = session.module, session.moment, session.datamodule
     call(moment, "on_load_checkpoint", module.on_load_checkpoint, checkpoint)
     if "state_dict" not in checkpoint:
-        raise CheckpointError(f"The checkpoint has no 'state_dict'; found: {', '.join(map(repr, checkpoint))}.")
+        found = ", ".join(map(repr, list(checkpoint)[:8]))
+        raise CheckpointError(
+            f"The checkpoint has no 'state_dict', which every checkpoint of a Trainer has; found: {found}. If it holds "
+            "weights alone, put them into the model with `model.load_state_dict(torch.load(path))`, and leave out "
+            "ckpt_path."
+        )
     module.load_state_dict(checkpoint["state_dict"], strict=module.strict_loading)
     if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
         call(moment, "load_state_dict", datamodule.load_state_dict, checkpoint[type(datamodule).__qualname__])
@@ -142,6 +147,11 @@ def _last(trainer: Any) -> str | None:
         if is_intact(path):
             return str(path)
         rank_zero_warn(f"The checkpoint {str(path)!r} is damaged or cut short: ckpt_path='last' takes the one before.")
+    if trainer.state.fn != "fit":
+        raise ValueError(
+            f"`.{trainer.state.fn}(ckpt_path='last')`: there is no checkpoint in the folders of this Trainer's "
+            "checkpoint callbacks. Pass the path of a file, or leave it out to take the model as it is."
+        )
     rank_zero_warn(
         f"`.{trainer.state.fn}(ckpt_path='last')` is set, but there is no last checkpoint: starting from scratch. "
         "ModelCheckpoint(save_last=True) writes one."
@@ -205,8 +215,8 @@ def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
     if mine - its and its - mine:
         raise CheckpointError(
             f"The checkpoint holds the state of another kind of optimizer than {type(optimizer).__name__}: it has "
-            f"{_listed(its - mine)}, and lacks {_listed(mine - its)}. Configure the optimizer that was used, or load the "
-            "weights alone with `load_from_checkpoint` and call `fit` without ckpt_path."
+            f"{_listed(its - mine)}, and lacks {_listed(mine - its)}. Configure the optimizer that was used, or load "
+            "the weights alone with `load_from_checkpoint` and call `fit` without ckpt_path."
         )
     optimizer.load_state_dict(state)
 
