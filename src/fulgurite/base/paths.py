@@ -33,7 +33,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **open_kwargs: 
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
         with open(descriptor, mode, **open_kwargs) as file:
-            _lock(file)
+            hold(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -45,8 +45,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **open_kwargs: 
     sync_folder(target.parent)
 
 
-def _lock(file: IO[Any]) -> bool:
-    """Show other processes that somebody is still writing; the system takes it away when we are killed."""
+def hold(file: IO[Any]) -> bool:
+    """Show other processes that somebody is still writing; False if somebody else is, or can't be asked.
+
+    The system takes it away when we are killed.
+    """
     if fcntl is None:
         return False
     try:
@@ -62,11 +65,16 @@ def _remove_torn(folder: Path) -> None:
         return
     _cleaned.add(folder)
     for torn in folder.glob(".*.tmp"):
-        with suppress(OSError):
-            if TORN.fullmatch(torn.name) and time.time() - torn.stat().st_mtime > JUST_MADE:
-                with open(torn, "rb") as file:
-                    if _lock(file):
-                        torn.unlink()
+        if TORN.fullmatch(torn.name):
+            remove_if_torn(torn)
+
+
+def remove_if_torn(path: Path) -> None:
+    """Remove an unfinished file that nobody writes to any more. Where a file system has no locks, none is."""
+    with suppress(OSError), open(path, "rb") as file:
+        # A new one may be between its making and its lock.
+        if time.time() - os.fstat(file.fileno()).st_mtime > JUST_MADE and hold(file):
+            path.unlink()
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fulgurite.track.store import blobs
+from fulgurite.base import paths
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.store import Store
 
@@ -158,13 +158,13 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(tmp_path):
     assert files_in(tmp_path / "coming") == {}
 
 
-@pytest.mark.skipif(blobs.fcntl is None, reason="this system has no such locks")
+@pytest.mark.skipif(paths.fcntl is None, reason="this system has no such locks")
 def test_a_file_system_without_locks_takes_contents(store, monkeypatch):
     """Some network file systems have none."""
 
     def without(file, what):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(blobs.fcntl, "flock", without)
+    monkeypatch.setattr(paths.fcntl, "flock", without)
 
     assert store.blobs.keep_bytes(b"content").size == 7

@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fulgurite.base.paths import sync_folder
+from fulgurite.base.paths import hold, remove_if_torn, sync_folder
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.schema import BLOB_REFERENCES
 
-try:
-    import fcntl
-except ImportError:  # Windows lets nobody remove a file that is open
-    fcntl = None  # type: ignore[assignment]
-
 PIECE = 1 << 20
 ON_ITS_WAY = 3600.0  # seconds in which somebody may still refer to a content that came
-JUST_MADE = 60.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,11 +46,7 @@ class Incoming:
         self._path, self._explained = path, explained
         with explained:
             self._file: IO[bytes] = open(path, "xb")
-        if fcntl is not None:
-            # Shows other processes that somebody is still writing; the system takes it away when we are killed. Where a
-            # file system has no locks, nobody removes anything: `_remove_if_torn` fails at the same.
-            with suppress(OSError):
-                fcntl.flock(self._file, fcntl.LOCK_EX)
+        hold(self._file)
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         self.size = 0
 
@@ -103,7 +93,7 @@ class Blobs:
             for folder in (self._folder, self._coming):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for torn in list(self._coming.iterdir()):
-                _remove_if_torn(torn)
+                remove_if_torn(torn)
 
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
@@ -228,13 +218,3 @@ class Blobs:
             values,
         )
         return [RunFile(r["name"], Blob(r["sha256"], r["md5"], r["size"]), r["updated_at"]) for r in rows]
-
-
-def _remove_if_torn(path: Path) -> None:
-    """Delete an unfinished content that nobody writes to any more."""
-    with suppress(OSError), open(path, "rb") as file:
-        if time.time() - os.fstat(file.fileno()).st_mtime < JUST_MADE:
-            return  # it may be between its making and its lock
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
