@@ -212,6 +212,26 @@ def without_last_epoch(epochs: int) -> Adjust:
     return adjust
 
 
+def only_zeros(*files: str) -> Adjust:
+    """Compare in these files, and in the model in the end if "weights" is among them, only where the zeros are."""
+
+    def zeros(side: Record) -> Record:
+        kept = {
+            name: {**file, "state_dict": _is_zero(file["state_dict"])} if name in files else file
+            for name, file in side["files"].items()
+        }
+        weights = side["weights"]
+        return {**side, "files": kept, "weights": _is_zero(weights) if "weights" in files else weights}
+
+    return lambda ours, golden: (zeros(ours), zeros(golden))
+
+
+def _is_zero(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _is_zero(part) for key, part in value.items()}
+    return [_is_zero(part) for part in value] if isinstance(value, list) else value == 0
+
+
 def _dropped(rows: list, index: int) -> list:
     return rows[:index] + rows[index + 1 :]
 
@@ -368,6 +388,18 @@ DEVIATIONS: list[Deviation] = [
         ("weights-stochastic_norm",),
         "Lightning steps, counts, logs, validates and saves it as one epoch more than max_epochs.",
         without_last_epoch(6),
+    ),
+    Deviation(
+        "the ticket goes back when the next epoch begins",
+        ("weights-pruning_lottery_ticket", "weights-pruning_lottery_ticket_by_epoch"),
+        "Lightning resets the weights as it prunes, so that the epoch's file holds untrained ones.",
+        only_zeros("1.ckpt"),
+    ),
+    Deviation(
+        "the ticket is drawn when the next epoch begins",
+        ("weights-pruning_lottery_ticket_drawn",),
+        "Lightning draws as it prunes, so that every file, and the model in the end, hold untrained weights.",
+        only_zeros("0.ckpt", "1.ckpt", "2.ckpt", "3.ckpt", "weights"),
     ),
     Deviation(
         "TensorBoard's HPARAMS page lists metrics under the names they have",

@@ -460,6 +460,19 @@ CASES = {
         callbacks=lambda: [ModelPruning("random_unstructured", parameter_names=["weight"], amount=0.2)],
         model=lambda: Linear(),
     ),
+    "pruning mid-epoch, with new draws": Case(
+        callbacks=lambda: [
+            ModelPruning(
+                "l1_unstructured",
+                parameter_names=["weight"],
+                amount=0.2,
+                resample_parameters=True,
+                prune_on_train_epoch_end=False,
+            )
+        ],
+        model=lambda: Linear(),
+        trainer={"val_check_interval": 2},
+    ),
     "guard that skips": Case(callbacks=lambda: [NonFiniteGuard("skip")]),
     "overfit": Case(trainer={"overfit_batches": 2}),
 }

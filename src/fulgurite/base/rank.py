@@ -1,5 +1,6 @@
 """Which process speaks, and how a warning finds the user's line."""
 
+import contextlib
 import functools
 import logging
 import os
@@ -24,6 +25,7 @@ log.setLevel(logging.INFO)
 if not any(isinstance(handler, PlainVoice) for handler in log.handlers):
     log.addHandler(PlainVoice())
 
+_CONTEXTLIB = contextlib.__file__
 PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 _warned: set[tuple[type[Warning], str]] = set()
 
@@ -57,11 +59,12 @@ rank_zero_only.rank = current_rank()  # type: ignore[attr-defined]
 
 
 def users_line() -> int:
-    """The ``stacklevel``, seen from the caller, of the first frame outside this package and torch."""
+    """The ``stacklevel``, seen from the caller, of the first frame outside this package, torch and contextlib."""
     frame, level = sys._getframe(1), 0
     while frame is not None and level < 200:
         name = frame.f_code.co_filename
-        if not name.startswith(PACKAGE) and f"{os.sep}torch{os.sep}" not in name and not name.startswith("<"):
+        passed = name.startswith((PACKAGE, "<")) or name == _CONTEXTLIB or f"{os.sep}torch{os.sep}" in name
+        if not passed:
             return level
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]
     return 2

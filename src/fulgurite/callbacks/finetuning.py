@@ -124,12 +124,13 @@ class BaseFinetuning(Callback):
         """Thaw the modules and train them as a new group of the optimizer, at ``lr``.
 
         Without ``lr`` it is the rate of the first group, divided by ``initial_denom_lr``. With ``train_bn`` False batch
-        norms are left out of the group.
+        norms are left out of the group; those that the optimizer has trained all along stay where they are.
         """
+        settled = _trained_norms(modules, optimizer)
         BaseFinetuning.make_trainable(modules)
         rate = optimizer.param_groups[0]["lr"] / initial_denom_lr if lr is None else float(lr)
         thawed = BaseFinetuning.filter_params(modules, train_bn=train_bn, requires_grad=True)
-        params = BaseFinetuning.filter_on_optimizer(optimizer, thawed)
+        params = BaseFinetuning.filter_on_optimizer(optimizer, (each for each in thawed if id(each) not in settled))
         if params:
             optimizer.add_param_group({"params": params, "lr": rate})
 
@@ -209,8 +210,8 @@ class BackboneFinetuning(BaseFinetuning):
     That rate begins with ``backbone_initial_lr``, or without it with ``backbone_initial_ratio_lr`` of the rate of the
     optimizer's first group. With each further epoch it is multiplied by ``lambda_func(epoch + 1)``, and with
     ``should_align`` it goes up to the first group's and not beyond. While the backbone is frozen its batch norms are
-    trained on; ``train_bn`` says whether the new group has them. ``verbose`` tells both rates in each epoch, with
-    ``rounding`` digits.
+    trained on; ``train_bn`` says whether the new group takes those that the optimizer does not have. ``verbose`` tells
+    both rates in each epoch, with ``rounding`` digits.
     """
 
     def __init__(
@@ -293,6 +294,13 @@ def _train(module: Module, on: bool) -> None:
         module.track_running_stats = on
     for parameter in module.parameters(recurse=False):
         parameter.requires_grad = on
+
+
+def _trained_norms(modules: Modules, optimizer: Optimizer) -> set[int]:
+    """The batch norms' parameters that the optimizer has and that are not frozen, by their ids."""
+    norms = [module for module in BaseFinetuning.flatten_modules(modules) if isinstance(module, _BatchNorm)]
+    have = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    return have & {id(each) for each in BaseFinetuning.filter_params(norms)}
 
 
 def _norms(module: Module) -> Iterator[tuple[str, _BatchNorm]]:

@@ -36,7 +36,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], type[prune.BasePruningMethod]]] =
     "random_unstructured": (prune.random_unstructured, prune.RandomUnstructured),
 }
 COUNTING = tuple(method for _, method in FUNCTIONS.values())
-NOTHING: dict[str, dict[str, Tensor]] = {"masks": {}, "hidden": {}, "originals": {}}
+NOTHING: dict[str, Any] = {"masks": {}, "hidden": {}, "originals": {}, "ticket_due": False}
 
 
 class ModelPruning(Callback):
@@ -49,9 +49,10 @@ class ModelPruning(Callback):
     says ("weight" and "bias"). ``amount`` is a share of what is left, or a number. ``apply_pruning``, ``amount`` and
     ``use_lottery_ticket_hypothesis`` may be functions of the epoch.
 
-    With ``use_lottery_ticket_hypothesis`` the weights that are left go back, each time, to what they were when training
-    began; with ``resample_parameters`` to newly drawn ones. ``prune_on_train_epoch_end=False`` prunes at the end of
-    each validation instead. ``verbose`` of 1 tells the sparsity, 2 that of each parameter as well.
+    With ``use_lottery_ticket_hypothesis`` the epoch that follows a pruning begins anew: the weights that are left go
+    back to what they were when training began; with ``resample_parameters`` to newly drawn ones. Not before: the file
+    of an epoch, and the model in the end, have what was trained. ``prune_on_train_epoch_end=False`` prunes at the end
+    of each validation instead. ``verbose`` of 1 tells the sparsity, 2 that of each parameter as well.
 
     With ``make_pruning_permanent`` files hold plain weights, zeros included, as any model loads them, and so does the
     model when training ends. Masks, and what they hide, are kept in this callback's state: a resumed run goes on as it
@@ -185,7 +186,11 @@ class ModelPruning(Callback):
             )
         if self._make_pruning_permanent:
             warn_of_weights_only(trainer, self, "masks and hidden weights, which a plain model does not load")
-        pruned = self._find(pl_module)
+        found = self.sanitize_parameters_to_prune(pl_module, self._parameters_to_prune, self._parameter_names)
+        pruned = Pruned(pl_module, self.filter_parameters_to_prune(found))
+        _check_that_there_are(pruned.targets, pl_module, self._parameter_names)
+        if "dim" in getattr(self.pruning_fn, "keywords", ()):
+            _check_slices(pruned.targets)
         # What a fit before has left comes back once the optimizer has taken the parameters, in their own order.
         self._kept = {**NOTHING, **pruned.uncover()}
         if self._use_lottery_ticket_hypothesis:
@@ -203,6 +208,14 @@ class ModelPruning(Callback):
         self._end_loading()
         assert self._pruned is not None
         self._pruned.restore(self._kept)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Not when it is pruned: the epoch's file, and the model after the last one, shall hold what was trained.
+        assert self._pruned is not None
+        due, self._pruned.ticket_due = self._pruned.ticket_due, False
+        # A resumed run may have been given other arguments.
+        if due and self._use_lottery_ticket_hypothesis:
+            self.apply_lottery_ticket_hypothesis()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._prune_on_train_epoch_end:
@@ -233,19 +246,6 @@ class ModelPruning(Callback):
             self._loading.remove()
             self._loading = None
 
-    def _find(self, pl_module: LightningModule) -> Pruned:
-        """What is to be pruned; raises where that cannot be done."""
-        found = self.sanitize_parameters_to_prune(pl_module, self._parameters_to_prune, self._parameter_names)
-        pruned = Pruned(pl_module, self.filter_parameters_to_prune(found))
-        if not pruned.targets:
-            raise MisconfigurationException(
-                f"ModelPruning finds nothing to prune in {type(pl_module).__name__}: no module has a parameter called "
-                f"{' or '.join(self._parameter_names)} when `fit` begins. Give parameters_to_prune."
-            )
-        if "dim" in getattr(self.pruning_fn, "keywords", ()):
-            _check_slices(pruned.targets)
-        return pruned
-
     def _prune(self, epoch: int) -> None:
         if not _at(self._apply_pruning, epoch):
             return
@@ -255,7 +255,8 @@ class ModelPruning(Callback):
             return
         self.apply_pruning(amount)
         if _at(self._use_lottery_ticket_hypothesis, epoch):
-            self.apply_lottery_ticket_hypothesis()
+            assert self._pruned is not None
+            self._pruned.ticket_due = True
 
 
 class Pruned:
@@ -267,16 +268,18 @@ class Pruned:
         self.orders = {child: _order(child) for child, _ in pairs}
         self.blank: dict[Module, Module] = {}
         self.originals: dict[str, Tensor] = {}
+        self.ticket_due = False
+        """Whether the next epoch is to begin again."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The masks, what each of them hides, and what was there at first, by the parameters' names."""
+        """The masks, what each hides, what was there at first, by the parameters' names; whether that is due again."""
         masks, hidden = {}, {}
         for full, (module, name) in self.targets.items():
             if hasattr(module, name + MASK):
                 mask = getattr(module, name + MASK).detach()
                 hidden[full] = _trained(module, name).detach()[mask != 1].cpu()
                 masks[full] = _packed(mask).cpu()
-        return {"masks": masks, "hidden": hidden, "originals": self.originals}
+        return {"masks": masks, "hidden": hidden, "originals": self.originals, "ticket_due": self.ticket_due}
 
     def uncover(self) -> dict[str, Any]:
         """Take all masks off, so that what they hid is in the parameters. Return their state."""
@@ -293,6 +296,7 @@ class Pruned:
     def restore(self, state: dict[str, Any]) -> None:
         """Put masks onto plain parameters, and beneath each what it hid."""
         self.originals.update(state["originals"])
+        self.ticket_due = state["ticket_due"]
         for full, mask in state["masks"].items():
             if full not in self.targets:
                 raise MisconfigurationException(
@@ -467,6 +471,14 @@ def _check_pairs(pairs: Any, modules: list[Module]) -> None:
         raise MisconfigurationException(
             f"ModelPruning(parameters_to_prune=...): not all are in the model. Modules that it does not have: "
             f"{strangers}; parameters that its modules do not have: {missing}."
+        )
+
+
+def _check_that_there_are(targets: dict[str, Target], module: Module, names: list[str]) -> None:
+    if not targets:
+        raise MisconfigurationException(
+            f"ModelPruning finds nothing to prune in {type(module).__name__}: no module has a parameter called "
+            f"{' or '.join(names)} when `fit` begins. Give parameters_to_prune."
         )
 
 

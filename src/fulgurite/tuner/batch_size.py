@@ -105,19 +105,21 @@ class BatchSizeFinder(Callback):
         assert session is not None
         before = read(places)
         try:
-            size = self._search(_Sizes(trainer, places, self.steps_per_trial))
+            fit = self._search(_Sizes(trainer, places, self.steps_per_trial))
         except BaseException:
             write(places, before)
             raise
+        size = fit if self.mode == "power" else max(1, int(fit * (1 - self.margin)))
         write(places, size)
         self.optimal_batch_size = size
         for stage, feed in session.feeds.items():
             if session.given.get(stage) is None:
                 reopen(session, feed)
-        rank_zero_info(f"Batch size set to {size}")
+        why = f": {fit} fits, and a margin of {100 * self.margin:g}% was taken off" if size < fit else ""
+        rank_zero_info(f"Batch size set to {size}{why}")
 
     def _search(self, sizes: _Sizes) -> int:
-        """Try sizes; return the one to take."""
+        """Try sizes; return the largest that fits."""
         fit, fails, size, trials = 0, 0, min(self.init_val, self.max_val), 0
         while size:
             if sizes.fits(size):
@@ -131,7 +133,7 @@ class BatchSizeFinder(Callback):
             raise MisconfigurationException(
                 f"No batch size fits: even `{self.batch_arg_name}`={fails} failed."
             ) from sizes.error
-        return fit if self.mode == "power" else max(1, int(fit * (1 - self.margin)))
+        return fit
 
     def _next(self, fit: int, fails: int) -> int:
         """The size to try after the largest that fit and the smallest that did not; 0 to end, which they are if not."""

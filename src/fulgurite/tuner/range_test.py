@@ -66,11 +66,11 @@ class RangeTest:
         return None if index is None else self.results["lr"][index]
 
     def plot(self, suggest: bool = False, show: bool = False, ax: Any = None) -> Any:
-        """Draw losses over rates, on ``ax`` or a new figure, and return the figure. Needs matplotlib.
+        """Draw losses over rates, on ``ax`` or a new figure, and return the figure. Needs ``fulgurite[plot]``.
 
         ``suggest`` marks the suggestion, ``show`` opens a window.
         """
-        pyplot = require("matplotlib.pyplot", "anomaly")
+        pyplot = require("matplotlib.pyplot", "plot")
         figure, ax = pyplot.subplots() if ax is None else (ax.figure, ax)
         rates, losses = self.results["lr"], self.results["loss"]
         ax.plot(rates, losses)

@@ -184,6 +184,30 @@ def test_parameters_that_are_in_the_optimizer_already_are_told():
         quiet(BackboneFinetuning(0), max_epochs=1).fit(Whole(), rows())
 
 
+def test_batch_norms_that_were_trained_all_along_are_no_news(recwarn):
+    """They were never frozen, so that nobody could have left them out; they stay in their group."""
+    model = Net(norm=True)
+    trainer = quiet(BackboneFinetuning(1), max_epochs=2)
+    trainer.fit(model, rows())
+
+    assert not [warning for warning in recwarn if "in the optimizer already" in str(warning.message)]
+    first, second = (group["params"] for group in trainer.optimizers[0].param_groups)
+    norm, linear = model.backbone[1], model.backbone[0]
+    assert {id(norm.weight), id(norm.bias)} <= set(map(id, first))
+    assert list(map(id, second)) == [id(linear.weight), id(linear.bias)]
+
+
+def test_batch_norms_that_were_frozen_in_the_optimizer_are_told():
+    """As any other parameter that was left in."""
+
+    class Whole(Net):
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters())
+
+    with pytest.warns(UserWarning, match=r"2 of the parameters .* are in the optimizer already"):
+        quiet(Gradual(), max_epochs=4).fit(Whole(norm=True), rows())
+
+
 def test_parameters_from_elsewhere_are_refused_at_once():
     """Nobody could find them again when the run is resumed."""
 

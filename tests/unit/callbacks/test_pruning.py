@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import prune
+from torch.utils.data import DataLoader, TensorDataset
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import (
@@ -149,26 +150,112 @@ def test_a_file_with_masks_is_tested_with_its_zeros(tmp_path):
     assert zeros(other.state_dict()) == 7 and not other._load_state_dict_pre_hooks
 
 
-def test_the_lottery_ticket_goes_back_to_the_beginning_each_time(tmp_path):
-    """What is left has, after each pruning, the value that it had when training began."""
-    first = Net().state_dict()
-    trained(L1(), tmp_path, epochs=3)
+class FirstWeights(Callback):
+    """The weights at the first batch of each epoch, with their zeros, by plain names."""
 
-    for epoch in range(3):
-        for name, weight in read(tmp_path / f"{epoch}.ckpt")["state_dict"].items():
-            assert torch.equal(weight, torch.where(weight == 0, 0, first[name])), (epoch, name)
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == 0:
+            layers = {"backbone.0": pl_module.backbone[0], "head": pl_module.head}
+            self.seen.append({
+                f"{owner}.{name}": getattr(layer, name).detach().clone()
+                for owner, layer in layers.items() for name in ("weight", "bias")
+            })  # fmt: skip
+
+
+def masked(weights, like):
+    return {name: torch.where(like[name] == 0, 0, weight) for name, weight in weights.items()}
+
+
+def is_same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("at_epoch_end", [True, False])
+def test_each_epoch_begins_with_the_lottery_ticket(tmp_path, at_epoch_end):
+    """What is left has then the value that it had when training began."""
+    first, begun = Net().state_dict(), FirstWeights()
+    trained(L1(prune_on_train_epoch_end=at_epoch_end), tmp_path, None, begun, epochs=3)
+
+    assert is_same(begun.seen[0], first)
+    for epoch in (1, 2):
+        file = read(tmp_path / f"{epoch - 1}.ckpt")["state_dict"]
+        assert zeros(file) and is_same(begun.seen[epoch], masked(first, like=file))
+
+
+@pytest.mark.parametrize("at_epoch_end", [True, False])
+def test_what_is_kept_of_an_epoch_is_what_it_trained(tmp_path, at_epoch_end):
+    """The ticket goes back when the next epoch begins, not before: files and the model in the end are trained."""
+    first, plain, model = Net().state_dict(), Net(), Net()
+    trained([], tmp_path / "plain", plain, epochs=1)
+    trained(L1(prune_on_train_epoch_end=at_epoch_end), tmp_path, model, epochs=3)
+
+    file, end = read(tmp_path / "0.ckpt")["state_dict"], model.state_dict()
+    assert is_same(file, masked(plain.state_dict(), like=file))
+    assert is_same(end, read(tmp_path / "2.ckpt")["state_dict"])
+    assert not any(torch.equal(end[name], masked(first, like=end)[name]) for name in end if end[name].any())
+
+
+def test_the_best_file_measures_what_was_measured(tmp_path):
+    """Apart from what its own epoch pruned, which here is one of 21 weights."""
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    loader = DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True)), batch_size=4)
+    best = ModelCheckpoint(dirpath=tmp_path, monitor="val_loss")
+    quiet(L1(amount=1), best, max_epochs=4, enable_checkpointing=True).fit(Net(), loader, loader)
+    loaded, untrained = Net.load_from_checkpoint(best.best_model_path), Net()
+
+    (found,), (first,) = (quiet().validate(each, loader, verbose=False) for each in (loaded, untrained))
+
+    told = best.best_model_score.item()
+    assert told < 0.5 * first["val_loss"]
+    assert abs(found["val_loss"] - told) < 0.1 * told
+
+
+def test_the_ticket_is_due_after_a_file_written_in_between(tmp_path):
+    """A run that goes on from the end of an epoch goes back to the same first weights, or draws the same new ones."""
+    for name, make in {"first": L1, "drawn": partial(L1, resample_parameters=True)}.items():
+        alone, on = FirstWeights(), FirstWeights()
+        trained(make(), tmp_path / name, None, alone, epochs=3)
+        trained(make(), tmp_path / "on", Net(seed=9), on, epochs=3, ckpt_path=tmp_path / name / "0.ckpt")
+
+        assert read(tmp_path / name / "0.ckpt")["callbacks"]["ModelPruning"]["ticket_due"] is True
+        assert [is_same(*pair) for pair in zip(alone.seen[1:], on.seen, strict=True)] == [True, True]
+
+
+def test_a_run_that_goes_on_without_the_ticket_keeps_what_was_trained(tmp_path):
+    """Though it was due where the file was written."""
+    begun = FirstWeights()
+    trained(L1(resample_parameters=True), tmp_path, epochs=1)
+    plain = L1(use_lottery_ticket_hypothesis=False)
+    trained(plain, tmp_path / "on", Net(seed=9), begun, epochs=2, ckpt_path=tmp_path / "0.ckpt")
+
+    assert is_same(begun.seen[0], read(tmp_path / "0.ckpt")["state_dict"])
+
+
+def test_a_ticket_that_is_due_does_not_undo_what_a_second_fit_begins_with(tmp_path):
+    """A new fit begins with the weights that there are: they are its first ones."""
+    model, begun = Net(), FirstWeights()
+    pruning = L1()
+    trained(pruning, tmp_path, model, epochs=2)
+    ended = {name: weight.clone() for name, weight in model.state_dict().items()}
+
+    trained(pruning, tmp_path / "second", model, begun, epochs=2)
+
+    assert is_same(begun.seen[0], ended)
 
 
 def test_the_lottery_ticket_can_be_drawn_anew(tmp_path):
     """Then what is left is neither what it was nor what was trained."""
-    first, plain = Net().state_dict(), Net()
-    trained(L1(use_lottery_ticket_hypothesis=False), tmp_path / "plain", plain, epochs=1)
-    trained(L1(resample_parameters=True), tmp_path, epochs=1)
+    first, begun = Net().state_dict(), FirstWeights()
+    trained(L1(resample_parameters=True), tmp_path, None, begun, epochs=2)
 
-    weight = read(tmp_path / "0.ckpt")["state_dict"]["head.weight"]
+    weight, file = begun.seen[1]["head.weight"], read(tmp_path / "0.ckpt")["state_dict"]["head.weight"]
     left = weight != 0
+    assert left.any() and torch.equal(left, file != 0)
     assert not (weight == first["head.weight"])[left].any()
-    assert not (weight == plain.head.weight)[left].any()
+    assert not (weight == file)[left].any()
 
 
 def test_a_number_that_is_more_than_what_is_left_prunes_the_rest():

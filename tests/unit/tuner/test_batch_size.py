@@ -1,9 +1,12 @@
 """Which sizes BatchSizeFinder and `Tuner.scale_batch_size` try and what they take."""
 
+import logging
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from fulgurite import LightningModule
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import BatchSizeFinder
 from fulgurite.tuner import Tuner
@@ -38,6 +41,31 @@ def test_a_first_size_that_is_too_large_is_halved(mode, found, tmp_path):
 
     assert scaled(module, tmp_path, init_val=32, mode=mode, margin=0.0) == found
     assert module.sizes[:2] == [32, 16]
+
+
+@pytest.mark.parametrize("options, told", [
+    ({"mode": "binsearch"}, "Batch size set to 19: 20 fits, and a margin of 5% was taken off"),
+    ({"mode": "binsearch", "margin": 0.0}, "Batch size set to 20"),
+    ({"mode": "power"}, "Batch size set to 16"),
+])  # fmt: skip
+def test_it_says_why_the_size_is_not_the_largest_that_fits(options, told, tmp_path, caplog):
+    """Where a margin was taken off."""
+    with caplog.at_level(logging.INFO):
+        scaled(Limited(), tmp_path, **options)
+
+    assert caplog.messages[-1] == told
+
+
+def test_a_warning_stands_at_the_users_line(tmp_path):
+    """Though the search is opened by a context manager, whose frames are Python's own."""
+
+    class Unvalidated(Limited):
+        val_dataloader = LightningModule.val_dataloader
+
+    with pytest.warns(UserWarning, match="no `val_dataloader`") as told:
+        scaled(Unvalidated(), tmp_path)
+
+    assert {warning.filename for warning in told} == {__file__}
 
 
 @pytest.mark.parametrize("error", [

@@ -1,9 +1,11 @@
 """Rates and losses of a range test, and what is read from them."""
 
 import math
+import sys
 
 import pytest
 
+from fulgurite.base.errors import MissingExtra
 from fulgurite.tuner import RangeTest
 
 
@@ -68,6 +70,14 @@ def test_what_cannot_be_tried_is_refused(arguments, named):
     """At construction, with the value."""
     with pytest.raises(ValueError, match=named):
         RangeTest(*arguments)
+
+
+def test_without_matplotlib_the_plot_names_its_extra(monkeypatch):
+    """The small one, which brings nothing else."""
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # Python then says that it cannot be imported
+
+    with pytest.raises(MissingExtra, match=r"fulgurite\[plot\]"):
+        measured([9, 5, 1]).plot()
 
 
 @pytest.mark.parametrize("mode, scale", [("exponential", "log"), ("linear", "linear")])
