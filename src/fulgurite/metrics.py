@@ -136,7 +136,10 @@ class Metrics:
 
     def load(self, states: list[dict[str, Any]], module: Any, device: Any) -> None:
         """Go on with what `state` gave; torchmetrics objects are found in ``module``."""
+        names = {name for name, _ in module.named_modules()}
         for state in states:
+            if state["attribute"] and state["attribute"] not in names:
+                continue  # the module does not have it any more
             flags = Flags(**{**state["flags"], "reduce_fx": _REDUCE_FX[state["flags"]["reduce_fx"]]})
             kind = ObjectMeter if state["attribute"] else METERS[REDUCTIONS[flags.reduce_fx]]
             meter = kind(state["name"], flags, state["on_step"], state["on_epoch"], state["loader"])

@@ -261,6 +261,8 @@ class Everywhere(Checkpoint):
 
     def __init__(self, folder: Any) -> None:
         self.folder_, self.saved = folder, {}
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
 
     def save(self, trainer: Trainer, place: str) -> None:
         if trainer.sanity_checking or self.folder_ is None or trainer.state.fn != "fit":
@@ -507,3 +509,13 @@ WORKERS = {
 @pytest.mark.parametrize("name", WORKERS)
 def test_so_it_does_with_workers(tmp_path, name):
     check(WORKERS[name], tmp_path)
+
+
+def test_a_metric_that_the_module_has_no_more_is_passed_over(tmp_path):
+    """And one that is new begins anew."""
+    measured, plain = Case(model=Measured), Case()
+    with_metrics = next(path for path in measured.run(tmp_path / "a").saved if "epoch1-batch1" in path.name)
+    without = next(path for path in plain.run(tmp_path / "b").saved if "epoch1-batch1" in path.name)
+
+    for case, path in ((plain, with_metrics), (measured, without)):
+        assert case.run(path.parent, path).state["step"][:2] == [12, 3]

@@ -152,11 +152,12 @@ def _metric_states(module: Any, without: set[str]) -> dict[str, dict[str, Any]]:
 
 
 def _load_metric_states(module: Any, states: dict[str, dict[str, Any]]) -> None:
-    """Let them go on counting from there."""
-    for path, state in states.items():
-        metric = module.get_submodule(path)
-        for name, value in state["state"].items():
-            now = getattr(metric, name)
+    """Let them go on counting from there; those that the module does not have any more are passed over."""
+    found = {path: metric for path, metric in module.named_modules() if is_metric_object(metric)}
+    for path in states.keys() & found.keys():
+        metric, state = found[path], states[path]
+        for name in metric._defaults.keys() & state["state"].keys():
+            value, now = state["state"][name], getattr(metric, name)
             device = now.device if isinstance(now, torch.Tensor) else metric.device
             moved = value.to(device) if isinstance(value, torch.Tensor) else [each.to(device) for each in value]
             setattr(metric, name, moved)
