@@ -187,6 +187,23 @@ class TensorBoardLogger(FolderLogger):
         if self._experiment is not None:
             self._experiment.close()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Which folder has rows up to which step."""
+        if self._experiment is None:
+            return {}
+        self._experiment.flush()
+        return {"folder": os.path.abspath(self.log_dir), "step": self._step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """In the same folder, let TensorBoard forget the rows that came after the checkpoint: they come again."""
+        if rank_zero_only.rank != 0 or state["folder"] != os.path.abspath(self.log_dir):  # type: ignore[attr-defined]
+            return
+        events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
+        begun = events.SessionLog(status=events.SessionLog.START)
+        self._step, first = state["step"], state["step"] + 1
+        # By this event readers drop what earlier files of the folder have at this step and later.
+        self.experiment._get_file_writer().add_event(events.Event(session_log=begun), first)
+
     def __getstate__(self) -> dict[str, Any]:
         # A copy in another process writes a file of its own into the same folder.
         self.save()

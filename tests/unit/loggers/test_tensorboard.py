@@ -227,3 +227,21 @@ def test_rows_reach_the_disk_at_the_epochs_end(tmp_path):
     trainer.fit(TinyModule(), batches(2))
 
     assert seen[0] <= 1 and seen[1] >= 2 and seen[2] > seen[1]
+
+
+def test_a_run_that_goes_on_in_its_folder_has_each_row_once(tmp_path):
+    """As TensorBoard shows it: what came after the checkpoint and comes again is forgotten."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+    def fit(path=None):
+        logger = TensorBoardLogger(tmp_path, version=0)
+        saving = ModelCheckpoint(tmp_path / "kept", save_top_k=-1, filename="{epoch}")
+        Trainer(max_epochs=3, logger=logger, callbacks=[saving], **LOGGED).fit(Dropping(), loader(), ckpt_path=path)
+        return Path(logger.log_dir)
+
+    fit()
+    folder = fit(tmp_path / "kept" / "epoch=0.ckpt")
+
+    assert len(list(folder.glob("events*"))) == 2
+    shown = accumulator.EventAccumulator(str(folder)).Reload()
+    assert [event.step for event in shown.Scalars("loss")] == list(range(12))
