@@ -49,3 +49,9 @@ def check_keeping(monitor: str | None, mode: str, save_top_k: int, save_last: bo
 def _check_count(name: str, number: Any) -> None:
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
         raise MisconfigurationException(f"ModelCheckpoint({name}={number!r}): expected an int of 0 or more.")
+
+
+def check_on_save_error(given: str) -> None:
+    """Raise ``MisconfigurationException`` for what is no way to take a save that failed."""
+    if given not in ("raise", "warn"):
+        raise MisconfigurationException(f"ModelCheckpoint(on_save_error={given!r}): choose 'raise' or 'warn'.")

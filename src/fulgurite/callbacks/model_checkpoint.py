@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks import arguments, naming, places, top_k
 from fulgurite.callbacks.checkpoint import Checkpoint
 from fulgurite.callbacks.moments import epochs_end_validated, has_validation, is_training, was_asked_to_end
-from fulgurite.callbacks.monitored import candidates, unlogged, without_score
+from fulgurite.callbacks.monitored import candidates, tell_names, unlogged, without_score
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -71,6 +71,11 @@ class ModelCheckpoint(Checkpoint):
     without validation goes on after one warning; if validation ran and the epoch is over, the monitor is taken for
     misspelt and `MisconfigurationException` is raised, after the weights were saved. A ``fit`` that ends before
     any save was due saves its last weights.
+
+    A save that fails, on a full disk for example, ends the run with `CheckpointError`, which says how much room is
+    needed; with ``on_save_error="warn"`` it is a warning, and training goes on to the next save. Either way the files
+    that were there before are whole, and no part of the new one stays. After Ctrl-C and SIGTERM the state at the end of
+    the batch is saved without being asked; the next file with a score takes its place.
     """
 
     CHECKPOINT_JOIN_CHAR = "-"
@@ -96,6 +101,7 @@ class ModelCheckpoint(Checkpoint):
         every_n_epochs: int | None = None,
         save_on_train_epoch_end: bool | None = None,
         enable_version_counter: bool = True,
+        on_save_error: Literal["raise", "warn"] = "raise",
     ) -> None:
         self.dirpath = places.absolute(dirpath)
         self.filename = filename
@@ -109,7 +115,9 @@ class ModelCheckpoint(Checkpoint):
         self.auto_insert_metric_name = auto_insert_metric_name
         self._save_on_train_epoch_end = save_on_train_epoch_end
         self._enable_version_counter = enable_version_counter
+        self.on_save_error = on_save_error
         arguments.check_keeping(monitor, mode, save_top_k, save_last)
+        arguments.check_on_save_error(on_save_error)
         triggers = arguments.triggers(every_n_train_steps, train_time_interval, every_n_epochs)
         self._every_n_train_steps, self._train_time_interval, self._every_n_epochs = triggers
 
@@ -191,7 +199,7 @@ class ModelCheckpoint(Checkpoint):
                 places.check_writable(folder)
         self.dirpath = trainer.strategy.broadcast(folder)
         if saves and not trainer.ckpt_path and self.save_top_k != 0 and trainer.is_global_zero:
-            self._tell_names()
+            tell_names(self)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._run = Run(started_at=trainer.global_step, stopgap=self._unscored_path)
@@ -312,6 +320,14 @@ class ModelCheckpoint(Checkpoint):
     # What
 
     def _save(self, trainer: Trainer) -> None:
+        try:
+            self._save_or_raise(trainer)
+        except CheckpointError as error:
+            if self.on_save_error == "raise":
+                raise
+            rank_zero_warn(f"{error}. Training goes on, as on_save_error='warn' asks; the files before are there.")
+
+    def _save_or_raise(self, trainer: Trainer) -> None:
         try:
             self._tell_waiting(trainer)
         finally:
@@ -506,23 +522,6 @@ class ModelCheckpoint(Checkpoint):
         if self.verbose:
             where = f"Epoch {trainer.current_epoch}, global step {trainer.global_step}"
             rank_zero_info(f"{where}: {self.monitor!r} {outcome}")
-
-    def _tell_names(self) -> None:
-        if self.best_model_path or not os.path.isdir(str(self.dirpath)) or not os.listdir(str(self.dirpath)):
-            return
-        rank_zero_warn(f"The checkpoint folder {self.dirpath} is not empty. This run's files: {self._names_to_come()}.")
-
-    def _names_to_come(self) -> str:
-        join, end = self.CHECKPOINT_JOIN_CHAR, self.FILE_EXTENSION
-        template = self.filename or join.join(("{epoch}", "{step}"))
-        shown = naming.outline(template, self.CHECKPOINT_EQUALS_CHAR, self.auto_insert_metric_name) + end
-        if not self._enable_version_counter:
-            return f"{shown!r}; one of the same name is overwritten (enable_version_counter=False)"
-        if naming.has_placeholders(template):
-            version = f"{join}v{self.STARTING_VERSION}"
-            return f"{shown!r}, with {version!r} where that name is taken; nothing is overwritten"
-        path = self._path_for(None, {}, own=())
-        return f"{os.path.basename(path)!r}; nothing is overwritten"
 
     def _warn_missing(self, trainer: Trainer) -> None:
         if not self._run.warned:

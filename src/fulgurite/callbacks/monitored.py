@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from fulgurite.base.rank import rank_zero_warn
+from fulgurite.callbacks import naming
 
 if TYPE_CHECKING:
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint
@@ -44,3 +48,23 @@ def without_score(callback: ModelCheckpoint, metrics: dict[str, Any]) -> dict[st
     except ValueError:  # an int format has no word for it
         return metrics
     return marked
+
+
+def tell_names(callback: ModelCheckpoint) -> None:
+    """Say what the files will be called, where the folder has some already."""
+    folder = str(callback.dirpath)
+    if not callback.best_model_path and os.path.isdir(folder) and os.listdir(folder):
+        rank_zero_warn(f"The checkpoint folder {folder} is not empty. This run's files: {_names_to_come(callback)}.")
+
+
+def _names_to_come(callback: ModelCheckpoint) -> str:
+    join, end = callback.CHECKPOINT_JOIN_CHAR, callback.FILE_EXTENSION
+    template = callback.filename or join.join(("{epoch}", "{step}"))
+    shown = naming.outline(template, callback.CHECKPOINT_EQUALS_CHAR, callback.auto_insert_metric_name) + end
+    if not callback._enable_version_counter:
+        return f"{shown!r}; one of the same name is overwritten (enable_version_counter=False)"
+    if naming.has_placeholders(template):
+        version = f"{join}v{callback.STARTING_VERSION}"
+        return f"{shown!r}, with {version!r} where that name is taken; nothing is overwritten"
+    path = callback._path_for(None, {}, own=())
+    return f"{os.path.basename(path)!r}; nothing is overwritten"
