@@ -32,8 +32,9 @@ class NonFiniteGuard(Callback):
       ``fused=True`` is told on the device; on a GPU otherwise they are in the weights by the time that they are seen.
     - ``"skip"`` leaves weights, buffers and optimizer as if the step had not been; while gradients accumulate that is
       the whole window. More than ``patience`` in a row (default 10) end training. ``global_step`` counts them.
-    - ``"rollback"`` puts back weights, optimizer and schedulers from a copy in the host's memory, which is made every
-      ``snapshot_every_n_steps`` if all was good until then; training goes on with the data that follow, and with
+    - ``"rollback"`` puts back weights, optimizer and schedulers as they were in the last good checkpoint, from a copy
+      in the host's memory: it is made whenever a checkpoint is saved, and every ``snapshot_every_n_steps``, if all was
+      good until then. Training goes on with the data that follow, and with
       learning rates ``lr_factor`` times as high. More than ``patience`` rollbacks to one copy (default 3) end training,
       with the weights of that copy.
 
@@ -137,6 +138,11 @@ class NonFiniteGuard(Callback):
             self._bad_loss, self._earlier = None, []
             if len(self._found) >= self._every:
                 self._check(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        good = self._good
+        if good is not None and not self._found and good.step != trainer.global_step:
+            self._good = _Good(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._check(trainer)

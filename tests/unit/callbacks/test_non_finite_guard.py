@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 
 from fulgurite import LightningModule, Trainer
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.callbacks import NonFiniteGuard
+from fulgurite.callbacks import ModelCheckpoint, NonFiniteGuard
 from fulgurite.testing import QUIET
 
 ROWS = torch.randn(40, 4, generator=torch.Generator().manual_seed(2))
@@ -203,6 +203,18 @@ def test_rollback_goes_on_from_the_last_copy():
     assert trainer.global_step == 10 and guard.rollbacks == 1
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.05 * 0.5 * 0.5)
     assert all(bool(torch.isfinite(each).all()) for each in model.state_dict().values())
+
+
+def test_rollback_goes_to_the_last_good_checkpoint(tmp_path):
+    """What was saved since the last copy counts: no more is lost than since the last file."""
+    guard, model = NonFiniteGuard("rollback"), Model(bad={14})
+    saving = ModelCheckpoint(tmp_path, every_n_train_steps=4, save_top_k=-1)
+    trainer = Trainer(callbacks=[guard, saving], max_epochs=2, **{**QUIET, "enable_checkpointing": True})
+    with pytest.warns(UserWarning, match="Went back to the weights of step 12, 3 steps before"):
+        trainer.fit(model, DataLoader(ROWS, batch_size=4))
+
+    weights, _ = zip(*model.seen, strict=True)
+    assert torch.equal(weights[15], torch.load(tmp_path / "epoch=1-step=12.ckpt")["state_dict"]["net.0.weight"])
 
 
 def test_rollback_ends_with_good_weights_where_it_does_not_help():
