@@ -91,7 +91,7 @@ class Trainer(TrainerViews):
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self.state = TrainerState()
         self.should_stop = False
-        self.received_sigterm = self.received_sigint = False
+        self.received_sigterm = self.received_sigint = self.ended_as_asked = False
         self.interrupted = False
         self.ckpt_path: str | os.PathLike[str] | None = None
         self.barebones, self.fast_dev_run = barebones, fast_dev_run
@@ -352,7 +352,7 @@ class Trainer(TrainerViews):
     def _calling(self, fn: TrainerFn, stage: RunningStage) -> Iterator[None]:
         """The state of one call. When it fails everybody is told, then the error goes on to the user."""
         self.state = TrainerState(TrainerStatus.RUNNING, fn, stage)
-        self.interrupted = self.received_sigterm = self.received_sigint = False
+        self.interrupted = self.received_sigterm = self.received_sigint = self.ended_as_asked = False
         earlier = self._session
         try:
             yield

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class Run:
     """What one ``fit`` has seen of this callback; forgotten at the next."""
 
-    started_at: int = 0
-    """``global_step`` when training began."""
+    started_at: int = -1
+    """``global_step`` when training began; -1 before that."""
     decided: bool = False
     """Whether a save was due at least once."""
     due_at: int = -1
@@ -192,6 +192,7 @@ class ModelCheckpoint(Checkpoint):
         return self.dirpath or places.default_folder(trainer)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._run = Run()
         saves, folder = stage == "fit" and not trainer.fast_dev_run, self.folder(trainer)
         if saves:
             places.check_local(folder)
@@ -264,7 +265,7 @@ class ModelCheckpoint(Checkpoint):
         After Ctrl-C and SIGTERM, which wait for the end of a batch, always: `fit` goes on from there exactly.
         """
         step, is_asked = trainer.global_step, self.save_on_exception or self._run.due_at == trainer.global_step
-        if not is_training(trainer) or step == self._last_global_step_saved:
+        if not is_training(trainer) or step == self._last_global_step_saved or self._run.started_at < 0:
             return
         if was_asked_to_end(trainer) and (self.save_top_k or self.save_last):
             # The next file with a score takes its place.

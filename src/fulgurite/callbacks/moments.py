@@ -28,7 +28,7 @@ def epochs_end_validated(trainer: Trainer) -> bool:
 
 def was_asked_to_end(trainer: Trainer) -> bool:
     """Whether Ctrl-C or SIGTERM ends this fit, at a place from which it can go on exactly."""
-    return bool(trainer.received_sigterm or trainer.received_sigint)
+    return bool(trainer.ended_as_asked)
 
 
 def is_training(trainer: Trainer) -> bool:

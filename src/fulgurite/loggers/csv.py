@@ -133,8 +133,10 @@ class ExperimentWriter:
 
     def go_back_to(self, rows: int) -> None:
         """Keep the first so many rows of the file that is there, and append to it from here on."""
-        if self.metrics_keys or not os.path.isfile(self.metrics_file_path):
+        if not os.path.isfile(self.metrics_file_path) or (self.metrics_keys and self.rows <= rows):
             return
+        if self.metrics_keys:
+            self.save()
         with open(self.metrics_file_path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             keys, kept = list(reader.fieldnames or ()), list(islice(reader, rows))

@@ -53,7 +53,7 @@ class TensorBoardLogger(FolderLogger):
         self._experiment: SummaryWriter | None = None
         self._summary: Any = None
         self._hparams: HparamsFile | None = None
-        self._step = 0
+        self._step = self._highest = 0
         self._drawn = False
 
     @property
@@ -85,6 +85,7 @@ class TensorBoardLogger(FolderLogger):
         """Log one row; without ``step`` it is one more than the last. A dict among the values is one chart."""
         writer = self.experiment
         self._step = step = self._step + 1 if step is None else step
+        self._highest = max(self._highest, step)
         row = prefixed(metrics, self._prefix, self.LOGGER_JOIN_CHAR)
         # One event for the whole row: a quarter of what `add_scalar` costs for each of three values.
         event = self._summary()
@@ -192,7 +193,7 @@ class TensorBoardLogger(FolderLogger):
         if self._experiment is None:
             return {}
         self._experiment.flush()
-        return {"folder": os.path.abspath(self.log_dir), "step": self._step}
+        return {"folder": os.path.abspath(self.log_dir), "step": self._step, "highest": self._highest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """In the same folder, let TensorBoard forget the rows that came after the checkpoint: they come again."""
@@ -200,7 +201,8 @@ class TensorBoardLogger(FolderLogger):
             return
         events = require("tensorboard.compat.proto.event_pb2", "tensorboard")
         begun = events.SessionLog(status=events.SessionLog.START)
-        self._step, first = state["step"], state["step"] + 1
+        # The user may log the epoch as "step": what counts is how far any row went.
+        self._step, self._highest, first = state["step"], state["highest"], state["highest"] + 1
         # By this event readers drop what earlier files of the folder have at this step and later.
         self.experiment._get_file_writer().add_event(events.Event(session_log=begun), first)
 

@@ -131,6 +131,8 @@ def go_on_in_epoch(session: Session, step: Step, feed: Feed) -> None:
     """The rest of the epoch in whose middle the checkpoint was written, from the very hook on."""
     progress, restart = session.progress, session.restart
     consumed = progress.batches_ready
+    # The limit may be lower than it was.
+    progress.is_last_batch = progress.is_last_batch or consumed >= feed.size
     if consumed:
         batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed, session.profiler)
         put_back_gradients(session)

@@ -102,8 +102,9 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
     loaders = structure.flattened if isinstance(structure, CombinedLoader) else [structure]
     feed = Feed(stage, structure, loaders, loaded_at_epoch=session.progress.epoch, loaded_with=loaded_with)
     if stored is not None:
-        feed.loaded_at_epoch, feed.workers_of_before = stored["loaded_at_epoch"], list(stored["workers"])
-        for loader, states in zip(loaders, stored["generators"], strict=False):
+        feed.loaded_at_epoch = stored.get("loaded_at_epoch", feed.loaded_at_epoch)
+        feed.workers_of_before = list(stored.get("workers", ()))
+        for loader, states in zip(loaders, stored.get("generators", ()), strict=False):
             set_generators(loader, states)
     count(session, feed)
     if stage == "train":
@@ -115,7 +116,7 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
 
 def _asked_as_before(session: "Session", stage: str, stored: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
     """The loaders that the hook gives, and the random states it began with: those of the run that goes on here."""
-    if stored is None or stored["loaded_with"] is None:
+    if stored is None or stored.get("loaded_with") is None:
         states = collect_rng_states()
         return _ask(session, stage), states
     states = unpacked_rng_states(stored["loaded_with"])
@@ -247,10 +248,10 @@ def go_to(
     that keep one: they know themselves where they were.
     """
     begun = consumed < feed.size
-    if stored is not None:
-        tell_what_has_changed(feed.loaders, stored.get("sizes", []), consumed)
+    if stored is not None and "sizes" in stored:
+        tell_what_has_changed(feed.loaders, stored["sizes"], consumed)
     places = [Place(consumed, before=collect_rng_states()) for _ in feed.readers]
-    if stored is not None and len(stored["places"]) == len(feed.readers):
+    if stored is not None and len(stored.get("places", ())) == len(feed.readers):
         places = [Place.unpacked(place) for place in stored["places"]]
     positioned = set(map(id, put_back(feed.loaders, states, goes_on=begun))) if states else set()
     for reader, place in zip(feed.readers, places, strict=True):
@@ -259,7 +260,7 @@ def go_to(
         elif place.passes:
             tell_what_is_inexact(reader.loader, place)
             reader.resume(place)
-    if stored is not None and stored["fetched_with"] is not None:
+    if stored is not None and stored.get("fetched_with") is not None:
         set_rng_states(unpacked_rng_states(stored["fetched_with"]))
     if not begun:
         for reader in feed.readers:
@@ -285,7 +286,7 @@ def evaluation_batches(
 
 
 def _begun(feed: Feed, index: int, loader: Any) -> Iterator[Any]:
-    if feed.workers_of_before and feed.workers_of_before[index]:
+    if index < len(feed.workers_of_before) and feed.workers_of_before[index] and not has_workers(loader):
         feed.workers_of_before[index] = False
         return with_workers_of_before(loader)
     return iter(loader)

@@ -17,6 +17,7 @@ from fulgurite.runtime.layout import exact_counters
 from fulgurite.runtime.session import Session
 
 Data = dict[str, Any]
+BOARD = ("callback", "logged", "bar")
 STAGES = ("train", "val")
 """Whose loaders a fit reads."""
 
@@ -38,7 +39,7 @@ def captured(session: Session) -> Data:
     opened = metrics is not None and (progress.inside_epoch or progress.epochs_processed > progress.epoch)
     return {
         "progress": exact_counters(progress),
-        "board": {name: _on_cpu(getattr(session.board, name)) for name in ("callback", "logged", "bar")},
+        "board": {name: _on_cpu(getattr(session.board, name)) for name in BOARD},
         "meters": metrics.state() if metrics is not None and opened else [],
         "metrics": _metric_states(session.module, without=_of_validation(session)),
         "eval_rows": dict(session.eval_rows),
@@ -57,16 +58,20 @@ def train_loader_states(session: Session) -> list[Any]:
     return _loader_states(session) if session.progress.inside_epoch else []
 
 
+def stored_feeds(checkpoint: Data) -> dict[str, Data]:
+    """How the loaders were fetched in the run that wrote the file, by stage."""
+    return dict((checkpoint.get("fulgurite") or {}).get("feeds", {}))
+
+
 def restored(session: Session, data: Data, loader_states: list[Any]) -> None:
     """Put back what is put back at once, and hold the rest for its turn. ``data`` is empty for a file of Lightning."""
     session.unmeasured = "board" not in data
-    for name, values in data.get("board", {}).items():
-        getattr(session.board, name).update(values)
+    for name in BOARD:
+        getattr(session.board, name).update(data.get("board", {}).get(name, {}))
     session.eval_rows.update(data.get("eval_rows", {}))
     put_back_loggers(session, data)
     _load_metric_states(session.module, data.get("metrics", {}))
     feeds = dict(data.get("feeds", {}))
-    session.stored_feeds = dict(feeds)
     session.restart = Restart(
         feeds, data.get("loaders", loader_states), data.get("meters", []), data.get("gradients", {}), data.get("random")
     )

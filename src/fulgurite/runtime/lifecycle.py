@@ -12,6 +12,7 @@ from fulgurite.core.module import LightningModule
 from fulgurite.runtime import profiling
 from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
 from fulgurite.runtime.data import has_loader
+from fulgurite.runtime.exact import stored_feeds
 from fulgurite.runtime.hooks import Hooks, call, overrides
 from fulgurite.runtime.optim import configure
 from fulgurite.runtime.session import Session
@@ -45,6 +46,9 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     checkpoint = read()
     if checkpoint is not None:
         restore_model(session, checkpoint)
+        if fn == "fit":
+            # Before `configure_optimizers`, which may count the train data.
+            session.stored_feeds = stored_feeds(checkpoint)
     session.strategy.model = session.precision.convert_module(module)
     session.strategy.model_to_device()
     bind_steps(session, compile_step)

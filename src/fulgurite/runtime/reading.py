@@ -6,7 +6,7 @@ there, the pass begins anew with those states and the sampler's indices are drop
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -212,6 +212,9 @@ def resumed(loader: Any, place: Place) -> Iterator[Any]:
         elif place.first is not None:
             set_rng_states(place.first)
 
+    if isinstance(loader, DataLoader) and has_workers(loader):
+        # Those of an earlier run in this process hold a sampler of their own, from which nothing can be skipped.
+        loader._iterator = None
     set_generators(loader, place.own)
     set_rng_states(place.before)
     if not takes_indices(loader):
@@ -258,8 +261,14 @@ def sizes_of(loader: Any) -> list[int | None]:
     return [int(samples) if samples != INFINITE else None, batch if isinstance(batch, int) else None]
 
 
-def tell_what_has_changed(loaders: Iterable[Any], before: list[list[int | None]], consumed: int) -> None:
+def tell_what_has_changed(loaders: Sequence[Any], before: list[list[int | None]], consumed: int) -> None:
     """Say so where an epoch goes on with other data than it was begun with: what was seen is counted in batches."""
+    if len(loaders) != len(before):
+        warn_once(
+            f"The checkpoint was written in the middle of an epoch with {len(before)} train loaders; now there are "
+            f"{len(loaders)}. Its first {consumed} batches are passed over in each of them."
+        )
+        return
     for loader, sizes in zip(loaders, before, strict=False):
         now = sizes_of(loader)
         for what, old, new in zip(("samples", "samples a batch"), sizes, now, strict=True):

@@ -45,6 +45,7 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
 
 def end_if_asked(trainer: Any) -> None:
     """Raise what ends the run if a signal has asked for it. Called where a checkpoint would be exact."""
+    trainer.ended_as_asked = trainer.received_sigterm or trainer.received_sigint
     if trainer.received_sigterm:
         raise SIGTERMException
     if trainer.received_sigint:
