@@ -20,7 +20,7 @@ from fulgurite.runtime.data import (
     training_batches,
     transfer,
 )
-from fulgurite.runtime.exact import put_back_gradients, put_back_random_states
+from fulgurite.runtime.exact import put_back_gradients, put_back_meters, put_back_random_states
 from fulgurite.runtime.hooks import call
 from fulgurite.runtime.loaders import put_back, set_epoch
 from fulgurite.runtime.optim import step_schedulers
@@ -123,8 +123,7 @@ def open_metrics(session: Session) -> None:
     """Begin to measure, or go on from what a checkpoint brought."""
     session.train_metrics = session.moment.metrics = session.metrics(training=True)
     if session.restart is not None:
-        session.train_metrics.load(session.restart.meters, session.module, session.device)
-        session.restart.meters = []
+        put_back_meters(session, session.train_metrics)
 
 
 def go_on_in_epoch(session: Session, step: Step, feed: Feed) -> None:
@@ -242,6 +241,8 @@ def validation_due(session: Session, is_last: bool) -> bool:
     every = session.val_check_batch
     if every == INFINITE:
         return is_last
+    if is_last and plan.val_check_interval == 1.0:
+        return True
     count = progress.total_batch_idx + 1 if plan.check_val_every_n_epoch is None else progress.batches_ready
     return count % every == 0
 

@@ -85,7 +85,15 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
     name = type(session.precision).__qualname__
     if name in checkpoint:
         session.precision.load_state_dict(checkpoint[name])
-    _restore_progress(session, checkpoint)
+    try:
+        _restore_progress(session, checkpoint)
+    except CheckpointError:
+        raise
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"What the checkpoint tells of the run's place is damaged, or from another version ({error!r}). Its "
+            f"weights can be had with `{type(session.module).__name__}.load_from_checkpoint`."
+        ) from error
     _check_counts("optimizer", session.optimizers, checkpoint["optimizer_states"])
     for optimizer, state in zip(session.optimizers, checkpoint["optimizer_states"], strict=True):
         _load_optimizer(optimizer, state)

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from fulgurite.base.errors import CheckpointError
 from fulgurite.base.rank import warn_once
 from fulgurite.base.seed import collect_rng_states, packed_rng_states, set_rng_states, unpacked_rng_states
-from fulgurite.metrics import detached, is_metric_object
+from fulgurite.metrics import Metrics, detached, is_metric_object
 from fulgurite.runtime.data import loader_states, standing
 from fulgurite.runtime.layout import exact_counters
 from fulgurite.runtime.session import Session
@@ -60,7 +61,8 @@ def train_loader_states(session: Session) -> list[Any]:
 
 def stored_feeds(checkpoint: Data) -> dict[str, Data]:
     """How the loaders were fetched in the run that wrote the file, by stage."""
-    return dict((checkpoint.get("fulgurite") or {}).get("feeds", {}))
+    found = (checkpoint.get("fulgurite") or {}).get("feeds", {})
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def restored(session: Session, data: Data, loader_states: list[Any]) -> None:
@@ -101,6 +103,15 @@ def put_back_random_states(session: Session) -> None:
     restart = session.restart
     if restart is not None and restart.random is not None:
         set_rng_states(unpacked_rng_states(restart.random))
+
+
+def put_back_meters(session: Session, metrics: Metrics) -> None:
+    """Go on with what was logged in the epoch so far. Raises ``CheckpointError`` where that can't be read."""
+    meters, session.restart.meters = session.restart.meters, []
+    try:
+        metrics.load(meters, session.module, session.device)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"What the checkpoint tells of logged values is damaged ({error!r}).") from error
 
 
 def put_back_gradients(session: Session) -> None:
