@@ -245,3 +245,22 @@ def test_a_run_that_goes_on_in_its_folder_has_each_row_once(tmp_path):
     assert len(list(folder.glob("events*"))) == 2
     shown = accumulator.EventAccumulator(str(folder)).Reload()
     assert [event.step for event in shown.Scalars("loss")] == list(range(12))
+
+
+def test_a_step_of_the_users_own_does_not_hide_other_rows(tmp_path):
+    """Who logs the epoch as "step" goes on, too, without losing what was logged by steps."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+    class ByEpoch(Dropping):
+        def on_train_epoch_end(self):
+            self.log("step", float(self.current_epoch))
+
+    def fit(epochs, path=None):
+        logger = TensorBoardLogger(tmp_path, version=0)
+        trainer = Trainer(max_epochs=epochs, logger=logger, callbacks=[ModelCheckpoint(tmp_path / "kept")], **LOGGED)
+        trainer.fit(ByEpoch(), loader(), ckpt_path=path)
+        return Path(logger.log_dir)
+
+    fit(2)
+    shown = accumulator.EventAccumulator(str(fit(3, "last"))).Reload()
+    assert [event.step for event in shown.Scalars("loss")] == list(range(12))
