@@ -107,8 +107,9 @@ def test_the_callbacks_states_arrive(saved):
     )
 
     assert theirs[stopping] == ours[stopping]
-    # The current score is noted in the file, but Lightning sets it anew.
-    assert theirs[files] | {"current_score": None} == ours[files] | {"current_score": None}
+    # The current score is noted in the file, but Lightning sets it anew; one word of ours it does not know.
+    known = {name: value for name, value in ours[files].items() if name != "last_global_step_saved"}
+    assert theirs[files] | {"current_score": None} == known | {"current_score": None}
     assert len(ours[files]["best_k_models"]) == 2
     assert theirs[timer]["time_elapsed"]["train"] > ours[timer]["time_elapsed"]["train"] > 0
 
