@@ -162,3 +162,17 @@ def test_what_a_file_tells_of_the_place_may_be_anything(tmp_path, damage):
 
     with pytest.raises(CheckpointError, match="What the checkpoint tells of .* is damaged"):
         trainer(tmp_path).fit(TinyModule(), loader(), ckpt_path=path)
+
+
+def test_going_on_leaves_no_file_that_the_whole_run_would_not(tmp_path):
+    """Near its end no save is due any more, and none was lacking."""
+    steps = {"every_n_train_steps": 3, "save_top_k": -1, "filename": "{step}"}
+    trainer(tmp_path, max_steps=11, checkpoint=steps).fit(TinyModule(), loader())
+    whole = sorted(path.name for path in (tmp_path / "kept").iterdir())
+
+    again = trainer(tmp_path, max_steps=11, checkpoint=steps)
+    again.fit(TinyModule(), loader(), ckpt_path=tmp_path / "kept" / "step=9.ckpt")
+
+    assert again.global_step == 11
+    assert whole == ["step=3.ckpt", "step=6.ckpt", "step=9.ckpt"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == whole

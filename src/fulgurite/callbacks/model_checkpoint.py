@@ -203,7 +203,10 @@ class ModelCheckpoint(Checkpoint):
             tell_names(self)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._run = Run(started_at=trainer.global_step, stopgap=self._unscored_path)
+        # A run that goes on needs no extra file at its end where the one before has saved when it was due.
+        has_saved = self._last_global_step_saved >= 0 and bool(self.best_model_path or self.last_model_path)
+        decided = bool(trainer.ckpt_path) and has_saved
+        self._run = Run(started_at=trainer.global_step, stopgap=self._unscored_path, decided=decided)
         if not trainer.ckpt_path or self._last_global_step_saved < 0:
             # The weights of this step are where they came from; and a step of an earlier fit must not veto a save.
             self._last_global_step_saved = trainer.global_step
