@@ -47,9 +47,7 @@ def captured(session: Session) -> Data:
         "loggers": [[type(logger).__name__, logger.state_dict()] for logger in session.loggers],
         "gradients": _gradients(session),
         "loaders": _loader_states(session),
-        "feeds": {
-            stage: standing(feed, progress) for stage, feed in session.feeds.items() if stage in ("train", "val")
-        },
+        "feeds": {stage: standing(feed, progress) for stage, feed in session.feeds.items() if stage in STAGES},
         "random": packed_rng_states(session.before_validation or collect_rng_states()),
     }
 
