@@ -131,6 +131,7 @@ def plan(given: Arguments) -> Plan:
         gradient_clip_algorithm=_lower(given["gradient_clip_algorithm"]),
         log_every_n_steps=_or(given["log_every_n_steps"], 50),
         reload_dataloaders_every_n_epochs=given["reload_dataloaders_every_n_epochs"],
+        use_distributed_sampler=given["use_distributed_sampler"],
         inference_mode=given["inference_mode"],
         detect_anomaly=given["detect_anomaly"],
         barebones=given["barebones"],

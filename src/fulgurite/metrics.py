@@ -126,6 +126,9 @@ class Metrics:
         """From here on, views show what the epoch amounts to."""
         self.at_epoch_end = True
 
+    def end_loader(self, loader: int | None) -> None:
+        """The batches of this loader are over, and others follow."""
+
     def reset(self) -> None:
         for meter in self.meters.values():
             meter.reset()
@@ -180,7 +183,7 @@ class Metrics:
             )
         if flags.logger and not self.has_logger:
             rank_zero_warn(f"self.log({name!r}, ..., logger=True) was called, but the Trainer has no logger.")
-        kind = METERS.get(_reduction(name, flags.reduce_fx), MeanMeter)
+        kind = self._kind(hook, name, flags, on_step, on_epoch)
         is_object = is_metric_object(value)
         found = self.attribute_of(value, attribute) if is_object else ""
         kind = ObjectMeter if is_object else kind
@@ -188,6 +191,10 @@ class Metrics:
         meter.attribute = found
         self.has_step_values = self.has_step_values or on_step
         return meter
+
+
+    def _kind(self, hook: str | None, name: str, flags: Flags, on_step: bool, on_epoch: bool) -> "type[Meter]":
+        return METERS.get(_reduction(name, flags.reduce_fx), MeanMeter)
 
 
 class SilentMetrics(Metrics):
@@ -202,10 +209,11 @@ class Meter:
 
     __slots__ = (
         "name", "flags", "on_step", "on_epoch", "loader", "logger", "prog_bar", "keeps_graph", "weighs",
-        "filled", "last", "total", "weight", "attribute",
+        "filled", "last", "total", "weight", "attribute", "shared",
     )  # fmt: skip
     takes_objects = False
     weighted = False
+    operation = "mean"
 
     def __init__(self, name: str, flags: Flags, on_step: bool, on_epoch: bool, loader: int | None) -> None:
         self.name, self.flags, self.loader = name, flags, loader
@@ -222,6 +230,8 @@ class Meter:
         self.last: Any = None
         self.total: Any = None
         self.weight: float = 0
+        self.shared: Any = None
+        """The epoch's value over all ranks, once they have met."""
 
     def add(self, value: Any, weight: int | None) -> None:
         # A copy: the user may change the tensor in place (`loss /= 2`, a running buffer) before the row is written, and
@@ -240,7 +250,11 @@ class Meter:
         return self.last
 
     def epoch_value(self) -> Any:
-        return self.total
+        return self.total if self.shared is None else self.shared
+
+    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
+        """What totals and weights of several ranks amount to."""
+        raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
         """What it holds, as plain data: tensors, numbers and names."""
@@ -286,11 +300,18 @@ class MeanMeter(Meter):
         self.filled = True
 
     def epoch_value(self) -> Any:
-        return self.total / self.weight
+        return self.total / self.weight if self.shared is None else self.shared
+
+    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
+        return sum(total for total, _ in parts) / sum(weight for _, weight in parts)
 
 
 class SumMeter(Meter):
     __slots__ = ()
+    operation = "sum"
+
+    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
+        return sum(total for total, _ in parts)
 
     def join(self, total: Any, value: Any) -> Any:
         return _near(total, value) + value
@@ -298,6 +319,10 @@ class SumMeter(Meter):
 
 class MaxMeter(Meter):
     __slots__ = ()
+    operation = "max"
+
+    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
+        return max(total for total, _ in parts)
 
     def join(self, total: Any, value: Any) -> Any:
         return _pick(torch.maximum, max, total, value)
@@ -305,6 +330,10 @@ class MaxMeter(Meter):
 
 class MinMeter(Meter):
     __slots__ = ()
+    operation = "min"
+
+    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
+        return min(total for total, _ in parts)
 
     def join(self, total: Any, value: Any) -> Any:
         return _pick(torch.minimum, min, total, value)
@@ -331,13 +360,13 @@ class ObjectMeter(Meter):
         return self._checked(self.last._forward_cache)
 
     def epoch_value(self) -> Any:
-        return self._checked(self.last.compute())
+        return self._checked(self.last.compute()) if self.shared is None else self.shared
 
     def reset(self) -> None:
         metric = getattr(self, "last", None)
         if metric is not None and self.on_epoch:
             metric.reset()
-        self.filled, self.last, self.total, self.weight = False, None, None, 0
+        self.filled, self.last, self.total, self.weight, self.shared = False, None, None, 0, None
 
     def _checked(self, value: Any) -> Any:
         if value is not None and not isinstance(value, Tensor):

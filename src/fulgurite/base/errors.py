@@ -16,6 +16,14 @@ class MissingExtra(ModuleNotFoundError):
     """An optional package is not installed; the message names the extra that brings it."""
 
 
+class RanksDisagree(RuntimeError):
+    """Ranks did different things where all have to do the same."""
+
+
+class RankFailed(RuntimeError):
+    """Another rank failed first; its own error is in the message."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint file cannot be written or read."""
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,18 @@ from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
 
+T = TypeVar("T")
+
 
 class Strategy:
     """One process on one device; strategies of several processes override what differs for them."""
+
+    cluster_environment: Any = None
+    """Who starts the processes and numbers them; None where there is one."""
+    no_sync: Callable[[], AbstractContextManager[Any]] | None = None
+    """The context for a batch whose gradients are not brought together yet; None where nothing is to be put off."""
+    data_seed: int | None = None
+    """What the order of shared-out data is drawn with; None where data are not shared out."""
 
     def __init__(self, root_device: torch.device | str = "cpu", checkpoint_io: CheckpointIO | None = None) -> None:
         self._root_device = torch.device(root_device)
@@ -48,8 +57,25 @@ class Strategy:
         return 0
 
     @property
+    def data_world_size(self) -> int:
+        """Among how many the data are shared out: processes that hold parts of one model read the same."""
+        return self.world_size
+
+    @property
+    def data_rank(self) -> int:
+        return self.global_rank
+
+    @property
+    def num_nodes(self) -> int:
+        return 1
+
+    @property
     def is_global_zero(self) -> bool:
         return self.global_rank == 0
+
+    def launch(self, trainer: Any, verb: Callable[..., T], *args: Any) -> T:
+        """Run ``verb(*args)``, a method of ``trainer``, in every process, and return what it gives."""
+        return verb(*args)
 
     def connect(self, module: "LightningModule") -> None:
         self._module = self.model = module
@@ -63,24 +89,47 @@ class Strategy:
         assert self.model is not None
         self.model.to(self.root_device)
 
+    def setup(self, trainer: Any) -> None:
+        """Wrap the model for ``trainer.state.fn``; it is on its device, and has no optimizer yet."""
+
     def bind(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
         """Return what the loop shall call for ``step``: the user's own bound method where there is one process."""
         return step
+
+    def pre_backward(self, loss: Tensor) -> Tensor:
+        """Return what to call ``backward`` on, where a module optimises by hand."""
+        return loss
+
+    def meet(self, name: str, value: Any = None) -> list[Any]:
+        """Wait for all processes at the point called ``name`` and return everybody's ``value``, by rank."""
+        return [value]
+
+    def gather(self, name: str, value: Any = None) -> list[Any] | None:
+        """Send ``value`` to rank 0, which gets everybody's, by rank; None elsewhere."""
+        return [value]
 
     def barrier(self, name: str | None = None) -> None:
         """Wait for all processes."""
 
     def broadcast(self, value: Any, src: int = 0) -> Any:
+        """Return the ``value`` of rank ``src``, on every rank."""
         return value
 
     def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
+        """Return the mean, or "sum", "min", "max", of a tensor over all processes; other things as they are."""
         return tensor
 
     def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
+        """Return everybody's tensor along a new first dimension; one process gets its own as it is."""
         return tensor
 
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        """Whether all processes, or any, decided so."""
         return decision
+
+    def agree_on_end(self, progress: Any) -> bool:
+        """Whether a run that was asked to end does so after this batch. Processes agree on the same one."""
+        return True
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], filepath: str | os.PathLike[str], storage_options: Any = None

@@ -79,7 +79,9 @@ def evaluate_batches(
             fire["batch_end"](output, batch, batch_idx, *where)
         if metrics.has_step_values:
             write_step_row(session, metrics, loader)
-        end_if_asked(session.trainer)
+        if session.strategy.world_size == 1:
+            # Ranks have validation batches of their own, and nothing keeps them in step: they end after a train batch.
+            end_if_asked(session)
     if several:
         results[current] = end_loader(session, metrics, current)
     moment.begin(None)
@@ -90,6 +92,7 @@ def end_loader(session: Session, metrics: Metrics, loader: int) -> dict[str, flo
     """Show what this loader amounts to, and return what goes to the loggers of it."""
     if session.trainer.sanity_checking:
         return {}
+    metrics.end_loader(loader)
     session.board.take(metrics, on_step=True, loader=loader, every_loader=False)
     session.board.take(metrics, on_step=False, loader=loader, every_loader=False)
     return metrics.row(on_step=False, loader=loader, every_loader=False)

@@ -93,7 +93,7 @@ def train_epoch(session: Session, step: Step) -> None:
     if hooks.on_train_epoch_end is not None:
         hooks.on_train_epoch_end()
     end_epoch(session)
-    end_if_asked(session.trainer)
+    end_if_asked(session)
 
 
 def end_epoch(session: Session) -> None:
@@ -209,7 +209,7 @@ def end_batch(session: Session, closes: bool) -> bool:
         if closes and (plan.logs_after(progress.batches_that_stepped + 1) or session.trainer.should_stop):
             write_row(session, session.train_metrics.row(on_step=True))  # type: ignore[union-attr]
     if session.trainer.received_sigterm or session.trainer.received_sigint:
-        end_if_asked(session.trainer)
+        end_if_asked(session)
     if progress.validated_batch != progress.total_batch_idx and validation_due(session, progress.is_last_batch):
         validate(session, closes)
     if session.schedulers and session.module.automatic_optimization:
@@ -232,7 +232,7 @@ def stops(session: Session) -> bool:
 def validation_due(session: Session, is_last: bool) -> bool:
     """Whether a validation follows this batch."""
     feed, plan, progress = session.feeds.get("val"), session.plan, session.progress
-    if feed is None or not feed.size or plan.limit_val_batches == 0 or not plan.validates_in_epoch(progress.epoch):
+    if feed is None or feed.is_empty or plan.limit_val_batches == 0 or not plan.validates_in_epoch(progress.epoch):
         return False
     if session.trainer.should_stop and plan.may_stop_early(progress):
         return True
@@ -277,7 +277,7 @@ def sanity_check(session: Session) -> None:
             hooks.on_sanity_check_start()
         with torch.no_grad():
             feed = open_val_feed(session)
-        if feed is not None and feed.size:
+        if feed is not None and not feed.is_empty:
             at_most = [min(size, plan.num_sanity_val_steps) for size in feed.sizes]
             evaluate(session, "validation", feed, at_most, torch.no_grad())
         session.board.clear()

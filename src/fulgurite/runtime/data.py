@@ -45,6 +45,8 @@ from fulgurite.runtime.reading import (
     with_workers_of_before,
 )
 
+from fulgurite.runtime.shards import most_batches, shared_out
+
 if TYPE_CHECKING:
     from fulgurite.runtime.session import Session
 
@@ -61,6 +63,8 @@ class Feed:
     loaders: list[Any]
     sizes: list[int | float] = field(default_factory=list)
     """Batches taken of each loader, infinite where only the end tells; for training one number."""
+    most: list[int | float] = field(default_factory=list)
+    """The same on the rank that has the most of them."""
     limit: int | float = 1.0
     """What ``sizes`` were counted with."""
     loaded_at_epoch: int = 0
@@ -81,6 +85,11 @@ class Feed:
     @property
     def size(self) -> int | float:
         return sum(self.sizes)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no rank has a batch."""
+        return not sum(self.most)
 
     @property
     def several(self) -> bool:
@@ -358,16 +367,19 @@ def _prepared(session: "Session", stage: str, structure: Any) -> Any:
             raise ValueError(
                 "mode='sequential' of CombinedLoader cannot be used for training: it knows no end of a step."
             )
-        structure.flattened = [_single(loader, stage, overfits) for loader in structure.flattened]
+        structure.flattened = [_single(session, loader, stage, overfits) for loader in structure.flattened]
         return structure
-    return _single(structure, stage, overfits)
+    return _single(session, structure, stage, overfits)
 
 
-def _single(loader: Any, stage: str, overfits: Any) -> Any:
+def _single(session: "Session", loader: Any, stage: str, overfits: Any) -> Any:
     check_iterable(loader, f"given for or returned from `{stage}_dataloader`")
     loader = without_shuffling(loader) if overfits else loader
     seed_workers(loader)
     advise_workers(loader, f"{stage}_dataloader")
+    rank, world, seed = session.strategy.data_rank, session.strategy.data_world_size, session.strategy.data_seed
+    if world > 1 and seed is not None and session.plan.use_distributed_sampler:
+        loader = shared_out(loader, rank, world, seed, even=stage == "train")
     return loader
 
 
@@ -377,7 +389,10 @@ def count(session: "Session", feed: Feed) -> None:
     feed.limit = session.plan.limit_of(feed.stage)
     together = feed.stage == "train" or feed.combined
     lengths = [_combined_length(feed)] if together else [length_of(loader) for loader in feed.loaders]
-    feed.sizes = [limit(length, feed.limit, name) for length in lengths]
+    # The rank with the most batches decides what a share of them is; another may have fewer.
+    most = lengths if together else list(map(most_batches, feed.loaders, lengths))
+    feed.most = [limit(length, feed.limit, name) for length in most]
+    feed.sizes = list(map(min, lengths, feed.most))
 
 
 def _combined_length(feed: Feed) -> int | float:

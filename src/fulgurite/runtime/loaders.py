@@ -240,9 +240,10 @@ def _in_order(sampler: Any, dataset: Sized) -> Any:
 
 
 def _samplers(loader: Any) -> Iterator[Any]:
-    sampler = getattr(loader, "sampler", None)
-    inner = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+    sampler, batches = getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)
+    inner = getattr(batches, "sampler", None)
     yield sampler
+    yield batches
     if inner is not sampler:
         yield inner
 

@@ -39,6 +39,7 @@ class Plan:
     log_every_n_steps: int = 50
     """0 writes no step rows."""
     reload_dataloaders_every_n_epochs: int = 0
+    use_distributed_sampler: bool = True
     inference_mode: bool = True
     detect_anomaly: bool = False
     barebones: bool = False

@@ -17,7 +17,7 @@ def write_row(
         return {}
     session.board.logged.update(row)
     values = scalars(row)
-    if session.loggers:
+    if session.loggers and session.strategy.is_global_zero:
         sent = dict(values)
         given = sent.pop("step", None)
         if given is None:
@@ -31,5 +31,6 @@ def write_row(
 
 def save_loggers(session: Session) -> None:
     """Let loggers write out what they buffer."""
-    for logger in session.loggers:
-        logger.save()
+    if session.strategy.is_global_zero:
+        for logger in session.loggers:
+            logger.save()

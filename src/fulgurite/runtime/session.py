@@ -13,6 +13,7 @@ from fulgurite.core.profiler import Profiler
 from fulgurite.core.strategy import Strategy
 from fulgurite.metrics import Board, Metrics, Moment, SilentMetrics
 from fulgurite.progress import Progress
+from fulgurite.rank_metrics import RankMetrics
 from fulgurite.runtime.hooks import Hooks
 from fulgurite.runtime.optim import LRSchedulerConfig
 from fulgurite.runtime.plan import Plan
@@ -96,7 +97,11 @@ class Session:
 
     def metrics(self, training: bool = False) -> Metrics:
         """Open the measurements of a stage."""
-        kind = SilentMetrics if self.plan.barebones else Metrics
-        opened = kind(self.moment, training, has_logger=bool(self.loggers))
+        has_logger = bool(self.loggers)
+        if self.strategy.world_size > 1 and not self.plan.barebones:
+            opened: Metrics = RankMetrics(self.moment, training, has_logger, self.strategy, self.module)
+        else:
+            kind = SilentMetrics if self.plan.barebones else Metrics
+            opened = kind(self.moment, training, has_logger)
         opened.attribute_of = self.module._metric_attribute
         return opened

@@ -43,8 +43,12 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
         signal.signal(signal.SIGINT, on_int if on_int is not None else signal.default_int_handler)
 
 
-def end_if_asked(trainer: Any) -> None:
+def end_if_asked(session: Any) -> None:
     """Raise what ends the run if a signal has asked for it. Called where a checkpoint would be exact."""
+    trainer = session.trainer
+    asked = trainer.received_sigterm or trainer.received_sigint
+    if asked and not session.strategy.agree_on_end(session.progress):
+        return
     trainer.ended_as_asked = trainer.received_sigterm or trainer.received_sigint
     if trainer.received_sigterm:
         raise SIGTERMException

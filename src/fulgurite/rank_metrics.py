@@ -1,0 +1,179 @@
+"""Measurements of several ranks: what ``self.log(..., sync_dist=True)`` means, and torchmetrics objects.
+
+Values of an epoch meet once, at its end, all of them together. Those of a step meet when they are logged, as do those
+of epoch-end hooks: there they are used at once.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from fulgurite.base.errors import RanksDisagree
+from fulgurite.base.rank import warn_once
+from fulgurite.core.strategy import Strategy
+from fulgurite.metrics import (
+    EPOCH_ONLY,
+    LOGGABLE,
+    MaxMeter,
+    MeanMeter,
+    Meter,
+    Metrics,
+    MinMeter,
+    Moment,
+    ObjectMeter,
+    SumMeter,
+    as_tensor,
+    scalars,
+)
+
+Key = tuple[str | None, str, int | None]
+
+
+class RankMetrics(Metrics):
+    """The measurements of one stage on one of several ranks."""
+
+    def __init__(self, moment: Moment, training: bool, has_logger: bool, strategy: Strategy, module: Any) -> None:
+        super().__init__(moment, training, has_logger)
+        self.strategy, self.module = strategy, module
+
+    def end_epoch(self) -> None:
+        self.bring_together()
+        super().end_epoch()
+
+    def end_loader(self, loader: int | None) -> None:
+        self.bring_together(loader, every_loader=False)
+
+    def bring_together(self, loader: int | None = None, every_loader: bool = True) -> None:
+        """Let all ranks have the same values of what was logged with ``sync_dist``; of one loader or of all.
+
+        Raises `RanksDisagree` where ranks logged other names. A rank that had no batch is told what the others logged.
+        """
+        mine = {
+            key: meter
+            for key, meter in self.meters.items()
+            if meter.filled and meter.shared is None and _meets(meter) and (every_loader or meter.loader == loader)
+        }
+        told = {key: {"hook": key[0], **_on_host(meter.state())} for key, meter in mine.items()}
+        everybody = self.strategy.meet("the end of an epoch", told)
+        agreed = _agreed(everybody)
+        self.load([state for key, state in agreed.items() if key not in mine], self.module, self.strategy.root_device)
+        # By name: torchmetrics objects have collectives of their own, which need the same order everywhere.
+        for key in sorted(agreed, key=str):
+            meter = self.meters[key]
+            if isinstance(meter, ObjectMeter):
+                meter.last = self.module.get_submodule(meter.attribute) if key not in mine else meter.last
+                meter.shared = meter.epoch_value()
+            else:
+                parts = [(told[key]["total"], told[key]["weight"]) for told in everybody if key in told]
+                meter.shared = _like(meter.join_ranks(parts), meter.total, self.strategy.root_device)
+
+    def _kind(self, hook: str | None, name: str, flags: Any, on_step: bool, on_epoch: bool) -> type[Meter]:
+        kind = super()._kind(hook, name, flags, on_step, on_epoch)
+        if flags.rank_zero_only:
+            return kind if self.strategy.is_global_zero else SilentMeter
+        if flags.sync_dist:
+            at_edge = LOGGABLE[str(hook)][0] is EPOCH_ONLY
+            return SHARED[kind] if on_step or at_edge else kind
+        if on_epoch:
+            warn_once(
+                f"self.log({name!r}, ...) keeps the value of each rank to itself: what is shown and watched for the "
+                "epoch is rank 0's. Pass sync_dist=True to have the mean over all ranks."
+            )
+        return kind
+
+    def _open(self, name: str, value: Any, flags: Any, attribute: str | None) -> Meter:
+        meter = super()._open(name, value, flags, attribute)
+        if isinstance(meter, SharedAtOnce):
+            meter.strategy = self.strategy
+            meter.at_edge = LOGGABLE[str(self.moment.hook)][0] is EPOCH_ONLY
+        return meter
+
+
+class SharedAtOnce(Meter):
+    """Meets the other ranks whenever a value comes."""
+
+    __slots__ = ("strategy", "at_edge")
+
+    def add(self, value: Any, weight: int | None) -> None:
+        super().add(value, weight)
+        if self.on_step:
+            self.last = self.strategy.reduce(as_tensor(self.last), reduce_op=self.operation, group=self.group)
+        elif self.at_edge:
+            total = _on_host({"total": self.total})["total"]
+            parts = self.strategy.meet(f"self.log({self.name!r}, sync_dist=True)", (total, self.weight))
+            self.shared = _like(self.join_ranks(parts), self.total, self.strategy.root_device)
+
+    @property
+    def group(self) -> Any:
+        return self.flags.sync_dist_group
+
+
+class SharedMean(SharedAtOnce, MeanMeter):
+    __slots__ = ()
+
+
+class SharedSum(SharedAtOnce, SumMeter):
+    __slots__ = ()
+
+
+class SharedMax(SharedAtOnce, MaxMeter):
+    __slots__ = ()
+
+
+class SharedMin(SharedAtOnce, MinMeter):
+    __slots__ = ()
+
+
+class SilentMeter(Meter):
+    """Stands on ranks where a value logged with ``rank_zero_only`` goes nowhere."""
+
+    __slots__ = ()
+
+    def add(self, value: Any, weight: int | None) -> None:
+        """Do nothing."""
+
+
+SHARED: dict[type[Meter], type[Meter]] = {
+    MeanMeter: SharedMean,
+    SumMeter: SharedSum,
+    MaxMeter: SharedMax,
+    MinMeter: SharedMin,
+}
+
+
+def _meets(meter: Meter) -> bool:
+    if isinstance(meter, SilentMeter) or not meter.on_epoch:
+        return False
+    return isinstance(meter, ObjectMeter) or (meter.flags.sync_dist and not meter.flags.rank_zero_only)
+
+
+def _agreed(everybody: list[dict[Key, Any]]) -> dict[Key, Any]:
+    """What was logged, as the first rank that logged it tells. Ranks that logged nothing had no batch."""
+    union: dict[Key, Any] = {}
+    for told in everybody:
+        for key, state in told.items():
+            union.setdefault(key, state)
+    for rank, told in enumerate(everybody):
+        missing = [key for key in union if key not in told]
+        if told and missing:
+            hook, name, _ = missing[0]
+            others = [other for other, theirs in enumerate(everybody) if missing[0] in theirs]
+            raise RanksDisagree(
+                f"self.log({name!r}, ..., sync_dist=True) was called in `{hook}` on rank {', '.join(map(str, others))}, "
+                f"but not on rank {rank} (there: {', '.join(repr(name) for _, name, _ in told)}). A value that all "
+                "ranks bring together must be logged by all in each epoch; log 0 or nan where there is none, or leave "
+                "sync_dist out."
+            )
+    return union
+
+
+def _on_host(state: dict[str, Any]) -> dict[str, Any]:
+    """The state with its tensors as numbers: they travel between processes."""
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    return {**state, **scalars(tensors)}
+
+
+def _like(value: Any, own: Any, device: Any) -> Any:
+    if isinstance(own, Tensor):
+        return as_tensor(value).to(own.device, own.dtype)
+    return as_tensor(value).to(device)

@@ -1,0 +1,110 @@
+"""One process for each device, all with the whole model: torch's DistributedDataParallel."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from fulgurite.strategies.parallel import TIMEOUT, ParallelStrategy
+
+
+class DDPStrategy(ParallelStrategy):
+    """Each process trains on its share of the data; gradients are averaged while backward runs.
+
+    ``find_unused_parameters``, ``static_graph``, ``bucket_cap_mb`` and all other arguments of torch's
+    `DistributedDataParallel` are passed on to it. ``ddp_comm_hook`` (with ``ddp_comm_state``, ``ddp_comm_wrapper``) is
+    how gradients travel, such as ``fp16_compress_hook``. ``timeout`` is how long ranks wait for one another.
+    """
+
+    strategy_name = "ddp"
+
+    def __init__(
+        self,
+        *,
+        ddp_comm_state: Any = None,
+        ddp_comm_hook: Callable[..., Any] | None = None,
+        ddp_comm_wrapper: Callable[..., Any] | None = None,
+        process_group_backend: str | None = None,
+        timeout: timedelta = TIMEOUT,
+        start_method: str = "popen",
+        parallel_devices: Any = None,
+        cluster_environment: Any = None,
+        checkpoint_io: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            parallel_devices=parallel_devices,
+            cluster_environment=cluster_environment,
+            checkpoint_io=checkpoint_io,
+            process_group_backend=process_group_backend,
+            timeout=timeout,
+        )
+        self.start_method = start_method
+        self._ddp_kwargs = kwargs
+        self._comm = ddp_comm_state, ddp_comm_hook, ddp_comm_wrapper
+        self._wrapped: DistributedDataParallel | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_wrapped": None}
+
+    def setup(self, trainer: Any) -> None:
+        """Wrap the model where it is trained; the weights of rank 0 go to all."""
+        self._wrapped = None
+        assert self.model is not None
+        trained = any(parameter.requires_grad for parameter in self.model.parameters())
+        if str(trainer.state.fn) != "fit" or not trained:
+            return
+        device = self.root_device
+        ids = [device.index] if device.type == "cuda" else None
+        self.model = self._wrapped = DistributedDataParallel(self.model, device_ids=ids, **self._ddp_kwargs)
+        state, hook, wrapper = self._comm
+        if hook is not None:
+            self._wrapped.register_comm_hook(state, hook if wrapper is None else wrapper(hook))
+
+    def bind(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """``training_step`` goes through DDP's forward. Validation does not: ranks may have other numbers of batches."""
+        module = self._module
+        if name != "training_step" or self._wrapped is None or not module.automatic_optimization:  # type: ignore[union-attr]
+            return step
+        return through(self._wrapped, module, step)
+
+    def pre_backward(self, loss: Tensor) -> Tensor:
+        """By hand, every loss goes through DDP's forward by itself, right before its backward."""
+        if self._wrapped is None or not torch.is_grad_enabled():
+            return loss
+        return through(self._wrapped, self._module, lambda given: given)(loss)
+
+    def no_sync(self) -> AbstractContextManager[Any]:  # type: ignore[override]
+        """The context for batches that only add to the gradients."""
+        assert self._wrapped is not None
+        return self._wrapped.no_sync()
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.model, self._wrapped = self._module, None
+
+
+def through(wrapped: DistributedDataParallel, module: Any, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``step``, called from inside DDP's forward, which prepares the exchange of gradients.
+
+    DDP calls its module's ``forward``: that is ``step`` for the moment of entering, and the user's own inside.
+    """
+    own = module.__dict__
+
+    def redirected(*args: Any, **kwargs: Any) -> Any:
+        own.pop("forward", None)
+        if before is not None:
+            own["forward"] = before
+        return step(*args, **kwargs)
+
+    before = own.get("forward")
+
+    def stepped(*args: Any) -> Any:
+        own["forward"] = redirected
+        return wrapped(*args)
+
+    return stepped

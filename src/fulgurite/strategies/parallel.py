@@ -1,0 +1,303 @@
+"""What strategies of several processes share: the process group, and all that ranks do together."""
+
+import atexit
+import os
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed, RanksDisagree
+from fulgurite.base.rank import rank_zero_info, rank_zero_only
+from fulgurite.core.checkpoint_io import CheckpointIO
+from fulgurite.core.strategy import Strategy
+from fulgurite.strategies.control import Control
+from fulgurite.strategies.launch import Launcher, ScriptLauncher
+
+T = TypeVar("T")
+Place = str | os.PathLike[str]
+
+TIMEOUT = timedelta(minutes=30)
+OPERATIONS = {
+    "mean": dist.ReduceOp.SUM,
+    "avg": dist.ReduceOp.SUM,
+    "sum": dist.ReduceOp.SUM,
+    "min": dist.ReduceOp.MIN,
+    "max": dist.ReduceOp.MAX,
+    "product": dist.ReduceOp.PRODUCT,
+}
+
+_meeting_groups: dict[int, tuple[Any, Control]] = {}
+"""By process group: the group for what is no tensor, and the store beside it. Both live as long as the process group."""
+
+
+class ParallelStrategy(Strategy):
+    """One process for each device, on one machine or several, in a group of ``torch.distributed``."""
+
+    def __init__(
+        self,
+        *,
+        parallel_devices: Sequence[torch.device] | None = None,
+        cluster_environment: Any = None,
+        checkpoint_io: CheckpointIO | None = None,
+        process_group_backend: str | None = None,
+        timeout: timedelta = TIMEOUT,
+    ) -> None:
+        super().__init__(checkpoint_io=checkpoint_io)
+        self.parallel_devices = list(parallel_devices or [torch.device("cpu")])
+        self.cluster_environment = cluster_environment
+        self.process_group_backend, self.timeout = process_group_backend, timeout
+        self._num_nodes = 1
+        self.launcher: Launcher | None = None
+        self._group: Any = None
+        self._control: Control | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Process groups and threads belong to one process; another makes its own.
+        return {**self.__dict__, "_group": None, "_control": None, "launcher": None, "model": None}
+
+    @property
+    def root_device(self) -> torch.device:
+        return self.parallel_devices[self.local_rank % len(self.parallel_devices)]
+
+    @property
+    def num_nodes(self) -> int:
+        return self._num_nodes
+
+    @num_nodes.setter
+    def num_nodes(self, number: int) -> None:
+        self._num_nodes = number
+
+    @property
+    def num_processes(self) -> int:
+        """Processes on this machine."""
+        return len(self.parallel_devices)
+
+    @property
+    def _numbered_outside(self) -> bool:
+        environment = self.cluster_environment
+        return environment is not None and environment.creates_processes_externally and self.launcher is None
+
+    @property
+    def world_size(self) -> int:
+        return self.cluster_environment.world_size() if self._numbered_outside else self.num_nodes * self.num_processes
+
+    @property
+    def global_rank(self) -> int:
+        if self._numbered_outside:
+            return self.cluster_environment.global_rank()
+        return self.node_rank * self.num_processes + self.local_rank
+
+    @property
+    def local_rank(self) -> int:
+        return self.cluster_environment.local_rank() if self.cluster_environment is not None else 0
+
+    @property
+    def node_rank(self) -> int:
+        return self.cluster_environment.node_rank() if self.cluster_environment is not None else 0
+
+    @property
+    def distributed_sampler_kwargs(self) -> dict[str, int]:
+        """What torch's DistributedSampler would be built with."""
+        return {"num_replicas": self.world_size, "rank": self.global_rank}
+
+    # -- beginning and end --------------------------------------------------------------------------------------------
+
+    def launch(self, trainer: Any, verb: Callable[..., T], *args: Any) -> T:
+        self.launcher = self.launcher or self._choose_launcher()
+        try:
+            if self.launcher is None:
+                return verb(*args)
+            return self.launcher.launch(self, trainer, verb, *args)
+        except BaseException as error:
+            raise self._explained(error) from (None if isinstance(error, RankFailed) else error)
+
+    def _choose_launcher(self) -> Launcher | None:
+        if self.cluster_environment is None or self.cluster_environment.creates_processes_externally:
+            return None
+        return ScriptLauncher()
+
+    def setup_environment(self) -> None:
+        rank_zero_only.rank = self.global_rank  # type: ignore[attr-defined]
+        super().setup_environment()
+        if not dist.is_initialized():
+            self._begin_group()
+        key = id(dist.group.WORLD)
+        if key not in _meeting_groups:
+            group = dist.new_group(backend="gloo", timeout=self.timeout)
+            _meeting_groups[key] = (group, Control(group, self.global_rank, self.world_size))
+        self._group, self._control = _meeting_groups[key]
+        assert self._module is not None
+        self._control.listen(self._module.trainer)
+        self.data_seed = self.broadcast(_data_seed())
+
+    def _begin_group(self) -> None:
+        environment = self.cluster_environment
+        backend = self.process_group_backend or ("nccl" if self.root_device.type == "cuda" else "gloo")
+        if environment is not None:
+            os.environ["MASTER_ADDR"] = str(environment.main_address)
+            os.environ["MASTER_PORT"] = str(environment.main_port)
+        rank, size = self.global_rank, self.world_size
+        rank_zero_info(f"{size} processes train together by {type(self).__name__} over {backend}.")
+        device = {"device_id": self.root_device} if self.root_device.type == "cuda" else {}
+        dist.init_process_group(backend, rank=rank, world_size=size, timeout=self.timeout, **device)
+        atexit.register(_end_group)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if self._control is not None:
+            self._control.leave()
+
+    def on_exception(self, exception: BaseException) -> None:
+        if self._control is not None:
+            self._control.report(exception)
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """The error of the rank that failed first, where this one only felt the consequences."""
+        control, launcher = self._control, self.launcher
+        if launcher is not None:
+            launcher.end()
+        if not isinstance(error, Exception) or isinstance(error, RankFailed):
+            return error
+        killed = launcher.killed() if launcher is not None else None
+        if killed is not None:
+            return RankFailed(killed)
+        if control is None:
+            return error
+        failure = control.first_failure()
+        if failure is not None:
+            return RankFailed(
+                f"Rank {failure['rank']} failed, and the run with it: {failure['error']}\n\n"
+                f"On rank {failure['rank']}:\n{failure['traceback']}"
+            )
+        return error
+
+    # -- doing things together ----------------------------------------------------------------------------------------
+
+    def meet(self, name: str, value: Any = None) -> list[Any]:
+        """Wait for all ranks at ``name`` and return everybody's ``value``.
+
+        Raises `RanksDisagree` where another rank came to another meeting, ``RuntimeError`` where one did not come.
+        """
+        if self.world_size == 1 or self._group is None:
+            return [value]
+        control = self._control
+        assert control is not None
+        control.waiting_at = name
+        everybody: list[Any] = [None] * self.world_size
+        try:
+            dist.all_gather_object(everybody, (name, value), group=self._group)
+        except RuntimeError as error:
+            _tell_where(error, name, control)
+            raise
+        finally:
+            control.waiting_at = ""
+        if any(other != name for other, _ in everybody):
+            came = ", ".join(f"rank {rank} to {other!r}" for rank, (other, _) in enumerate(everybody))
+            raise RanksDisagree(
+                f"The ranks came to different meetings: {came}. Something that all have to do, such as "
+                "`self.log(..., sync_dist=True)` in an epoch-end hook, `trainer.save_checkpoint` or "
+                "`strategy.barrier`, was done by some of them only. Take it out of `if trainer.is_global_zero:`."
+            )
+        return [each for _, each in everybody]
+
+    def gather(self, name: str, value: Any = None) -> list[Any] | None:
+        if self.world_size == 1 or self._group is None:
+            return [value]
+        # A meeting first: whoever came to something else must hear of it rather than receive this.
+        self.meet(name)
+        everybody: list[Any] | None = [None] * self.world_size if self.is_global_zero else None
+        dist.gather_object(value, everybody, dst=0, group=self._group)
+        return everybody
+
+    def barrier(self, name: str | None = None) -> None:
+        self.meet(name or "barrier")
+
+    def broadcast(self, value: Any, src: int = 0) -> Any:
+        return self.meet("broadcast", value if self.global_rank == src else None)[src if self._group else 0]
+
+    def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
+        if not isinstance(tensor, Tensor) or self._group is None:
+            return tensor
+        word = str(reduce_op or "mean").lower()
+        if word not in OPERATIONS:
+            raise ValueError(f"reduce_op={reduce_op!r}: one of {', '.join(map(repr, OPERATIONS))} was expected.")
+        reduced = tensor.detach().to(self.root_device, copy=True)
+        dist.all_reduce(reduced, op=OPERATIONS[word], group=group)
+        return reduced / dist.get_world_size(group) if word in ("mean", "avg") else reduced
+
+    def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
+        if self._group is None:
+            return tensor
+        tensor = tensor.to(self.root_device).contiguous()
+        if sync_grads:
+            from torch.distributed.nn.functional import all_gather  # late: only those who differentiate need it
+
+            return torch.stack(list(all_gather(tensor, group=group or dist.group.WORLD)))
+        gathered = [torch.zeros_like(tensor) for _ in range(dist.get_world_size(group))]
+        dist.all_gather(gathered, tensor, group=group)
+        return torch.stack(gathered)
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        everybody = self.meet("a decision", bool(decision))
+        return min(everybody) if all else max(everybody)
+
+    def agree_on_end(self, progress: Any) -> bool:
+        if self._control is None or self.world_size == 1:
+            return True
+        return self._control.agreed_end(progress.earlier_batches + progress.batches_ready)
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Place, storage_options: Any = None) -> None:
+        """Rank 0 writes; all wait for the file, and all raise where it could not be written."""
+        problem: BaseException | None = None
+        try:
+            super().save_checkpoint(checkpoint, filepath, storage_options)
+        except Exception as error:
+            problem = error
+        told = self.meet("a checkpoint", None if problem is None else str(problem))[0]
+        if problem is not None:
+            raise problem
+        if told is not None:
+            raise CheckpointError(f"Rank 0 could not write a checkpoint: {told}")
+
+
+def _data_seed() -> int:
+    """What the order of shared-out data is drawn with: the seed of the run, or a new one each time."""
+    given = os.environ.get("PL_GLOBAL_SEED", "")
+    return int(given) if given.isdigit() else int(torch.randint(2**31, (1,), generator=_fresh_generator()).item())
+
+
+def _fresh_generator() -> torch.Generator:
+    """One that nobody has seeded, so that nothing the user draws is moved."""
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+def _tell_where(error: BaseException, name: str, control: Control) -> None:
+    places = "\n".join(f"  {place}" for place in control.places())
+    error.add_note(f"The ranks were to meet at {name!r}. Where each was when it last said so:\n{places}")
+
+
+def _end_group() -> None:
+    for _, control in _meeting_groups.values():
+        control.leave()
+    _meeting_groups.clear()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def check_world(strategy: ParallelStrategy, devices: Any) -> None:
+    """Raise where whoever started the processes started another number of them than the Trainer was told."""
+    environment = strategy.cluster_environment
+    if environment is None or not environment.creates_processes_externally:
+        return
+    wanted, there = strategy.num_nodes * strategy.num_processes, environment.world_size()
+    if wanted != there:
+        raise MisconfigurationException(
+            f"Trainer(devices={devices!r}, num_nodes={strategy.num_nodes}) means {wanted} processes, but "
+            f"{type(environment).__name__} has started {there}. Give both the same, or leave devices='auto'."
+        )
