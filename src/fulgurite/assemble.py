@@ -17,6 +17,7 @@ from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
+from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.logger import DummyLogger, Logger
 from fulgurite.core.precision import Precision
 from fulgurite.core.profiler import PassThroughProfiler, Profiler
@@ -34,7 +35,7 @@ T = TypeVar("T")
 ONE_PROCESS = ("auto", "single_device", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook")
 """Names that mean a single process where there is one device."""
 LATER = ("fsdp", "fsdp_cpu_offload", "deepspeed", "model_parallel", "xla", "single_xla", "single_tpu", "xla_debug")
-PLUGINS = (Precision, CheckpointIO, LayerSync)
+PLUGINS = (Precision, CheckpointIO, ClusterEnvironment, LayerSync)
 PROFILERS = {"simple": "SimpleProfiler", "advanced": "AdvancedProfiler", "pytorch": "PyTorchProfiler"}
 MOVED = {
     "gpus": "accelerator='gpu', devices=...", "num_processes": "devices", "tpu_cores": "accelerator='tpu', devices=...",
@@ -165,11 +166,7 @@ def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
     if not isinstance(strategy, Strategy):
         _check_strategy(strategy)
         strategy = SingleDeviceStrategy(devices[0])
-    elif CheckpointIO in plugins and type(strategy.checkpoint_io) is not TorchCheckpointIO:
-        raise MisconfigurationException(
-            f"The strategy has a checkpoint_io, {strategy.checkpoint_io!r}, and plugins has one. Leave one of them out."
-        )
-    strategy.checkpoint_io = plugins.get(CheckpointIO, strategy.checkpoint_io)
+    _hand_over(strategy, plugins)
     return accelerator, strategy, precision
 
 
@@ -339,6 +336,18 @@ def _plugins(wanted: Any) -> dict[type, Any]:
             )
         found[kind] = plugin
     return found
+
+
+def _hand_over(strategy: Strategy, plugins: Mapping[type, Any]) -> None:
+    """Give the strategy those plugins that it works with, unless it has its own."""
+    writes, started = type(strategy.checkpoint_io) is not TorchCheckpointIO, strategy.cluster_environment is not None
+    own = {CheckpointIO: ("checkpoint_io", writes), ClusterEnvironment: ("cluster_environment", started)}
+    for kind, (name, has) in own.items():
+        if has and kind in plugins:
+            raise MisconfigurationException(
+                f"The strategy has a {name}, {getattr(strategy, name)!r}, and plugins has one. Leave one of them out."
+            )
+        setattr(strategy, name, plugins.get(kind, getattr(strategy, name)))
 
 
 def _precision_wanted(word: Any, own: Precision | None) -> Any:

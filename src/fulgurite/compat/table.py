@@ -92,6 +92,11 @@ UTILITIES: Names = {
     "suggested_max_num_workers",
 }
 
+ENVIRONMENTS: Names = {
+    "fulgurite.plugins.environments": "ClusterEnvironment KubeflowEnvironment LSFEnvironment LightningEnvironment "
+    "MPIEnvironment SLURMEnvironment TorchElasticEnvironment"
+}
+
 
 def _package(folder: str, door: str, files: dict[str, str]) -> dict[str, Names]:
     """One old package whose files all answer through ``door``, our package of the same name."""
@@ -129,9 +134,7 @@ PYTORCH: dict[str, Names] = {
         "fulgurite.precision": " ".join(PRECISION.values()),
         "fulgurite.plugins": "AsyncCheckpointIO CheckpointIO LayerSync TorchCheckpointIO TorchSyncBatchNorm",
     },
-    "plugins.environments": {
-        "fulgurite.plugins": "ClusterEnvironment LightningEnvironment SLURMEnvironment TorchElasticEnvironment"
-    },
+    "plugins.environments": ENVIRONMENTS,
     "plugins.io": {"fulgurite.plugins": "AsyncCheckpointIO CheckpointIO TorchCheckpointIO"},
     "accelerators": {
         "fulgurite.accelerators": "Accelerator CPUAccelerator CUDAAccelerator MPSAccelerator find_usable_cuda_devices"
@@ -181,6 +184,8 @@ PYTORCH: dict[str, Names] = {
 
 FABRIC: dict[str, Names] = {
     "": {"fulgurite": "seed_everything"},
+    "plugins": {"fulgurite.plugins": "CheckpointIO TorchCheckpointIO"} | ENVIRONMENTS,
+    "plugins.environments": ENVIRONMENTS,
     "utilities": {
         "fulgurite.base.rank": UTILITIES["fulgurite.base.rank"],
         "fulgurite.base.tree": "move_data_to_device",

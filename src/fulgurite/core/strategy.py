@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
+from fulgurite.core.cluster import ClusterEnvironment
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -29,6 +30,7 @@ class Strategy:
     def __init__(self, root_device: torch.device | str = "cpu", checkpoint_io: CheckpointIO | None = None) -> None:
         self._root_device = torch.device(root_device)
         self.checkpoint_io = TorchCheckpointIO() if checkpoint_io is None else checkpoint_io
+        self.cluster_environment: ClusterEnvironment | None = None
         self.model: nn.Module | None = None
         self._module: LightningModule | None = None
 

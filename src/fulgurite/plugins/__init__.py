@@ -19,4 +19,4 @@ _HOME = {
     "TorchSyncBatchNorm": "fulgurite.plugins.layer_sync",
 }
 
-__getattr__, __dir__, __all__ = lazily(__name__, _HOME)
+__getattr__, __dir__, __all__ = lazily(__name__, _HOME, modules=["environments"])

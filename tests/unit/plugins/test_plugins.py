@@ -10,6 +10,7 @@ from fulgurite import Trainer
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.core.precision import Precision
 from fulgurite.plugins import AsyncCheckpointIO, CheckpointIO, LayerSync, TorchCheckpointIO, TorchSyncBatchNorm
+from fulgurite.plugins.environments import LightningEnvironment
 from fulgurite.strategies import SingleDeviceStrategy
 from fulgurite.testing import QUIET, TinyModule, batches
 
@@ -187,6 +188,18 @@ def test_one_place_for_checkpoints():
     assert isinstance(Trainer(strategy=strategy, **QUIET).strategy.checkpoint_io, InMemory)
     with pytest.raises(MisconfigurationException, match="checkpoint_io"):
         Trainer(strategy=strategy, plugins=TorchCheckpointIO(), **QUIET)
+
+
+def test_an_environment_goes_to_the_strategy():
+    """Whichever strategy it is; one that brings its own leaves no room for another."""
+    mine = LightningEnvironment()
+    assert Trainer(plugins=[mine], **QUIET).strategy.cluster_environment is mine
+    assert Trainer(**QUIET).strategy.cluster_environment is None
+
+    strategy = SingleDeviceStrategy()
+    assert Trainer(strategy=strategy, plugins=mine, **QUIET).strategy.cluster_environment is mine
+    with pytest.raises(MisconfigurationException, match="cluster_environment"):
+        Trainer(strategy=strategy, plugins=LightningEnvironment(), **QUIET)
 
 
 def test_plain_files_take_no_options(tmp_path):
