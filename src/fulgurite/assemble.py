@@ -16,26 +16,14 @@ from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
-from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
-from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.logger import DummyLogger, Logger
-from fulgurite.core.precision import Precision
 from fulgurite.core.profiler import PassThroughProfiler, Profiler
-from fulgurite.core.strategy import Strategy
-from fulgurite.plugins.layer_sync import LayerSync
-from fulgurite.precision.choose import choose as choose_precision
-from fulgurite.runtime.devices import Accelerator, pick
 from fulgurite.runtime.loaders import check_limit
 from fulgurite.runtime.plan import Plan
-from fulgurite.strategies.single import SingleDeviceStrategy
 
 Arguments = Mapping[str, Any]
 T = TypeVar("T")
 
-ONE_PROCESS = ("auto", "single_device", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook")
-"""Names that mean a single process where there is one device."""
-LATER = ("fsdp", "fsdp_cpu_offload", "deepspeed", "model_parallel", "xla", "single_xla", "single_tpu", "xla_debug")
-PLUGINS = (Precision, CheckpointIO, ClusterEnvironment, LayerSync)
 PROFILERS = {"simple": "SimpleProfiler", "advanced": "AdvancedProfiler", "pytorch": "PyTorchProfiler"}
 MOVED = {
     "gpus": "accelerator='gpu', devices=...", "num_processes": "devices", "tpu_cores": "accelerator='tpu', devices=...",
@@ -155,19 +143,6 @@ def replanned(plan: Plan, name: str, value: Any) -> Plan:
     elif name in UNSET:
         _check_numbers({**UNSET, name: value})
     return replace(plan, **{name: value})
-
-
-def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
-    """Choose device, strategy and precision."""
-    _check_nodes(given["num_nodes"])
-    strategy, plugins = given["strategy"], _plugins(given["plugins"])
-    accelerator, devices = pick(given["accelerator"], given["devices"])
-    precision = choose_precision(_precision_wanted(given["precision"], plugins.get(Precision)), devices[0])
-    if not isinstance(strategy, Strategy):
-        _check_strategy(strategy)
-        strategy = SingleDeviceStrategy(devices[0])
-    _hand_over(strategy, plugins)
-    return accelerator, strategy, precision
 
 
 def callbacks(given: Arguments) -> list[Callback]:
@@ -320,42 +295,6 @@ def _switched_off(given: Arguments, name: str) -> str:
     return "barebones=True" if given["barebones"] else f"{name}=False" if given[name] is False else ""
 
 
-def _plugins(wanted: Any) -> dict[type, Any]:
-    """Return the plugins by kind, one of each at most."""
-    found: dict[type, Any] = {}
-    for plugin in [] if wanted is None else wanted if isinstance(wanted, list | tuple) else [wanted]:
-        kind = next((kind for kind in PLUGINS if isinstance(plugin, kind)), None)
-        if kind is None:
-            kinds = ", ".join(kind.__name__ for kind in PLUGINS)
-            raise MisconfigurationException(
-                f"plugins={plugin!r}: an object of a subclass of one of these was expected: {kinds}."
-            )
-        if kind in found:
-            raise MisconfigurationException(
-                f"plugins has more than one {kind.__name__}: {found[kind]!r} and {plugin!r}. There is room for one."
-            )
-        found[kind] = plugin
-    return found
-
-
-def _hand_over(strategy: Strategy, plugins: Mapping[type, Any]) -> None:
-    """Give the strategy those plugins that it works with, unless it has its own."""
-    writes, started = type(strategy.checkpoint_io) is not TorchCheckpointIO, strategy.cluster_environment is not None
-    own = {CheckpointIO: ("checkpoint_io", writes), ClusterEnvironment: ("cluster_environment", started)}
-    for kind, (name, has) in own.items():
-        if has and kind in plugins:
-            raise MisconfigurationException(
-                f"The strategy has a {name}, {getattr(strategy, name)!r}, and plugins has one. Leave one of them out."
-            )
-        setattr(strategy, name, plugins.get(kind, getattr(strategy, name)))
-
-
-def _precision_wanted(word: Any, own: Precision | None) -> Any:
-    if own is not None and word is not None:
-        raise ValueError(f"precision={word!r} and the plugin {own!r} were both given. Leave one of them out.")
-    return word if own is None else own
-
-
 def _replanned_validation(plan: Plan, name: str, value: Any) -> Plan:
     given: dict[str, Any] = {name: getattr(plan, name) for name in ("val_check_interval", "check_val_every_n_epoch")}
     if plan.val_check_seconds is not None:
@@ -365,28 +304,6 @@ def _replanned_validation(plan: Plan, name: str, value: Any) -> Plan:
     interval, seconds = _validation_interval(given)
     every = given["check_val_every_n_epoch"]
     return replace(plan, val_check_interval=interval, val_check_seconds=seconds, check_val_every_n_epoch=every)
-
-
-def _check_strategy(strategy: Any) -> None:
-    plain = (
-        strategy.removesuffix("_find_unused_parameters_true").removesuffix("_find_unused_parameters_false")
-        if isinstance(strategy, str)
-        else strategy
-    )
-    if plain in ONE_PROCESS:
-        return
-    if isinstance(plain, str) and (plain in LATER or plain.startswith("deepspeed")):
-        raise MisconfigurationException(f"strategy={strategy!r} needs several processes, which are not supported yet.")
-    near = difflib.get_close_matches(str(strategy), ONE_PROCESS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"strategy={strategy!r} is unknown. Choose one of {', '.join(map(repr, ONE_PROCESS))}.{hint}")
-
-
-def _check_nodes(nodes: Any) -> None:
-    if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
-        raise ValueError(f"num_nodes={nodes!r}: an int of at least 1 was expected.")
-    if nodes > 1:
-        raise MisconfigurationException(f"num_nodes={nodes}: several machines are not supported yet.")
 
 
 def _check_numbers(given: Arguments) -> None:

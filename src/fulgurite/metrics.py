@@ -192,7 +192,6 @@ class Metrics:
         self.has_step_values = self.has_step_values or on_step
         return meter
 
-
     def _kind(self, hook: str | None, name: str, flags: Flags, on_step: bool, on_epoch: bool) -> "type[Meter]":
         return METERS.get(_reduction(name, flags.reduce_fx), MeanMeter)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fulgurite import assemble
+from fulgurite import assemble, hardware
 from fulgurite.base.compiled import unwrap
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn, warn_once
@@ -29,7 +29,7 @@ from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.session import Session
-from fulgurite.runtime.signals import end_if_asked, noticed_signals
+from fulgurite.runtime.signals import noticed_signals, raise_if_asked
 from fulgurite.trainer_views import TrainerViews
 
 
@@ -100,7 +100,7 @@ class Trainer(TrainerViews):
         self.default_root_dir = os.path.expanduser(default_root_dir if default_root_dir is not None else os.getcwd())
         self.plan = assemble.plan(given)
         self._unsaid_end = assemble.unsaid_end(given)
-        self.accelerator, self.strategy, self.precision_plugin = assemble.hardware(given)
+        self.accelerator, self.strategy, self.precision_plugin = hardware.hardware(given)
         self.loggers = assemble.loggers(given, self.default_root_dir)
         self.profiler = assemble.profiler(given)
         self.callbacks = assemble.callbacks(given)
@@ -127,6 +127,18 @@ class Trainer(TrainerViews):
 
         ``ckpt_path`` is a path, "last" or "best". ``weights_only=False`` trusts that file to unpickle anything.
         """
+        given = (train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)
+        self.strategy.launch(self, self._fit, model, *given)
+
+    def _fit(
+        self,
+        model: Any,
+        train_dataloaders: Any,
+        val_dataloaders: Any,
+        datamodule: Any,
+        ckpt_path: Any,
+        weights_only: bool | None,
+    ) -> None:
         self.should_stop = False
         self._warn_of_unsaid_end()
         given = {"train": train_dataloaders, "val": val_dataloaders}
@@ -136,7 +148,7 @@ class Trainer(TrainerViews):
             self._run(session)
             lifecycle.finish(session)
         # It came when there was no batch any more to end after: the run is complete, and the program ends.
-        end_if_asked(self)
+        raise_if_asked(self)
 
     def validate(
         self,
@@ -151,8 +163,8 @@ class Trainer(TrainerViews):
 
         Without a model, the last one is taken with the weights of its best checkpoint.
         """
-        with self._calling(TrainerFn.VALIDATING, RunningStage.VALIDATING):
-            return self._evaluate("val", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+        given = (model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+        return self.strategy.launch(self, self._evaluate, "val", *given)
 
     def test(
         self,
@@ -164,8 +176,8 @@ class Trainer(TrainerViews):
         weights_only: bool | None = None,
     ) -> list[dict[str, float]]:
         """Return what ``test_step`` and the epoch-end hooks logged: one dict for each loader."""
-        with self._calling(TrainerFn.TESTING, RunningStage.TESTING):
-            return self._evaluate("test", model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+        given = (model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+        return self.strategy.launch(self, self._evaluate, "test", *given)
 
     def predict(
         self,
@@ -176,7 +188,22 @@ class Trainer(TrainerViews):
         ckpt_path: str | os.PathLike[str] | None = None,
         weights_only: bool | None = None,
     ) -> list[Any] | None:
-        """Return the predictions of all batches, a list for each loader where there are several."""
+        """Return the predictions of all batches, a list for each loader where there are several.
+
+        Several processes predict their shares, and each returns those of all, in the order of the data.
+        """
+        given = (model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only)
+        return self.strategy.launch(self, self._predict, *given)
+
+    def _predict(
+        self,
+        model: Any,
+        dataloaders: Any,
+        datamodule: Any,
+        return_predictions: bool | None,
+        ckpt_path: Any,
+        weights_only: bool | None,
+    ) -> list[Any] | None:
         with self._calling(TrainerFn.PREDICTING, RunningStage.PREDICTING):
             session = self._open(model, {"predict": dataloaders}, datamodule, ckpt_path, weights_only)
             found = self._run(session, keep=return_predictions is not False)
@@ -256,12 +283,15 @@ class Trainer(TrainerViews):
         datamodule: Any,
         weights_only: bool | None,
     ) -> list[dict[str, float]]:
-        session = self._open(model, {data: loaders}, datamodule, ckpt_path, weights_only)
-        results = self._run(session)
-        lifecycle.finish(session)
-        if verbose and any(results):
-            print(results_table(results, str(self.state.fn)))
-        return results
+        validates = data == "val"
+        fn = TrainerFn.VALIDATING if validates else TrainerFn.TESTING
+        with self._calling(fn, RunningStage.VALIDATING if validates else RunningStage.TESTING):
+            session = self._open(model, {data: loaders}, datamodule, ckpt_path, weights_only)
+            results = self._run(session)
+            lifecycle.finish(session)
+            if verbose and any(results):
+                self.print(results_table(results, str(self.state.fn)))
+            return results
 
     def _run(self, session: Session, keep: bool = True) -> Any:
         """Go through the batches of the verb that was called, and return what it answers; a search does so, too."""
@@ -276,7 +306,7 @@ class Trainer(TrainerViews):
         session.feeds[data] = feed
         if verb == "predict":
             return predict(session, feed, keep, self._without_gradients())
-        if feed.size:
+        if not feed.is_empty:
             return evaluate(session, stage, feed, feed.sizes, self._without_gradients())
         warn_once(f"The {data} dataloader has no batches: nothing to {verb}.")
         return []
@@ -366,13 +396,14 @@ class Trainer(TrainerViews):
         self.state.status, self.state.stage = TrainerStatus.FINISHED, None
 
     def _without_gradients(self) -> AbstractContextManager[Any]:
-        return torch.inference_mode() if self.plan.inference_mode else torch.no_grad()
+        can_infer = self.plan.inference_mode and self.strategy.allows_inference_mode
+        return torch.inference_mode() if can_infer else torch.no_grad()
 
     def _backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """What ``manual_backward`` does: scale, hooks, backward."""
         session = self._session
         assert session is not None
-        loss = session.precision.scale(loss)
+        loss = self.strategy.pre_backward(session.precision.scale(loss))
         if session.hooks.on_before_backward is not None:
             session.hooks.on_before_backward(loss)
         backward = session.watched(session.module.backward, profiling.of_strategy(session, "backward"))

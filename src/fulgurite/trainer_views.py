@@ -161,9 +161,9 @@ class TrainerViews:
         self.loggers = [] if not logger else [logger]
 
     @property
-    def distributed_sampler_kwargs(self) -> None:
-        """What a distributed sampler would be built with; None on one device."""
-        return None
+    def distributed_sampler_kwargs(self) -> dict[str, Any] | None:
+        """What a distributed sampler would be built with; None in one process."""
+        return getattr(self.strategy, "distributed_sampler_kwargs", None)
 
     @property
     def log_dir(self) -> str | None:
@@ -277,7 +277,7 @@ class TrainerViews:
 
     @property
     def num_nodes(self) -> int:
-        return 1
+        return self.strategy.num_nodes
 
     @property
     def num_devices(self) -> int:
@@ -285,7 +285,8 @@ class TrainerViews:
 
     @property
     def device_ids(self) -> list[int]:
-        return [self.strategy.root_device.index or 0]
+        devices = getattr(self.strategy, "parallel_devices", [self.strategy.root_device])
+        return [number if device.index is None else device.index for number, device in enumerate(devices)]
 
     @property
     def is_global_zero(self) -> bool:

@@ -24,6 +24,10 @@ class Strategy:
     """Who starts the processes and numbers them; None where there is one."""
     no_sync: Callable[[], AbstractContextManager[Any]] | None = None
     """The context for a batch whose gradients are not brought together yet; None where nothing is to be put off."""
+    allows_inference_mode = True
+    """Whether tensors made under ``torch.inference_mode`` can be exchanged."""
+    layer_sync: Any = None
+    """What exchanges layers for ones that work over all processes, where that was asked for."""
     data_seed: int | None = None
     """What the order of shared-out data is drawn with; None where data are not shared out."""
 
@@ -148,6 +152,9 @@ class Strategy:
 
     def tensor_init_context(self, empty_init: bool | None = None) -> AbstractContextManager[Any]:
         return self.root_device if self.root_device.type != "cpu" else nullcontext()
+
+    def part(self, error: BaseException) -> None:
+        """This process failed, and not as all were asked to: what it still does, it does alone."""
 
     def on_exception(self, exception: BaseException) -> None:
         """The run failed; stop what would hang."""

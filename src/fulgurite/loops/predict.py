@@ -2,12 +2,16 @@
 
 from collections import deque
 from contextlib import AbstractContextManager
+from itertools import zip_longest
 from typing import Any
 
+from fulgurite.base.tree import move_data_to_device
 from fulgurite.loops.evaluate import check_loader_argument, evaluation_mode
 from fulgurite.runtime.data import Feed, evaluation_batches, transfer
 from fulgurite.runtime.loaders import NotedBatches, noting, set_epoch
 from fulgurite.runtime.session import Session
+
+_NONE = object()
 
 
 def predict(session: Session, feed: Feed, keep: bool, gradients: AbstractContextManager[Any]) -> list[Any] | None:
@@ -28,7 +32,20 @@ def predict(session: Session, feed: Feed, keep: bool, gradients: AbstractContext
             hooks.on_predict_end()
     if not keep:
         return None
+    predictions = of_all_ranks(session, predictions)
     return predictions if feed.several else predictions[0]
+
+
+def of_all_ranks(session: Session, predictions: list[list[Any]]) -> list[list[Any]]:
+    """The predictions of all ranks in the order of the data: batches were dealt out in turn."""
+    if session.strategy.data_world_size == 1:
+        return predictions
+    everybody = session.strategy.meet("predictions", move_data_to_device(predictions, "cpu"))
+    dealt = [
+        list(zip_longest(*(ranks[loader] for ranks in everybody), fillvalue=_NONE))
+        for loader in range(len(predictions))
+    ]
+    return [[each for round_ in rounds for each in round_ if each is not _NONE] for rounds in dealt]
 
 
 def predict_batches(session: Session, feed: Feed, keep: bool) -> list[list[Any]]:

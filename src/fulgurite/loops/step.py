@@ -5,6 +5,7 @@ closure; `ManualStep` where the module optimises by hand.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -54,6 +55,7 @@ class AutomaticStep:
         self.scaled = self.precision.scales
         self.change_weights = self.precision.step if self.scaled else None
         self.use(session.optimizers)
+        self.no_sync = session.strategy.no_sync
         own = type(self.precision).backward is not Precision.backward
         self.precisions_backward = self.precision.backward if own else None
 
@@ -64,7 +66,11 @@ class AutomaticStep:
         self.plain_zero_grad = self.own_zero_grad is None and not patched
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
-        loss, outputs = self.forward_backward(batch, batch_idx, opens)
+        if closes or self.no_sync is None:
+            loss, outputs = self.forward_backward(batch, batch_idx, opens)
+        else:
+            with self.no_sync():
+                loss, outputs = self.forward_backward(batch, batch_idx, opens)
         if closes:
             optimizer, hooks = self.optimizer, self.hooks
             if self.scaled:
@@ -171,7 +177,8 @@ class ClosureStep(AutomaticStep):
 
     def __call__(self, batch: Any, batch_idx: int, opens: bool, closes: bool) -> Outputs:
         if not closes:
-            return self.forward_backward(batch, batch_idx, opens)[1]
+            with self.no_sync() if self.no_sync is not None else nullcontext():
+                return self.forward_backward(batch, batch_idx, opens)[1]
         self.batch_idx = batch_idx
         outputs: Outputs | None = None
 

@@ -9,7 +9,7 @@ from fulgurite.base.format import is_intact
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.hparams import pack_hyper_parameters
-from fulgurite.runtime.exact import captured, restored, train_loader_states
+from fulgurite.runtime.exact import captured, of_all_ranks, of_this_rank, restored, train_loader_states
 from fulgurite.runtime.hooks import call, overrides
 from fulgurite.runtime.layout import LIGHTNING_VERSION, loops_tree, read_progress
 from fulgurite.runtime.optim import optimizer_to_device
@@ -39,7 +39,7 @@ def capture(session: Session, weights_only: bool = False) -> Checkpoint:
         precision = session.precision.state_dict()
         if precision:
             checkpoint[type(session.precision).__qualname__] = precision
-        checkpoint["fulgurite"] = captured(session)
+        checkpoint["fulgurite"] = of_all_ranks(session, captured(session))
     for owner in (module, session.datamodule):
         if owner is not None:
             pack_hyper_parameters(owner, checkpoint)
@@ -183,7 +183,8 @@ def _restore_progress(session: Session, checkpoint: Checkpoint) -> None:
     for name in progress.__slots__:
         setattr(session.progress, name, getattr(progress, name))
     session.resumed = progress.inside_epoch
-    restored(session, checkpoint.get("fulgurite") or {}, _stored_loader_states(checkpoint))
+    data = of_this_rank(session, checkpoint.get("fulgurite") or {})
+    restored(session, data, _stored_loader_states(checkpoint))
 
 
 def _stored_loader_states(checkpoint: Checkpoint) -> list[Any]:

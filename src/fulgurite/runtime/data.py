@@ -44,7 +44,6 @@ from fulgurite.runtime.reading import (
     tell_what_is_inexact,
     with_workers_of_before,
 )
-
 from fulgurite.runtime.shards import most_batches, shared_out
 
 if TYPE_CHECKING:

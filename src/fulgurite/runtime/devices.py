@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from fulgurite.base.errors import MisconfigurationException, MissingExtra
-from fulgurite.base.rank import rank_zero_info
 
 
 class Accelerator(ABC):
@@ -161,9 +160,9 @@ KINDS: tuple[type[Accelerator], ...] = (CUDAAccelerator, MPSAccelerator, CPUAcce
 def pick(
     accelerator: str | Accelerator = "auto", devices: int | str | list[int] = "auto"
 ) -> tuple[Accelerator, list[torch.device]]:
-    """Return the accelerator and its devices; the first device is the one to compute on.
+    """Return the accelerator and its devices, one for each process of this machine.
 
-    Raises ``MisconfigurationException`` where it is not there, or where more than one device is asked for.
+    Raises ``MisconfigurationException`` where one is not there.
     """
     chosen = accelerator if isinstance(accelerator, Accelerator) else _by_name(accelerator)
     if not chosen.is_available():
@@ -226,21 +225,11 @@ def _ways_out() -> str:
 
 
 def _auto(chosen: Accelerator) -> list[torch.device]:
-    count = chosen.auto_device_count()
-    if count > 1:
-        # Refusing would leave a plain `Trainer()` without any way to run on such a machine.
-        rank_zero_info(f"{count} {chosen.name()} devices are there; the run uses the first. Choose with devices=[...].")
-    # A user's own kind knows its indices; it is asked for all of them.
-    return chosen.get_parallel_devices(chosen.parse_devices(count))[:1]
+    return chosen.get_parallel_devices(chosen.parse_devices(chosen.auto_device_count()))
 
 
 def _explicit(chosen: Accelerator, devices: int | str | list[int]) -> list[torch.device]:
     found = chosen.get_parallel_devices(chosen.parse_devices(devices))
-    if len(found) > 1:
-        raise MisconfigurationException(
-            f"devices={devices!r} means {len(found)} devices, but training in several processes is not supported yet. "
-            "Pass devices=1, or one index such as devices=[0]."
-        )
     return found
 
 

@@ -12,6 +12,7 @@ import torch
 from fulgurite.base.errors import CheckpointError
 from fulgurite.base.rank import warn_once
 from fulgurite.base.seed import collect_rng_states, packed_rng_states, set_rng_states, unpacked_rng_states
+from fulgurite.base.tree import move_data_to_device
 from fulgurite.metrics import Metrics, detached, is_metric_object
 from fulgurite.runtime.data import loader_states, standing
 from fulgurite.runtime.layout import exact_counters
@@ -50,6 +51,32 @@ def captured(session: Session) -> Data:
         "feeds": {stage: standing(feed, progress) for stage, feed in session.feeds.items() if stage in STAGES},
         "random": packed_rng_states(session.before_validation or collect_rng_states()),
     }
+
+
+def of_all_ranks(session: Session, own: Data) -> Data:
+    """What rank 0 keeps, and under "ranks" what the others do: each has random numbers and meters of its own."""
+    strategy = session.strategy
+    if strategy.world_size == 1:
+        return own
+    everybody = strategy.gather(
+        "what each rank knows", None if strategy.is_global_zero else move_data_to_device(own, "cpu")
+    )
+    return {**own, "data_seed": strategy.data_seed, "ranks": everybody[1:] if everybody else []}
+
+
+def of_this_rank(session: Session, data: Data) -> Data:
+    """This rank's part of what `of_all_ranks` brought together; rank 0's, where the ranks were of another number."""
+    strategy, others = session.strategy, data.get("ranks", [])
+    if strategy.data_seed is not None:
+        strategy.data_seed = data.get("data_seed", strategy.data_seed)
+    if not data or len(others) + 1 == strategy.world_size:
+        return others[strategy.global_rank - 1] if strategy.global_rank else data
+    warn_once(
+        f"The checkpoint was written by {len(others) + 1} processes, and {strategy.world_size} go on. Weights, "
+        "optimizers and the order of the data are the same; random numbers of the ranks (dropout, augmentation) are "
+        "other ones, and means of the epoch in whose middle it was written begin anew."
+    )
+    return {**data, "meters": [], "metrics": {}, "gradients": {}} if data.get("meters") is not None else data
 
 
 def train_loader_states(session: Session) -> list[Any]:

@@ -34,11 +34,10 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     lend_log(session)
     session.strategy.setup_environment()
     session.trainer.accelerator.setup_device(session.device)
-    for owner in (session.datamodule, module):
-        if owner is not None:
-            call(moment, "prepare_data", owner.prepare_data)
+    prepare_data(session)
     for logger in sorted(session.loggers, key=lambda logger: type(logger).__name__ != "WandbLogger"):
         _ = logger.experiment
+    share_identities(session)
     set_up(session, str(fn))
     if overrides(module, "configure_model", LightningModule):
         with session.strategy.tensor_init_context(), session.precision.module_init_context():
@@ -51,6 +50,9 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
             session.stored_feeds = stored_feeds(checkpoint)
     session.strategy.model = session.precision.convert_module(module)
     session.strategy.model_to_device()
+    if session.strategy.layer_sync is not None and session.strategy.world_size > 1:
+        session.strategy.layer_sync.apply(module)
+    session.strategy.setup(session.trainer)
     bind_steps(session, compile_step)
     if fn == "fit":
         configured(session)
@@ -87,6 +89,8 @@ def fail(session: Session, error: BaseException) -> None:
     """Tell everybody, tear down, finalize the loggers as failed. What goes wrong here becomes a note on ``error``."""
     moment, datamodule, trainer, module = session.moment, session.datamodule, session.trainer, session.module
     acts: list[Act] = []
+    if not trainer.ended_as_asked:
+        session.strategy.part(error)
     for callback in session.callbacks:
         if overrides(callback, "on_exception", Callback):
             acts.append(partial(call, moment, "on_exception", callback.on_exception, trainer, module, error))
@@ -123,6 +127,25 @@ def noted(error: BaseException, others: list[Exception]) -> BaseException:
     return error
 
 
+def prepare_data(session: Session) -> None:
+    """Let one process of each machine prepare the data, or one of all; the others wait for it."""
+    strategy = session.strategy
+    for owner in (session.datamodule, session.module):
+        if owner is not None:
+            rank = strategy.local_rank if getattr(owner, "prepare_data_per_node", True) else strategy.global_rank
+            if rank == 0:
+                call(session.moment, "prepare_data", owner.prepare_data)
+            strategy.barrier("prepare_data")
+
+
+def share_identities(session: Session) -> None:
+    """Let the loggers of all ranks name the run that rank 0 logs to: its number, its id."""
+    if session.strategy.world_size > 1:
+        named = session.strategy.broadcast([logger.identity() for logger in session.loggers])
+        for logger, identity in zip(session.loggers, named, strict=True):
+            logger.take_identity(identity)
+
+
 def set_up(session: Session, stage: str) -> None:
     """The ``setup`` hooks: datamodule, callbacks, module."""
     trainer, module, moment = session.trainer, session.module, session.moment
@@ -157,8 +180,7 @@ def bind_steps(session: Session, compile_step: Callable[[Any], Any] | None) -> N
         if name != "predict_step" and not overrides(module, name, LightningModule):
             continue
         own = getattr(module, name)
-        step = session.strategy.bind(own, name)
-        step = step if compile_step is None else compile_step(step)
+        step = session.strategy.bind(own if compile_step is None else compile_step(own), name)
         step = step if takes_batch_idx(own) else _batch_only(step)
         context = precision.context_of(name)
         step = step if context is None else _in_context(step, context)
@@ -212,7 +234,7 @@ def hear_stops(session: Session) -> None:
 
 def log_hyperparameters(session: Session) -> None:
     """Send the hyperparameters of module and datamodule, and the graph, to every logger."""
-    if not session.loggers:
+    if not session.loggers or not session.strategy.is_global_zero:
         return
     params = hyperparameters(session) if session.trainer.enable_autolog_hparams else None
     for logger in session.loggers:
@@ -305,6 +327,8 @@ def _batch_only(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def _close_logger(session: Session, logger: Any, status: str) -> None:
     session.closed_loggers.append(logger)
+    if not session.strategy.is_global_zero:
+        return
     try:
         logger.save()
     finally:

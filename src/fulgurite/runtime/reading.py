@@ -258,7 +258,9 @@ def sizes_of(loader: Any) -> list[int | None]:
     """How many samples its dataset has and how many a batch; None for what it does not tell."""
     batch = getattr(loader, "batch_size", None)
     samples = length_of(getattr(loader, "dataset", None))
-    return [int(samples) if samples != INFINITE else None, batch if isinstance(batch, int) else None]
+    # A batch of several ranks is what they take together.
+    ranks = getattr(getattr(loader, "batch_sampler", None), "world", 1)
+    return [int(samples) if samples != INFINITE else None, batch * ranks if isinstance(batch, int) else None]
 
 
 def tell_what_has_changed(loaders: Sequence[Any], before: list[list[int | None]], consumed: int) -> None:

@@ -13,10 +13,10 @@ from fulgurite.core.profiler import Profiler
 from fulgurite.core.strategy import Strategy
 from fulgurite.metrics import Board, Metrics, Moment, SilentMetrics
 from fulgurite.progress import Progress
-from fulgurite.rank_metrics import RankMetrics
 from fulgurite.runtime.hooks import Hooks
 from fulgurite.runtime.optim import LRSchedulerConfig
 from fulgurite.runtime.plan import Plan
+from fulgurite.runtime.rank_metrics import RankMetrics
 
 if TYPE_CHECKING:
     from fulgurite.core.datamodule import LightningDataModule

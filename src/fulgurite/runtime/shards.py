@@ -1,8 +1,8 @@
 """Each rank's share of the data: batches are dealt out to the ranks in turn, as the user's own loader makes them.
 
 The loader stays the user's, its dataset, workers and collate function included; only what it reads indices from is
-wrapped. All ranks draw the same order, with the run's seed and the epoch, and take every `world`-th batch of it. A round
-of batches, one for each rank, holds what one process with a batch of that size would have had.
+wrapped. All ranks draw the same order, with the run's seed and the epoch, and take every `world`-th batch of it. A
+round of batches, one for each rank, holds what one process with a batch of that size would have had.
 """
 
 import copy
@@ -34,8 +34,9 @@ class Share(Iterable[Any]):
         """Draw another order in each epoch; the user's own sampler hears of it as well."""
         self.epoch = epoch
         for owner in (self.batches, getattr(self.batches, "sampler", None)):
-            if callable(getattr(owner, "set_epoch", None)):
-                owner.set_epoch(epoch)
+            tell = getattr(owner, "set_epoch", None)
+            if callable(tell):
+                tell(epoch)
 
     def __len__(self) -> int:
         """Batches of this rank."""

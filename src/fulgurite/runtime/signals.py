@@ -46,9 +46,12 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
 def end_if_asked(session: Any) -> None:
     """Raise what ends the run if a signal has asked for it. Called where a checkpoint would be exact."""
     trainer = session.trainer
-    asked = trainer.received_sigterm or trainer.received_sigint
-    if asked and not session.strategy.agree_on_end(session.progress):
-        return
+    if (trainer.received_sigterm or trainer.received_sigint) and session.strategy.agree_on_end(session.progress):
+        raise_if_asked(trainer)
+
+
+def raise_if_asked(trainer: Any) -> None:
+    """Raise it whatever the others do."""
     trainer.ended_as_asked = trainer.received_sigterm or trainer.received_sigint
     if trainer.received_sigterm:
         raise SIGTERMException

@@ -66,11 +66,11 @@ class DDPStrategy(ParallelStrategy):
             self._wrapped.register_comm_hook(state, hook if wrapper is None else wrapper(hook))
 
     def bind(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """``training_step`` goes through DDP's forward. Validation does not: ranks may have other numbers of batches."""
-        module = self._module
-        if name != "training_step" or self._wrapped is None or not module.automatic_optimization:  # type: ignore[union-attr]
+        """``training_step`` goes through DDP's forward. Validation doesn't: ranks may have other numbers of batches."""
+        assert self._module is not None
+        if name != "training_step" or self._wrapped is None or not self._module.automatic_optimization:
             return step
-        return through(self._wrapped, module, step)
+        return through(self._wrapped, self._module, step)
 
     def pre_backward(self, loss: Tensor) -> Tensor:
         """By hand, every loss goes through DDP's forward by itself, right before its backward."""
@@ -78,7 +78,7 @@ class DDPStrategy(ParallelStrategy):
             return loss
         return through(self._wrapped, self._module, lambda given: given)(loss)
 
-    def no_sync(self) -> AbstractContextManager[Any]:  # type: ignore[override]
+    def no_sync(self) -> AbstractContextManager[Any]:
         """The context for batches that only add to the gradients."""
         assert self._wrapped is not None
         return self._wrapped.no_sync()

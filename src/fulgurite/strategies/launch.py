@@ -103,7 +103,8 @@ class ScriptLauncher:
             if self._ending:
                 return
             time.sleep(0.1)
-        words = self.killed() or f"Rank {self._failed[0]} failed with exit code {self._failed[1]}; see its output above."
+        rank, code = self._failed
+        words = self.killed() or f"Rank {rank} failed with exit code {code}; see its output above."
         print(f"{words} Rank 0 did not notice within {STUCK:.0f} s, and is ended.", file=sys.stderr, flush=True)
         for child in self.children.values():
             child.kill()

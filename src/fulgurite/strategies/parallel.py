@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed, RanksDisagree
+from fulgurite.base.errors import CheckpointError, RankFailed, RanksDisagree
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
 from fulgurite.core.checkpoint_io import CheckpointIO
 from fulgurite.core.strategy import Strategy
@@ -31,7 +31,7 @@ OPERATIONS = {
 }
 
 _meeting_groups: dict[int, tuple[Any, Control]] = {}
-"""By process group: the group for what is no tensor, and the store beside it. Both live as long as the process group."""
+"""By process group: the group for what is no tensor, and the store beside it. They live as long as it does."""
 
 
 class ParallelStrategy(Strategy):
@@ -54,6 +54,7 @@ class ParallelStrategy(Strategy):
         self.launcher: Launcher | None = None
         self._group: Any = None
         self._control: Control | None = None
+        self._alone = False
 
     def __getstate__(self) -> dict[str, Any]:
         # Process groups and threads belong to one process; another makes its own.
@@ -77,19 +78,12 @@ class ParallelStrategy(Strategy):
         return len(self.parallel_devices)
 
     @property
-    def _numbered_outside(self) -> bool:
-        environment = self.cluster_environment
-        return environment is not None and environment.creates_processes_externally and self.launcher is None
-
-    @property
     def world_size(self) -> int:
-        return self.cluster_environment.world_size() if self._numbered_outside else self.num_nodes * self.num_processes
+        return self.cluster_environment.world_size() if self.cluster_environment is not None else 1
 
     @property
     def global_rank(self) -> int:
-        if self._numbered_outside:
-            return self.cluster_environment.global_rank()
-        return self.node_rank * self.num_processes + self.local_rank
+        return self.cluster_environment.global_rank() if self.cluster_environment is not None else 0
 
     @property
     def local_rank(self) -> int:
@@ -103,6 +97,16 @@ class ParallelStrategy(Strategy):
     def distributed_sampler_kwargs(self) -> dict[str, int]:
         """What torch's DistributedSampler would be built with."""
         return {"num_replicas": self.world_size, "rank": self.global_rank}
+
+    def place(self, devices: Sequence[torch.device], num_nodes: int, environment: Any) -> None:
+        """Be told by the Trainer on which devices to run. Raises where the processes are others than it was told."""
+        self.parallel_devices, self._num_nodes = list(devices), num_nodes
+        self.cluster_environment = environment if self.cluster_environment is None else self.cluster_environment
+        environment = self.cluster_environment
+        environment.set_world_size(num_nodes * len(devices))
+        environment.set_global_rank(environment.node_rank() * len(devices) + environment.local_rank())
+        environment.validate_settings(len(devices), num_nodes)
+        self.allows_inference_mode = self.root_device.type == "cuda"
 
     # -- beginning and end --------------------------------------------------------------------------------------------
 
@@ -122,6 +126,7 @@ class ParallelStrategy(Strategy):
 
     def setup_environment(self) -> None:
         rank_zero_only.rank = self.global_rank  # type: ignore[attr-defined]
+        self._alone = False
         super().setup_environment()
         if not dist.is_initialized():
             self._begin_group()
@@ -142,8 +147,8 @@ class ParallelStrategy(Strategy):
             os.environ["MASTER_PORT"] = str(environment.main_port)
         rank, size = self.global_rank, self.world_size
         rank_zero_info(f"{size} processes train together by {type(self).__name__} over {backend}.")
-        device = {"device_id": self.root_device} if self.root_device.type == "cuda" else {}
-        dist.init_process_group(backend, rank=rank, world_size=size, timeout=self.timeout, **device)
+        device = self.root_device if self.root_device.type == "cuda" else None
+        dist.init_process_group(backend, rank=rank, world_size=size, timeout=self.timeout, device_id=device)
         atexit.register(_end_group)
 
     def teardown(self) -> None:
@@ -151,9 +156,11 @@ class ParallelStrategy(Strategy):
         if self._control is not None:
             self._control.leave()
 
-    def on_exception(self, exception: BaseException) -> None:
+    def part(self, error: BaseException) -> None:
+        """This rank failed: the others hear of it, and what it still does it does alone."""
+        self._alone = True
         if self._control is not None:
-            self._control.report(exception)
+            self._control.report(error)
 
     def _explained(self, error: BaseException) -> BaseException:
         """The error of the rank that failed first, where this one only felt the consequences."""
@@ -182,6 +189,8 @@ class ParallelStrategy(Strategy):
 
         Raises `RanksDisagree` where another rank came to another meeting, ``RuntimeError`` where one did not come.
         """
+        if self._alone:
+            return [value] * self.world_size
         if self.world_size == 1 or self._group is None:
             return [value]
         control = self._control
@@ -205,8 +214,8 @@ class ParallelStrategy(Strategy):
         return [each for _, each in everybody]
 
     def gather(self, name: str, value: Any = None) -> list[Any] | None:
-        if self.world_size == 1 or self._group is None:
-            return [value]
+        if self.world_size == 1 or self._group is None or self._alone:
+            return [value] if self.is_global_zero else None
         # A meeting first: whoever came to something else must hear of it rather than receive this.
         self.meet(name)
         everybody: list[Any] | None = [None] * self.world_size if self.is_global_zero else None
@@ -220,7 +229,7 @@ class ParallelStrategy(Strategy):
         return self.meet("broadcast", value if self.global_rank == src else None)[src if self._group else 0]
 
     def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
-        if not isinstance(tensor, Tensor) or self._group is None:
+        if not isinstance(tensor, Tensor) or self._group is None or self._alone:
             return tensor
         word = str(reduce_op or "mean").lower()
         if word not in OPERATIONS:
@@ -288,16 +297,3 @@ def _end_group() -> None:
     _meeting_groups.clear()
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def check_world(strategy: ParallelStrategy, devices: Any) -> None:
-    """Raise where whoever started the processes started another number of them than the Trainer was told."""
-    environment = strategy.cluster_environment
-    if environment is None or not environment.creates_processes_externally:
-        return
-    wanted, there = strategy.num_nodes * strategy.num_processes, environment.world_size()
-    if wanted != there:
-        raise MisconfigurationException(
-            f"Trainer(devices={devices!r}, num_nodes={strategy.num_nodes}) means {wanted} processes, but "
-            f"{type(environment).__name__} has started {there}. Give both the same, or leave devices='auto'."
-        )

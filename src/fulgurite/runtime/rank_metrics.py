@@ -93,6 +93,8 @@ class SharedAtOnce(Meter):
     """Meets the other ranks whenever a value comes."""
 
     __slots__ = ("strategy", "at_edge")
+    strategy: Strategy
+    at_edge: bool
 
     def add(self, value: Any, weight: int | None) -> None:
         super().add(value, weight)
@@ -158,11 +160,12 @@ def _agreed(everybody: list[dict[Key, Any]]) -> dict[Key, Any]:
         if told and missing:
             hook, name, _ = missing[0]
             others = [other for other, theirs in enumerate(everybody) if missing[0] in theirs]
+            theirs = ", ".join(repr(name) for _, name, _ in told)
             raise RanksDisagree(
-                f"self.log({name!r}, ..., sync_dist=True) was called in `{hook}` on rank {', '.join(map(str, others))}, "
-                f"but not on rank {rank} (there: {', '.join(repr(name) for _, name, _ in told)}). A value that all "
-                "ranks bring together must be logged by all in each epoch; log 0 or nan where there is none, or leave "
-                "sync_dist out."
+                f"self.log({name!r}, ..., sync_dist=True) was called in `{hook}` on rank "
+                f"{', '.join(map(str, others))}, but not on rank {rank} (there: {theirs}). A value that all ranks bring "
+                "together must be logged by all in each epoch; log 0 or nan where there is none, or leave sync_dist "
+                "out."
             )
     return union
 
