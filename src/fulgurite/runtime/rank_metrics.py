@@ -163,9 +163,9 @@ def _agreed(everybody: list[dict[Key, Any]]) -> dict[Key, Any]:
             theirs = ", ".join(repr(name) for _, name, _ in told)
             raise RanksDisagree(
                 f"self.log({name!r}, ..., sync_dist=True) was called in `{hook}` on rank "
-                f"{', '.join(map(str, others))}, but not on rank {rank} (there: {theirs}). A value that all ranks bring "
-                "together must be logged by all in each epoch; log 0 or nan where there is none, or leave sync_dist "
-                "out."
+                f"{', '.join(map(str, others))}, but not on rank {rank} (there: {theirs}). A value that all ranks "
+                "bring together must be logged by all in each epoch; log 0 or nan where there is none, or leave "
+                "sync_dist out."
             )
     return union
 
