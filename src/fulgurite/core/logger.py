@@ -80,15 +80,6 @@ class Logger(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to where the rows stood: those that came after it come again. Called before a fit that goes on."""
 
-    def identity(self) -> dict[str, Any]:
-        """What names the run that this logger writes to, so that the loggers of other ranks can name it, too."""
-        names = ("_name", "_version", "_id")
-        return {name: self.__dict__[name] for name in names if isinstance(self.__dict__.get(name), str | int)}
-
-    def take_identity(self, identity: dict[str, Any]) -> None:
-        """Name the run that the logger on rank 0 writes to. Only rank 0 writes."""
-        self.__dict__.update(identity)
-
     def on_stop_asked(self, stop: Callable[[], object]) -> None:
         """Call ``stop``, from any thread, when somebody asks the run to end; before each fit. Most can't be asked."""
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 from fulgurite.core.cluster import ClusterEnvironment
+from fulgurite.core.ranks import Ranks
 
 if TYPE_CHECKING:
     from fulgurite.core.module import LightningModule
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Strategy:
+class Strategy(Ranks):
     """One process on one device; strategies of several processes override what differs for them."""
 
     cluster_environment: Any = None
@@ -47,37 +48,8 @@ class Strategy:
         return self._module
 
     @property
-    def world_size(self) -> int:
-        return 1
-
-    @property
-    def global_rank(self) -> int:
-        return 0
-
-    @property
-    def local_rank(self) -> int:
-        return 0
-
-    @property
-    def node_rank(self) -> int:
-        return 0
-
-    @property
-    def data_world_size(self) -> int:
-        """Among how many the data are shared out: processes that hold parts of one model read the same."""
-        return self.world_size
-
-    @property
-    def data_rank(self) -> int:
-        return self.global_rank
-
-    @property
     def num_nodes(self) -> int:
         return 1
-
-    @property
-    def is_global_zero(self) -> bool:
-        return self.global_rank == 0
 
     def launch(self, trainer: Any, verb: Callable[..., T], *args: Any) -> T:
         """Run ``verb(*args)``, a method of ``trainer``, in every process, and return what it gives."""
@@ -105,33 +77,6 @@ class Strategy:
     def pre_backward(self, loss: Tensor) -> Tensor:
         """Return what to call ``backward`` on, where a module optimises by hand."""
         return loss
-
-    def meet(self, name: str, value: Any = None) -> list[Any]:
-        """Wait for all processes at the point called ``name`` and return everybody's ``value``, by rank."""
-        return [value]
-
-    def gather(self, name: str, value: Any = None) -> list[Any] | None:
-        """Send ``value`` to rank 0, which gets everybody's, by rank; None elsewhere."""
-        return [value]
-
-    def barrier(self, name: str | None = None) -> None:
-        """Wait for all processes."""
-
-    def broadcast(self, value: Any, src: int = 0) -> Any:
-        """Return the ``value`` of rank ``src``, on every rank."""
-        return value
-
-    def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
-        """Return the mean, or "sum", "min", "max", of a tensor over all processes; other things as they are."""
-        return tensor
-
-    def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
-        """Return everybody's tensor along a new first dimension; one process gets its own as it is."""
-        return tensor
-
-    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
-        """Whether all processes, or any, decided so."""
-        return decision
 
     def agree_on_end(self, progress: Any) -> bool:
         """Whether a run that was asked to end does so after this batch. Processes agree on the same one."""

@@ -141,9 +141,14 @@ def prepare_data(session: Session) -> None:
 def share_identities(session: Session) -> None:
     """Let the loggers of all ranks name the run that rank 0 logs to: its number, its id."""
     if session.strategy.world_size > 1:
-        named = session.strategy.broadcast([logger.identity() for logger in session.loggers])
+        named = session.strategy.broadcast([_identity(logger) for logger in session.loggers])
         for logger, identity in zip(session.loggers, named, strict=True):
-            logger.take_identity(identity)
+            logger.__dict__.update(identity)
+
+
+def _identity(logger: Any) -> dict[str, Any]:
+    kept = {name: logger.__dict__.get(name) for name in ("_name", "_version", "_id")}
+    return {name: value for name, value in kept.items() if isinstance(value, str | int)}
 
 
 def set_up(session: Session, stage: str) -> None:

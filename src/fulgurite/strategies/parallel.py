@@ -8,33 +8,24 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
-from fulgurite.base.errors import CheckpointError, RankFailed, RanksDisagree
+from fulgurite.base.errors import CheckpointError, RankFailed
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
 from fulgurite.core.checkpoint_io import CheckpointIO
 from fulgurite.core.strategy import Strategy
 from fulgurite.strategies.control import Control
+from fulgurite.strategies.group import GroupRanks
 from fulgurite.strategies.launch import Launcher, ScriptLauncher
 
 T = TypeVar("T")
 Place = str | os.PathLike[str]
 
 TIMEOUT = timedelta(minutes=30)
-OPERATIONS = {
-    "mean": dist.ReduceOp.SUM,
-    "avg": dist.ReduceOp.SUM,
-    "sum": dist.ReduceOp.SUM,
-    "min": dist.ReduceOp.MIN,
-    "max": dist.ReduceOp.MAX,
-    "product": dist.ReduceOp.PRODUCT,
-}
-
 _meeting_groups: dict[int, tuple[Any, Control]] = {}
 """By process group: the group for what is no tensor, and the store beside it. They live as long as it does."""
 
 
-class ParallelStrategy(Strategy):
+class ParallelStrategy(GroupRanks, Strategy):
     """One process for each device, on one machine or several, in a group of ``torch.distributed``."""
 
     def __init__(
@@ -52,9 +43,6 @@ class ParallelStrategy(Strategy):
         self.process_group_backend, self.timeout = process_group_backend, timeout
         self._num_nodes = 1
         self.launcher: Launcher | None = None
-        self._group: Any = None
-        self._control: Control | None = None
-        self._alone = False
 
     def __getstate__(self) -> dict[str, Any]:
         # Process groups and threads belong to one process; another makes its own.
@@ -76,22 +64,6 @@ class ParallelStrategy(Strategy):
     def num_processes(self) -> int:
         """Processes on this machine."""
         return len(self.parallel_devices)
-
-    @property
-    def world_size(self) -> int:
-        return self.cluster_environment.world_size() if self.cluster_environment is not None else 1
-
-    @property
-    def global_rank(self) -> int:
-        return self.cluster_environment.global_rank() if self.cluster_environment is not None else 0
-
-    @property
-    def local_rank(self) -> int:
-        return self.cluster_environment.local_rank() if self.cluster_environment is not None else 0
-
-    @property
-    def node_rank(self) -> int:
-        return self.cluster_environment.node_rank() if self.cluster_environment is not None else 0
 
     @property
     def distributed_sampler_kwargs(self) -> dict[str, int]:
@@ -182,78 +154,6 @@ class ParallelStrategy(Strategy):
             )
         return error
 
-    # -- doing things together ----------------------------------------------------------------------------------------
-
-    def meet(self, name: str, value: Any = None) -> list[Any]:
-        """Wait for all ranks at ``name`` and return everybody's ``value``.
-
-        Raises `RanksDisagree` where another rank came to another meeting, ``RuntimeError`` where one did not come.
-        """
-        if self._alone:
-            return [value] * self.world_size
-        if self.world_size == 1 or self._group is None:
-            return [value]
-        control = self._control
-        assert control is not None
-        control.waiting_at = name
-        everybody: list[Any] = [None] * self.world_size
-        try:
-            dist.all_gather_object(everybody, (name, value), group=self._group)
-        except RuntimeError as error:
-            _tell_where(error, name, control)
-            raise
-        finally:
-            control.waiting_at = ""
-        if any(other != name for other, _ in everybody):
-            came = ", ".join(f"rank {rank} to {other!r}" for rank, (other, _) in enumerate(everybody))
-            raise RanksDisagree(
-                f"The ranks came to different meetings: {came}. Something that all have to do, such as "
-                "`self.log(..., sync_dist=True)` in an epoch-end hook, `trainer.save_checkpoint` or "
-                "`strategy.barrier`, was done by some of them only. Take it out of `if trainer.is_global_zero:`."
-            )
-        return [each for _, each in everybody]
-
-    def gather(self, name: str, value: Any = None) -> list[Any] | None:
-        if self.world_size == 1 or self._group is None or self._alone:
-            return [value] if self.is_global_zero else None
-        # A meeting first: whoever came to something else must hear of it rather than receive this.
-        self.meet(name)
-        everybody: list[Any] | None = [None] * self.world_size if self.is_global_zero else None
-        dist.gather_object(value, everybody, dst=0, group=self._group)
-        return everybody
-
-    def barrier(self, name: str | None = None) -> None:
-        self.meet(name or "barrier")
-
-    def broadcast(self, value: Any, src: int = 0) -> Any:
-        return self.meet("broadcast", value if self.global_rank == src else None)[src if self._group else 0]
-
-    def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
-        if not isinstance(tensor, Tensor) or self._group is None or self._alone:
-            return tensor
-        word = str(reduce_op or "mean").lower()
-        if word not in OPERATIONS:
-            raise ValueError(f"reduce_op={reduce_op!r}: one of {', '.join(map(repr, OPERATIONS))} was expected.")
-        reduced = tensor.detach().to(self.root_device, copy=True)
-        dist.all_reduce(reduced, op=OPERATIONS[word], group=group)
-        return reduced / dist.get_world_size(group) if word in ("mean", "avg") else reduced
-
-    def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
-        if self._group is None:
-            return tensor
-        tensor = tensor.to(self.root_device).contiguous()
-        if sync_grads:
-            from torch.distributed.nn.functional import all_gather  # late: only those who differentiate need it
-
-            return torch.stack(list(all_gather(tensor, group=group or dist.group.WORLD)))
-        gathered = [torch.zeros_like(tensor) for _ in range(dist.get_world_size(group))]
-        dist.all_gather(gathered, tensor, group=group)
-        return torch.stack(gathered)
-
-    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
-        everybody = self.meet("a decision", bool(decision))
-        return min(everybody) if all else max(everybody)
-
     def agree_on_end(self, progress: Any) -> bool:
         if self._control is None or self.world_size == 1:
             return True
@@ -284,11 +184,6 @@ def _fresh_generator() -> torch.Generator:
     generator = torch.Generator()
     generator.seed()
     return generator
-
-
-def _tell_where(error: BaseException, name: str, control: Control) -> None:
-    places = "\n".join(f"  {place}" for place in control.places())
-    error.add_note(f"The ranks were to meet at {name!r}. Where each was when it last said so:\n{places}")
 
 
 def _end_group() -> None:

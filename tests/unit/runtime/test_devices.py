@@ -113,18 +113,17 @@ def test_the_cpu_takes_a_number_of_processes(devices):
 )
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda", "auto"])
 def test_one_gpu_is_chosen_by_count_or_index(two_gpus, accelerator, devices, index):
-    """A number counts, a list or a comma chooses, and auto takes the first."""
+    """A number counts, a list or a comma chooses."""
     chosen, found = pick(accelerator, devices)
 
     assert type(chosen) is CUDAAccelerator
     assert found == [torch.device("cuda", index)]
 
 
-@pytest.mark.parametrize("devices", [2, -1, "-1", [0, 1], "0,1"], ids=repr)
-def test_several_devices_are_not_supported_yet(two_gpus, devices):
-    """Whoever asks for more than one device is told so, and how to run on one."""
-    with pytest.raises(MisconfigurationException, match="several processes is not supported yet.*devices=1"):
-        pick("cuda", devices)
+@pytest.mark.parametrize("devices", ["auto", 2, -1, "-1", [0, 1], "0,1"], ids=repr)
+def test_several_gpus_are_one_for_each_process(two_gpus, devices):
+    """A count, -1, indices and auto all mean both GPUs."""
+    assert pick("cuda", devices)[1] == [torch.device("cuda", 0), torch.device("cuda", 1)]
 
 
 @pytest.mark.parametrize(
@@ -151,10 +150,10 @@ def test_wrong_gpus_are_named(two_gpus, devices, error):
     assert f"devices={devices!r}" in str(raised.value)
 
 
-def test_cpu_is_never_more_than_one_process():
-    """Two CPU processes need what is not there yet."""
-    with pytest.raises(MisconfigurationException, match="not supported yet"):
-        pick("cpu", 2)
+def test_a_cpu_has_as_many_processes_as_asked_for():
+    """Auto means one."""
+    assert pick("cpu", 2)[1] == [torch.device("cpu")] * 2
+    assert pick("cpu")[1] == [torch.device("cpu")]
 
 
 def test_apples_gpu(no_gpu, monkeypatch):

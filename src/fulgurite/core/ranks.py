@@ -1,0 +1,65 @@
+"""The processes of a run: how many there are, which one this is, and what they do together."""
+
+from typing import Any
+
+from torch import Tensor
+
+
+class Ranks:
+    """One process, which agrees with itself. Strategies of several override what they do together."""
+
+    @property
+    def world_size(self) -> int:
+        return 1
+
+    @property
+    def global_rank(self) -> int:
+        return 0
+
+    @property
+    def local_rank(self) -> int:
+        return 0
+
+    @property
+    def node_rank(self) -> int:
+        return 0
+
+    @property
+    def data_world_size(self) -> int:
+        """Among how many the data are shared out: processes that hold parts of one model read the same."""
+        return self.world_size
+
+    @property
+    def data_rank(self) -> int:
+        return self.global_rank
+
+    @property
+    def is_global_zero(self) -> bool:
+        return self.global_rank == 0
+
+    def meet(self, name: str, value: Any = None) -> list[Any]:
+        """Wait for all processes at the point called ``name`` and return everybody's ``value``, by rank."""
+        return [value]
+
+    def gather(self, name: str, value: Any = None) -> list[Any] | None:
+        """Send ``value`` to rank 0, which gets everybody's, by rank; None elsewhere."""
+        return [value]
+
+    def barrier(self, name: str | None = None) -> None:
+        """Wait for all processes."""
+
+    def broadcast(self, value: Any, src: int = 0) -> Any:
+        """Return the ``value`` of rank ``src``, on every rank."""
+        return value
+
+    def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
+        """Return the mean, or "sum", "min", "max", of a tensor over all processes; other things as they are."""
+        return tensor
+
+    def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
+        """Return everybody's tensor along a new first dimension; one process gets its own as it is."""
+        return tensor
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        """Whether all processes, or any, decided so."""
+        return decision

@@ -1,0 +1,123 @@
+"""What ranks do together in a process group of ``torch.distributed``."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from fulgurite.base.errors import RanksDisagree
+from fulgurite.core.ranks import Ranks
+from fulgurite.strategies.control import Control
+
+OPERATIONS = {
+    "mean": dist.ReduceOp.SUM,
+    "avg": dist.ReduceOp.SUM,
+    "sum": dist.ReduceOp.SUM,
+    "min": dist.ReduceOp.MIN,
+    "max": dist.ReduceOp.MAX,
+    "product": dist.ReduceOp.PRODUCT,
+}
+
+
+class GroupRanks(Ranks):
+    """One of several processes."""
+
+    cluster_environment: Any = None
+    root_device: Any
+    _group: Any = None
+    """Where ranks meet with what is no tensor; None before there are others."""
+    _control: Control | None = None
+    _alone = False
+    """Whether this rank failed, and does what it still does without the others."""
+
+    @property
+    def world_size(self) -> int:
+        return self.cluster_environment.world_size() if self.cluster_environment is not None else 1
+
+    @property
+    def global_rank(self) -> int:
+        return self.cluster_environment.global_rank() if self.cluster_environment is not None else 0
+
+    @property
+    def local_rank(self) -> int:
+        return self.cluster_environment.local_rank() if self.cluster_environment is not None else 0
+
+    @property
+    def node_rank(self) -> int:
+        return self.cluster_environment.node_rank() if self.cluster_environment is not None else 0
+
+    def meet(self, name: str, value: Any = None) -> list[Any]:
+        """Wait for all ranks at ``name`` and return everybody's ``value``.
+
+        Raises `RanksDisagree` where another rank came to another meeting, ``RuntimeError`` where one did not come.
+        """
+        if self._alone:
+            return [value] * self.world_size
+        if self.world_size == 1 or self._group is None:
+            return [value]
+        control = self._control
+        assert control is not None
+        control.waiting_at = name
+        everybody: list[Any] = [None] * self.world_size
+        try:
+            dist.all_gather_object(everybody, (name, value), group=self._group)
+        except RuntimeError as error:
+            _tell_where(error, name, control)
+            raise
+        finally:
+            control.waiting_at = ""
+        if any(other != name for other, _ in everybody):
+            came = ", ".join(f"rank {rank} to {other!r}" for rank, (other, _) in enumerate(everybody))
+            raise RanksDisagree(
+                f"The ranks came to different meetings: {came}. Something that all have to do, such as "
+                "`self.log(..., sync_dist=True)` in an epoch-end hook, `trainer.save_checkpoint` or "
+                "`strategy.barrier`, was done by some of them only. Take it out of `if trainer.is_global_zero:`."
+            )
+        return [each for _, each in everybody]
+
+    def gather(self, name: str, value: Any = None) -> list[Any] | None:
+        if self.world_size == 1 or self._group is None or self._alone:
+            return [value] if self.is_global_zero else None
+        # A meeting first: whoever came to something else must hear of it rather than receive this.
+        self.meet(name)
+        everybody: list[Any] | None = [None] * self.world_size if self.is_global_zero else None
+        dist.gather_object(value, everybody, dst=0, group=self._group)
+        return everybody
+
+    def barrier(self, name: str | None = None) -> None:
+        self.meet(name or "barrier")
+
+    def broadcast(self, value: Any, src: int = 0) -> Any:
+        return self.meet("broadcast", value if self.global_rank == src else None)[src if self._group else 0]
+
+    def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
+        if not isinstance(tensor, Tensor) or self._group is None or self._alone:
+            return tensor
+        word = str(reduce_op or "mean").lower()
+        if word not in OPERATIONS:
+            raise ValueError(f"reduce_op={reduce_op!r}: one of {', '.join(map(repr, OPERATIONS))} was expected.")
+        reduced = tensor.detach().to(self.root_device, copy=True)
+        dist.all_reduce(reduced, op=OPERATIONS[word], group=group)
+        return reduced / dist.get_world_size(group) if word in ("mean", "avg") else reduced
+
+    def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
+        if self._group is None:
+            return tensor
+        tensor = tensor.to(self.root_device).contiguous()
+        if sync_grads:
+            from torch.distributed.nn.functional import all_gather  # late: only those who differentiate need it
+
+            return torch.stack(list(all_gather(tensor, group=group or dist.group.WORLD)))
+        gathered = [torch.zeros_like(tensor) for _ in range(dist.get_world_size(group))]
+        dist.all_gather(gathered, tensor, group=group)
+        return torch.stack(gathered)
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        everybody = self.meet("a decision", bool(decision))
+        return min(everybody) if all else max(everybody)
+
+
+def _tell_where(error: BaseException, name: str, control: Control) -> None:
+    places = "\n".join(f"  {place}" for place in control.places())
+    error.add_note(f"The ranks were to meet at {name!r}. Where each was when it last said so:\n{places}")

@@ -1,0 +1,77 @@
+"""Runs a function of a test in several processes, which are the ranks of a training over gloo."""
+
+import importlib.util
+import inspect
+import multiprocessing
+import os
+import socket
+import sys
+import traceback
+from typing import Any
+
+import torch
+
+TIMEOUT = 90
+"""Seconds until ranks that wait for one another for ever are killed."""
+
+_context = multiprocessing.get_context("forkserver")
+# The ranks are forked from a process that has loaded torch but never used it.
+_context.set_forkserver_preload(["torch", "torch.distributed", "torchmetrics", "fulgurite.trainer", "support.ranks"])
+
+
+def on_ranks(function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] | None = None) -> list[Any]:
+    """Return what ``function(*args)`` gives on each of so many ranks. Raises ``AssertionError`` where one raises."""
+    found = outcomes(function, *args, ranks=ranks, environ=environ)
+    for rank, (result, problem) in enumerate(found):
+        assert problem is None, f"rank {rank}: {problem}"
+        assert result is not Ellipsis, f"rank {rank} was killed"
+    return [result for result, _ in found]
+
+
+def outcomes(
+    function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] | None = None
+) -> list[tuple[Any, str | None]]:
+    """The same, with (result, traceback) of each rank; a rank that ended otherwise has ``...`` as result."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "OMP_NUM_THREADS": "1", **(environ or {})}
+    file, name = str(inspect.getsourcefile(function)), function.__name__
+    processes, pipes = [], []
+    for rank in range(ranks):
+        receiver, sender = _context.Pipe(duplex=False)
+        own = {**shared, "LOCAL_RANK": str(rank)}
+        started = _context.Process(target=_rank, args=(file, name, args, own, os.getcwd(), sender))
+        started.start()
+        sender.close()
+        processes.append(started)
+        pipes.append(receiver)
+    found: list[tuple[Any, str | None]] = []
+    for process, pipe in zip(processes, pipes, strict=True):
+        try:
+            found.append(pipe.recv() if pipe.poll(TIMEOUT) else (..., f"nothing came within {TIMEOUT} s"))
+        except EOFError:
+            found.append((..., None))
+    for process in processes:
+        process.join(5)
+        if process.is_alive():
+            process.kill()
+    return found
+
+
+def _rank(file: str, name: str, args: Any, environ: dict[str, str], folder: str, sender: Any) -> None:
+    os.environ.update(environ)
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    try:
+        spec = importlib.util.spec_from_file_location("module_of_the_test", file)
+        assert spec is not None and spec.loader is not None
+        module = sys.modules["module_of_the_test"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sender.send((getattr(module, name)(*args), None))
+    except BaseException:
+        sender.send((..., traceback.format_exc()))
+    sender.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
