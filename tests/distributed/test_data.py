@@ -110,7 +110,7 @@ def read_in_other_ways():
 
 
 def test_every_kind_of_loader_is_shared_out():
-    """Random orders are the same on all ranks, and other ones in each epoch; batches of the user's making stay whole."""
+    """Random orders are the same on all ranks, another in each epoch; batches of the user's making stay whole."""
     one, two = on_ranks(read_in_other_ways)
 
     flat = [row for epoch in (one, two) for batch in epoch["shuffled"][:3] for row in batch]

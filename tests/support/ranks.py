@@ -44,7 +44,7 @@ def outcomes(
         processes.append(started)
         pipes.append(receiver)
     found: list[tuple[Any, str | None]] = []
-    for process, pipe in zip(processes, pipes, strict=True):
+    for pipe in pipes:
         try:
             found.append(pipe.recv() if pipe.poll(TIMEOUT) else (..., f"nothing came within {TIMEOUT} s"))
         except EOFError:

@@ -60,9 +60,9 @@ def evaluate_batches(
     metrics.begin_batches()
     current = 0
     for batch, batch_idx, loader in evaluation_batches(feed, at_most, session.profiler):
-        if loader != current:
-            results[current] = end_loader(session, metrics, current)
-            current = loader
+        for ended in range(current, loader):
+            results[ended] = end_loader(session, metrics, ended)
+        current = loader
         if move is not None:
             batch = move(batch, loader)
         moment.batch, moment.batch_size = batch, None
@@ -82,8 +82,9 @@ def evaluate_batches(
         if session.strategy.world_size == 1:
             # Ranks have validation batches of their own, and nothing keeps them in step: they end after a train batch.
             end_if_asked(session)
-    if several:
-        results[current] = end_loader(session, metrics, current)
+    for ended in range(current, len(at_most)) if several else ():
+        # Also those that gave nothing here: on another rank they may have.
+        results[ended] = end_loader(session, metrics, ended)
     moment.begin(None)
     return results
 

@@ -73,6 +73,7 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
 def finish(session: Session) -> None:
     """Everything after the last batch of a run that went well."""
     fn = session.trainer.state.fn
+    session.strategy.barrier("the end of the run")
     session.strategy.teardown()
     if fn == "fit" and session.hooks.on_fit_end is not None:
         session.hooks.on_fit_end()

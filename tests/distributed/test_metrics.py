@@ -1,0 +1,118 @@
+"""What ``self.log`` amounts to over several ranks."""
+
+import torch
+import torchmetrics
+from torch.utils.data import DataLoader, TensorDataset
+
+from fulgurite import LightningModule, Trainer
+from fulgurite.testing import QUIET
+from support.ranks import on_ranks, outcomes
+
+
+class Logs(LightningModule):
+    """Logs what its rows say, in every form."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Linear(1, 1)
+        self.mean = torchmetrics.MeanMetric()
+
+    def training_step(self, batch, batch_idx):
+        x = batch[0]
+        self.log("step", x.mean(), sync_dist=True, on_step=True, on_epoch=True)
+        for word in ("mean", "sum", "min", "max"):
+            self.log(word, x.mean(), sync_dist=True, on_step=False, on_epoch=True, reduce_fx=word)
+        self.log("own", x.mean(), on_step=False, on_epoch=True)
+        self.log("zero", x.mean(), rank_zero_only=True, on_step=False, on_epoch=True)
+        self.mean.update(x)
+        self.log("object", self.mean, on_step=False, on_epoch=True)
+        return self.weight(x).mean()
+
+    def on_train_epoch_end(self):
+        self.log("edge", float(self.trainer.global_rank), sync_dist=True)
+        self.log("edge_sum", float(self.trainer.global_rank), sync_dist=True, reduce_fx="sum")
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        self.log("val", batch[0].mean(), sync_dist=True)
+
+    def test_step(self, batch, batch_idx):
+        self.log("test", batch[0].mean(), sync_dist=True)
+        self.mean.update(batch[0])
+        self.log("test_object", self.mean)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def loader(rows, size=2):
+    return DataLoader(TensorDataset(torch.arange(float(rows))[:, None]), batch_size=size)
+
+
+def quiet(**arguments):
+    return Trainer(devices=2, **{**QUIET, "max_epochs": 1, "num_sanity_val_steps": 0, **arguments})
+
+
+def values(trainer):
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def logged():
+    model, trainer = Logs(), quiet()
+    trainer.fit(model, loader(8), [loader(5), loader(1)])
+    fitted = values(trainer)
+    return fitted, trainer.test(model, loader(2, 2), verbose=False), values(trainer)
+
+
+def test_values_of_all_ranks_come_together():
+    """Weighted means, sums, least and greatest, objects, edges; rank 1 of a test with one batch knows its value too."""
+    (one, tested, seen), (two, _, also) = on_ranks(logged)
+
+    alike = {name: value for name, value in one.items() if name not in ("own", "zero")}
+    assert alike == {name: value for name, value in two.items() if name != "own"}
+    assert one["mean"] == one["step_epoch"] == one["object"] == 3.5
+    assert (one["sum"], one["min"], one["max"]) == (14.0, 0.5, 6.5)
+    assert one["step_step"] == (4.5 + 6.5) / 2
+    assert (one["own"], two["own"]) == (2.5, 4.5)
+    assert one["zero"] == 2.5 and "zero" not in two
+    assert (one["edge"], one["edge_sum"]) == (0.5, 1.0)
+    assert one["val/dataloader_idx_0"] == 2.0, "the last, smaller batch weighs less"
+    assert one["val/dataloader_idx_1"] == two["val/dataloader_idx_1"] == 0.0
+    assert tested == [{"test": 0.5, "test_object": 0.5}]
+    assert seen == also
+
+
+class LogsOther(Logs):
+    def validation_step(self, batch, batch_idx):
+        self.log("val", 1.0, sync_dist=True)
+        if self.trainer.global_rank == 1:
+            self.log("extra", 1.0, sync_dist=True)
+
+
+class LogsAtEdge(Logs):
+    def on_train_epoch_end(self):
+        if self.trainer.is_global_zero:
+            self.log("edge", 1.0, sync_dist=True)
+
+
+def logs_other_names():
+    quiet().validate(LogsOther(), loader(8), verbose=False)
+
+
+def logs_on_rank_zero_only():
+    quiet().fit(LogsAtEdge(), loader(8))
+
+
+def test_names_that_differ_are_an_error_and_no_hang():
+    """Each rank says which rank logged what, and where."""
+    for _, problem in outcomes(logs_other_names):
+        assert problem is not None and "RanksDisagree" in problem
+        assert "self.log('extra', ..., sync_dist=True) was called in `validation_step` on rank 1" in problem
+        assert "but not on rank 0" in problem
+
+
+def test_a_value_of_an_edge_that_one_rank_logs_is_an_error_and_no_hang():
+    """The other rank is at another meeting by then."""
+    for _, problem in outcomes(logs_on_rank_zero_only):
+        assert problem is not None and "RanksDisagree" in problem
+        assert "rank 0 to \"self.log('edge', sync_dist=True)\"" in problem
+        assert "is_global_zero" in problem
