@@ -144,8 +144,8 @@ class Metrics:
             if state["attribute"] and state["attribute"] not in names:
                 continue  # the module does not have it any more
             flags = Flags(**{**state["flags"], "reduce_fx": _REDUCE_FX[state["flags"]["reduce_fx"]]})
-            kind = ObjectMeter if state["attribute"] else METERS[REDUCTIONS[flags.reduce_fx]]
-            meter = kind(state["name"], flags, state["on_step"], state["on_epoch"], state["loader"])
+            meter = self._meter(state["hook"], state["name"], flags, bool(state["attribute"]))
+            meter.on_step, meter.on_epoch, meter.loader = state["on_step"], state["on_epoch"], state["loader"]
             meter.load(state, module, device)
             self.meters[state["hook"], meter.name, meter.loader] = meter
             self.has_step_values = self.has_step_values or meter.on_step
@@ -175,7 +175,7 @@ class Metrics:
                 f"name in "
                 f"`{hook}`. Use a name for each, or add_dataloader_idx=True."
             )
-        on_step, on_epoch = _when(name, hook, flags)
+        _when(name, hook, flags)
         if flags.add_dataloader_idx and "/dataloader_idx_" in name:
             raise MisconfigurationException(
                 f"self.log({name!r}, ...): '/dataloader_idx_' is added for you. Leave it out, or pass "
@@ -183,17 +183,17 @@ class Metrics:
             )
         if flags.logger and not self.has_logger:
             rank_zero_warn(f"self.log({name!r}, ..., logger=True) was called, but the Trainer has no logger.")
-        kind = self._kind(hook, name, flags, on_step, on_epoch)
         is_object = is_metric_object(value)
-        found = self.attribute_of(value, attribute) if is_object else ""
-        kind = ObjectMeter if is_object else kind
-        self.meters[key] = meter = kind(name, flags, on_step, on_epoch, loader)
-        meter.attribute = found
-        self.has_step_values = self.has_step_values or on_step
+        meter = self._meter(hook, name, flags, is_object)
+        meter.loader, meter.attribute = loader, self.attribute_of(value, attribute) if is_object else ""
+        self.meters[key] = meter
+        self.has_step_values = self.has_step_values or meter.on_step
         return meter
 
-    def _kind(self, hook: str | None, name: str, flags: Flags, on_step: bool, on_epoch: bool) -> "type[Meter]":
-        return METERS.get(_reduction(name, flags.reduce_fx), MeanMeter)
+    def _meter(self, hook: str | None, name: str, flags: Flags, is_object: bool) -> "Meter":
+        on_step, on_epoch = _when(name, hook, flags)
+        kind = METERS[_reduction(name, flags.reduce_fx)]
+        return (ObjectMeter if is_object else kind)(name, flags, on_step, on_epoch, None)
 
 
 class SilentMetrics(Metrics):

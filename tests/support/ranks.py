@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import multiprocessing
 import os
+import pickle
 import socket
 import sys
 import traceback
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-TIMEOUT = 90
+TIMEOUT = 40
 """Seconds until ranks that wait for one another for ever are killed."""
 
 _context = multiprocessing.get_context("forkserver")
@@ -46,7 +47,9 @@ def outcomes(
     found: list[tuple[Any, str | None]] = []
     for pipe in pipes:
         try:
-            found.append(pipe.recv() if pipe.poll(TIMEOUT) else (..., f"nothing came within {TIMEOUT} s"))
+            found.append(
+                pickle.loads(pipe.recv_bytes()) if pipe.poll(TIMEOUT) else (..., f"nothing came within {TIMEOUT} s")
+            )
         except EOFError:
             found.append((..., None))
     for process in processes:
@@ -65,9 +68,11 @@ def _rank(file: str, name: str, args: Any, environ: dict[str, str], folder: str,
         assert spec is not None and spec.loader is not None
         module = sys.modules["module_of_the_test"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        sender.send((getattr(module, name)(*args), None))
+        told = (getattr(module, name)(*args), None)
     except BaseException:
-        sender.send((..., traceback.format_exc()))
+        told = (..., traceback.format_exc())
+    # Plain bytes: tensors in shared memory would be gone with this process.
+    sender.send_bytes(pickle.dumps(told))
     sender.close()
 
 

@@ -67,25 +67,22 @@ class RankMetrics(Metrics):
                 parts = [(told[key]["total"], told[key]["weight"]) for told in everybody if key in told]
                 meter.shared = _like(meter.join_ranks(parts), meter.total, self.strategy.root_device)
 
-    def _kind(self, hook: str | None, name: str, flags: Any, on_step: bool, on_epoch: bool) -> type[Meter]:
-        kind = super()._kind(hook, name, flags, on_step, on_epoch)
-        if flags.rank_zero_only:
-            return kind if self.strategy.is_global_zero else SilentMeter
-        if flags.sync_dist:
-            at_edge = LOGGABLE[str(hook)][0] is EPOCH_ONLY
-            return SHARED[kind] if on_step or at_edge else kind
-        if on_epoch:
+    def _meter(self, hook: str | None, name: str, flags: Any, is_object: bool) -> Meter:
+        meter = super()._meter(hook, name, flags, is_object)
+        if flags.rank_zero_only and not self.strategy.is_global_zero:
+            return SilentMeter(name, flags, meter.on_step, meter.on_epoch, None)
+        if is_object or flags.rank_zero_only:
+            return meter
+        at_edge = LOGGABLE[str(hook)][0] is EPOCH_ONLY
+        if flags.sync_dist and (meter.on_step or at_edge):
+            shared = SHARED[type(meter)](name, flags, meter.on_step, meter.on_epoch, None)
+            shared.strategy, shared.at_edge = self.strategy, at_edge
+            return shared
+        if meter.on_epoch and not flags.sync_dist:
             warn_once(
                 f"self.log({name!r}, ...) keeps the value of each rank to itself: what is shown and watched for the "
                 "epoch is rank 0's. Pass sync_dist=True to have the mean over all ranks."
             )
-        return kind
-
-    def _open(self, name: str, value: Any, flags: Any, attribute: str | None) -> Meter:
-        meter = super()._open(name, value, flags, attribute)
-        if isinstance(meter, SharedAtOnce):
-            meter.strategy = self.strategy
-            meter.at_edge = LOGGABLE[str(self.moment.hook)][0] is EPOCH_ONLY
         return meter
 
 
@@ -135,7 +132,7 @@ class SilentMeter(Meter):
         """Do nothing."""
 
 
-SHARED: dict[type[Meter], type[Meter]] = {
+SHARED: dict[type[Meter], type[SharedAtOnce]] = {
     MeanMeter: SharedMean,
     SumMeter: SharedSum,
     MaxMeter: SharedMax,

@@ -146,7 +146,7 @@ class ParallelStrategy(GroupRanks, Strategy):
             return RankFailed(killed)
         if control is None:
             return error
-        failure = control.first_failure()
+        failure = control.first_failure() if _is_consequence(error) else None
         if failure is not None:
             return RankFailed(
                 f"Rank {failure['rank']} failed, and the run with it: {failure['error']}\n\n"
@@ -184,6 +184,12 @@ def _fresh_generator() -> torch.Generator:
     generator = torch.Generator()
     generator.seed()
     return generator
+
+
+def _is_consequence(error: BaseException) -> bool:
+    """Whether it says no more than that the others are not there: what they failed of is the reason."""
+    words = ("connection", "broken pipe", "gloo", "nccl", "socket", "timed out", "timeout")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def _end_group() -> None:

@@ -101,7 +101,6 @@ def test_the_cpu_takes_a_number_of_processes(devices):
 @pytest.mark.parametrize(
     ("devices", "index"),
     [
-        ("auto", 0),
         (1, 0),
         ("1", 0),
         ([0], 0),

@@ -1,0 +1,164 @@
+"""Training on several ranks: the weights of one process, of a loop by hand, and of a run that was broken off."""
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, TensorDataset
+
+from fulgurite import LightningModule, Trainer
+from fulgurite.callbacks import Callback, ModelCheckpoint
+from fulgurite.testing import QUIET
+from support.ranks import on_ranks
+
+
+class Net(LightningModule):
+    def __init__(self, norm=False, dropout=0.0, by_hand=False):
+        super().__init__()
+        torch.manual_seed(0)
+        norms = [nn.BatchNorm1d(5)] if norm else []
+        self.net = nn.Sequential(nn.Linear(3, 5), *norms, nn.Tanh(), nn.Dropout(dropout), nn.Linear(5, 1))
+        self.automatic_optimization = not by_hand
+        self.losses = []
+
+    def forward(self, x):
+        return self.net(x)
+
+    def training_step(self, batch, batch_idx):
+        loss = nn.functional.mse_loss(self(batch[0]), batch[1])
+        self.losses.append(loss.item())
+        self.log("loss", loss, on_epoch=True, sync_dist=True)
+        if not self.automatic_optimization:
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.05)
+
+
+def rows(number=24):
+    drawn = torch.Generator().manual_seed(1)
+    return TensorDataset(torch.randn(number, 3, generator=drawn), torch.randn(number, 1, generator=drawn))
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def trained(model, devices, size, **arguments):
+    trainer = Trainer(devices=devices, **{**QUIET, "max_epochs": 2, **arguments})
+    trainer.fit(model, DataLoader(rows(), batch_size=size))
+    return weights(model)
+
+
+WAYS = {
+    "plain": ({}, {}),
+    "accumulated": ({}, {"accumulate_grad_batches": 2}),
+    "clipped": ({}, {"gradient_clip_val": 0.1}),
+    "by_hand": ({"by_hand": True}, {}),
+}
+
+
+def trained_on_two():
+    return {name: trained(Net(**model), 2, 4, **arguments) for name, (model, arguments) in WAYS.items()}
+
+
+def test_weights_are_those_of_one_process_with_the_whole_batch():
+    """Within 1e-6: gradients are summed in another order. Both ranks have the same bits."""
+    one, two = on_ranks(trained_on_two)
+
+    for name, (model, arguments) in WAYS.items():
+        alone = trained(Net(**model), 1, 8, **arguments)
+        for key, value in alone.items():
+            assert torch.equal(one[name][key], two[name][key]), (name, key)
+            assert torch.allclose(one[name][key], value, rtol=0, atol=1e-6), (name, key)
+
+
+def loops():
+    model = Net()
+    trained(model, 2, 4)
+
+    module = Net()
+    rank = torch.distributed.get_rank()
+    wrapped = DistributedDataParallel(module)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+    losses = []
+    for _ in range(2):
+        for start in range(4 * rank, 24, 8):
+            x, y = rows()[start : start + 4]
+            loss = nn.functional.mse_loss(wrapped(x), y)
+            losses.append(loss.item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model.losses == losses, weights(model), weights(module)
+
+
+def test_losses_and_weights_are_those_of_a_loop_by_hand():
+    """To the bit."""
+    for same, mine, by_hand in on_ranks(loops):
+        assert same
+        assert all(torch.equal(mine[key], by_hand[key]) for key in mine)
+
+
+class Breaks(Callback):
+    def __init__(self, after):
+        self.after = after
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.after:
+            raise KeyError("broken off")
+
+
+def run(folder, breaks=0, ckpt_path=None, devices=2, size=2):
+    saves = ModelCheckpoint(dirpath=folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
+    breaks = [Breaks(breaks)] if breaks else []
+    trainer = Trainer(
+        devices=devices, callbacks=[saves, *breaks], **{**QUIET, "max_epochs": 2, "enable_checkpointing": True}
+    )
+    model = Net(dropout=0.5)
+    torch.manual_seed(trainer.global_rank)
+    loader = DataLoader(rows(), batch_size=size, shuffle=True)
+    try:
+        trainer.fit(model, loader, ckpt_path=ckpt_path)
+    except KeyError:
+        return None
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return weights(model), metrics, torch.get_rng_state(), saves.best_model_path
+
+
+def broken_off(folder):
+    whole = run(f"{folder}/whole")
+    run(f"{folder}/broken", breaks=5)
+    return whole, run(f"{folder}/broken", ckpt_path=f"{folder}/broken/step=4.ckpt")
+
+
+def test_a_run_of_two_ranks_goes_on_exactly(tmp_path, monkeypatch):
+    """In the middle of an epoch: weights, the epoch's mean over both ranks, and the random numbers of each."""
+    for whole, resumed in on_ranks(broken_off, tmp_path, environ={"PL_GLOBAL_SEED": "3"}):
+        assert all(torch.equal(whole[0][key], resumed[0][key]) for key in whole[0])
+        assert whole[1] == resumed[1]
+        assert torch.equal(whole[2], resumed[2])
+        assert resumed[3].endswith("step=12.ckpt")
+
+
+def undropped(folder, ckpt_path, devices, size):
+    saves = ModelCheckpoint(dirpath=folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
+    trainer = Trainer(devices=devices, callbacks=[saves], **{**QUIET, "max_epochs": 2, "enable_checkpointing": True})
+    model = Net()
+    trainer.fit(model, DataLoader(rows(), batch_size=size, shuffle=True), ckpt_path=ckpt_path)
+    return weights(model)
+
+
+def test_another_number_of_ranks_goes_on_in_the_same_order(tmp_path):
+    """Two ranks with batches of four go on where one had batches of two, or four ranks; the samples are the same."""
+    seed = {"PL_GLOBAL_SEED": "3"}
+    whole = on_ranks(undropped, tmp_path / "two", None, 2, 4, environ=seed)[0]
+    file = tmp_path / "two" / "step=2.ckpt"
+    four = on_ranks(undropped, tmp_path / "four", file, 4, 2, ranks=4, environ=seed)[0]
+
+    assert all(torch.allclose(whole[key], four[key], rtol=0, atol=1e-6) for key in whole)
+    loaded = Net.load_from_checkpoint(tmp_path / "two" / "step=6.ckpt")
+    assert all(torch.equal(whole[key], value) for key, value in loaded.state_dict().items())
