@@ -1,0 +1,116 @@
+"""What happens once, on which rank, and what all ranks decide together."""
+
+import csv
+import os
+
+import pytest
+import torch
+from support.ranks import on_ranks, outcomes
+from torch.utils.data import DataLoader, TensorDataset
+
+from fulgurite import LightningModule, Trainer
+from fulgurite.callbacks import BasePredictionWriter, EarlyStopping, ModelCheckpoint, OnExceptionCheckpoint
+from fulgurite.loggers import CSVLogger, TensorBoardLogger, TrackLogger
+from fulgurite.testing import QUIET
+
+
+class Net(LightningModule):
+    def __init__(self, fails_on=None):
+        super().__init__()
+        self.weight = torch.nn.Linear(1, 1)
+        self.told, self.fails_on = [], fails_on
+        self.save_hyperparameters()
+
+    def prepare_data(self):
+        self.told.append("prepare_data")
+
+    def training_step(self, batch, batch_idx):
+        if self.trainer.current_epoch == 1 and self.trainer.global_rank == self.fails_on:
+            raise ValueError(f"rank {self.fails_on} has enough")
+        loss = self.weight(batch[0]).mean()
+        self.log("loss", loss, sync_dist=True, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        # Each rank sees something else, and only rank 1 gets worse.
+        self.log("val", float(self.trainer.current_epoch * self.trainer.global_rank))
+
+    def predict_step(self, batch, batch_idx):
+        return batch[0][:, 0]
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Writes(BasePredictionWriter):
+    def __init__(self, folder):
+        super().__init__(write_interval="batch_and_epoch")
+        self.folder, self.rows = folder, []
+
+    def write_on_batch_end(self, trainer, module, prediction, batch_indices, batch, batch_idx, dataloader_idx):
+        self.rows += batch_indices
+
+    def write_on_epoch_end(self, trainer, module, predictions, batch_indices):
+        (self.folder / f"rank_{trainer.global_rank}").write_text(f"{self.rows}")
+
+
+def loader():
+    return DataLoader(TensorDataset(torch.arange(8.0)[:, None]), batch_size=2)
+
+
+def quiet(**arguments):
+    return Trainer(devices=2, **{**QUIET, "max_epochs": 1, "num_sanity_val_steps": 0, **arguments})
+
+
+def trained(folder):
+    model = Net()
+    loggers = [CSVLogger(folder), TensorBoardLogger(folder, name="boards"), TrackLogger(folder, name="tracked")]
+    stops = EarlyStopping("val", patience=1, mode="min")
+    trainer = quiet(max_epochs=9, logger=loggers, callbacks=[stops], enable_checkpointing=True, log_every_n_steps=1)
+    trainer.fit(model, loader(), loader())
+    writes = Writes(folder)
+    quiet(callbacks=[writes]).predict(model, loader(), return_predictions=False)
+    return {
+        "told": model.told[:1],
+        "stopped": trainer.current_epoch,
+        "path": trainer.checkpoint_callback.best_model_path,
+        "versions": [logger.version for logger in loggers],
+        "run": loggers[2].run_id,
+        "experiment": type(loggers[0].experiment).__name__,
+        "ranks": (trainer.global_rank, trainer.local_rank, trainer.world_size, trainer.num_devices, trainer.num_nodes),
+        "gathered": model.all_gather(torch.tensor([float(trainer.global_rank)])).tolist(),
+    }
+
+
+def test_ranks_do_together_what_is_done_once(tmp_path):
+    """Data are prepared once, one run is logged, one file saved; what one rank's metric decides, all do."""
+    one, two = on_ranks(trained, tmp_path)
+
+    assert one["told"] == ["prepare_data"] and two["told"] == []
+    assert one["stopped"] == two["stopped"] == 2
+    assert one["path"] == two["path"] and os.path.isfile(one["path"])
+    assert one["versions"] == two["versions"] == [0, 0, 0] and one["run"] == two["run"]
+    assert (one["experiment"], two["experiment"]) == ("ExperimentWriter", "DummyExperiment")
+    assert one["ranks"] == (0, 0, 2, 2, 1) and two["ranks"] == (1, 1, 2, 2, 1)
+    assert one["gathered"] == two["gathered"] == [[0.0], [1.0]]
+    folder = tmp_path / "lightning_logs"
+    assert [each.name for each in folder.iterdir()] == ["version_0"]
+    with open(folder / "version_0" / "metrics.csv") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "1", "3", "3"]
+    assert (tmp_path / "rank_0").read_text() == "[0, 1, 4, 5]"
+    assert (tmp_path / "rank_1").read_text() == "[2, 3, 6, 7]"
+
+
+def failed(folder, rank):
+    saves = [ModelCheckpoint(dirpath=folder), OnExceptionCheckpoint(folder, "broken")]
+    quiet(max_epochs=3, callbacks=saves, enable_checkpointing=True).fit(Net(fails_on=rank), loader())
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_rank_fails_and_all_know_why(tmp_path, rank):
+    """Every rank names the first error; what was saved is there, and rank 0 saves once more, alone."""
+    for _, problem in outcomes(failed, tmp_path, rank):
+        assert problem is not None and f"ValueError: rank {rank} has enough" in problem
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.ckpt", "epoch=0-step=2.ckpt"]
+    assert Net.load_from_checkpoint(tmp_path / "broken.ckpt").fails_on == rank
