@@ -5,13 +5,13 @@ import os
 
 import pytest
 import torch
-from support.ranks import on_ranks, outcomes
 from torch.utils.data import DataLoader, TensorDataset
 
 from fulgurite import LightningModule, Trainer
 from fulgurite.callbacks import BasePredictionWriter, EarlyStopping, ModelCheckpoint, OnExceptionCheckpoint
 from fulgurite.loggers import CSVLogger, TensorBoardLogger, TrackLogger
 from fulgurite.testing import QUIET
+from support.ranks import on_ranks, outcomes
 
 
 class Net(LightningModule):

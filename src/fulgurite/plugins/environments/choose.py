@@ -1,5 +1,7 @@
 """Which environment a process was started in."""
 
+import os
+
 from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.plugins.environments.lightning import LightningEnvironment
 from fulgurite.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -10,5 +12,8 @@ KINDS: tuple[type[ClusterEnvironment], ...] = (TorchElasticEnvironment,)
 
 def choose_environment() -> ClusterEnvironment:
     """Return the first environment that is found; a ``LightningEnvironment`` where none is."""
-    found = next((kind for kind in KINDS if kind.detect()), LightningEnvironment)
-    return found()
+    found = next((kind for kind in KINDS if kind.detect()), None)
+    if found is None and all(os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")):
+        # Ray Train and others number their processes as torchrun does.
+        found = TorchElasticEnvironment
+    return (found or LightningEnvironment)()
