@@ -22,6 +22,7 @@ from fulgurite.core.logger import DummyLogger, Logger
 from fulgurite.core.precision import Precision
 from fulgurite.core.profiler import PassThroughProfiler, Profiler
 from fulgurite.core.strategy import Strategy
+from fulgurite.plugins.environments.choose import choose_environment
 from fulgurite.plugins.layer_sync import LayerSync
 from fulgurite.precision.choose import choose as choose_precision
 from fulgurite.runtime.devices import Accelerator, pick
@@ -129,7 +130,7 @@ def plan(given: Arguments) -> Plan:
         accumulate_grad_batches=given["accumulate_grad_batches"],
         exact_accumulation=given["exact_accumulation"],
         gradient_clip_val=given["gradient_clip_val"],
-        gradient_clip_algorithm=_lower(given["gradient_clip_algorithm"]),
+        gradient_clip_algorithm=given["gradient_clip_algorithm"] and str(given["gradient_clip_algorithm"]).lower(),
         log_every_n_steps=_or(given["log_every_n_steps"], 50),
         reload_dataloaders_every_n_epochs=given["reload_dataloaders_every_n_epochs"],
         inference_mode=given["inference_mode"],
@@ -347,6 +348,7 @@ def _hand_over(strategy: Strategy, plugins: Mapping[type, Any]) -> None:
                 f"The strategy has a {name}, {getattr(strategy, name)!r}, and plugins has one. Leave one of them out."
             )
         setattr(strategy, name, plugins.get(kind, getattr(strategy, name)))
+    strategy.cluster_environment = strategy.cluster_environment or choose_environment()
 
 
 def _precision_wanted(word: Any, own: Precision | None) -> Any:
@@ -505,10 +507,6 @@ def _barebones(given: Arguments) -> Arguments:
                 f"Trainer(barebones=True, {name}={given[name]!r}): barebones leaves that out. Drop one of them."
             )
     return {**given, "num_sanity_val_steps": 0, "log_every_n_steps": 0}
-
-
-def _lower(word: Any) -> str | None:
-    return None if word is None else str(word).lower()
 
 
 def _or(value: Any, default: Any) -> Any:

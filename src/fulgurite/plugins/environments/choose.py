@@ -2,13 +2,18 @@
 
 from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.plugins.environments.lightning import LightningEnvironment
+from fulgurite.plugins.environments.lsf import LSFEnvironment
+from fulgurite.plugins.environments.mpi import MPIEnvironment
+from fulgurite.plugins.environments.slurm import SLURMEnvironment
 from fulgurite.plugins.environments.torchelastic import TorchElasticEnvironment
 
 # torchrun is often started by one of the others, which then knows of machines, not of processes.
-KINDS: tuple[type[ClusterEnvironment], ...] = (TorchElasticEnvironment,)
+IN_ORDER = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
 
 
 def choose_environment() -> ClusterEnvironment:
     """Return the first environment that is found; a ``LightningEnvironment`` where none is."""
-    found = next((kind for kind in KINDS if kind.detect()), LightningEnvironment)
-    return found()
+    for kind in IN_ORDER:
+        if kind.detect():
+            return kind()
+    return LightningEnvironment()
