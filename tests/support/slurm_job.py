@@ -1,14 +1,13 @@
 """A training as a job of SLURM runs it, in a process of its own.
 
-Usage: ``python slurm_job.py FOLDER``; goes on from what the job left in FOLDER, prints each step, and leaves what came
-out in ``final.pt``.
+Usage: ``python slurm_job.py FOLDER SEED STEP``; goes on from what the job left in FOLDER, says so when it has come to
+STEP, and waits there for a line. What came out is in ``final.pt``.
 """
 
 import os
 import random
 import stat
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -44,7 +43,7 @@ def scontrol(folder: Path, code: int = 0, says: str = "") -> Path:
 
 
 class Noisy(Dataset):
-    """Samples with augmentation; each takes a moment."""
+    """Samples with augmentation."""
 
     def __init__(self, length):
         self.length = length
@@ -53,7 +52,6 @@ class Noisy(Dataset):
         return self.length
 
     def __getitem__(self, index):
-        time.sleep(0.001)
         return torch.full((3,), index / self.length) + 0.1 * torch.randn(3) + random.random()
 
 
@@ -76,19 +74,24 @@ class Model(LightningModule):
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
 
-class Steps(Callback):
+class Waits(Callback):
+    def __init__(self, step):
+        self.step = step
+
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        print("step", trainer.global_step, batch_idx, flush=True)
+        if trainer.global_step == self.step and batch_idx % 2:
+            print("there", flush=True)
+            sys.stdin.readline()
 
 
-def train(folder: Path, seed: int) -> None:
+def train(folder: Path, seed: int, step: int = 0) -> None:
     torch.set_num_threads(1)
     seed_everything(seed, verbose=False)
     model = Model()
     trainer = Trainer(
         max_epochs=3, accumulate_grad_batches=2, val_check_interval=7, log_every_n_steps=1, accelerator="cpu",
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, default_root_dir=folder,
-        callbacks=[EMAWeightAveraging(decay=0.9), Steps()],
+        callbacks=[EMAWeightAveraging(decay=0.9), Waits(step)],
         logger=CSVLogger(folder, "csv", version=0, flush_logs_every_n_steps=1000),
     )  # fmt: skip
     trainer.fit(model, DataLoader(Noisy(40), 2, shuffle=True), DataLoader(Noisy(4), 2))
@@ -103,4 +106,4 @@ def train(folder: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), int(sys.argv[2]))
+    train(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

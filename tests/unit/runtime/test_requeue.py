@@ -39,23 +39,17 @@ def job(monkeypatch, tmp_path):
 # -- in processes of their own ---------------------------------------------------------------------------------------
 
 
-def start(folder: Path, seed: int) -> subprocess.Popen:
-    folder.mkdir(exist_ok=True)
+def signalled(folder: Path, seed: int, step: int, *numbers: int) -> int:
+    """Begin the job, send it the signals once it has come to ``step``, and return how it ended."""
     search = os.pathsep.join([str(TESTS), *sys.path])
-    command = [sys.executable, str(TESTS / "support" / "slurm_job.py"), str(folder), str(seed)]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": search}, stdout=subprocess.PIPE, text=True)
-
-
-def signalled(process: subprocess.Popen, at_step: int, *numbers: int) -> int:
-    """Send the signals once the job has come so far; return how it ended."""
-    for line in process.stdout:
-        if int(line.split()[1]) >= at_step:
-            break
+    command = [sys.executable, str(TESTS / "support" / "slurm_job.py"), str(folder), str(seed), str(step)]
+    pipe = subprocess.PIPE
+    job = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": search}, stdin=pipe, stdout=pipe, text=True)
+    assert job.stdout.readline() == "there\n"
     for number in numbers:
-        os.kill(process.pid, number)
-        time.sleep(0.001)
-    process.stdout.read()
-    return process.wait(60)
+        job.send_signal(number)
+    job.communicate("\n", timeout=60)
+    return job.returncode
 
 
 def test_a_job_that_is_requeued_ends_as_one_that_ran_through(job, tmp_path):
@@ -63,9 +57,9 @@ def test_a_job_that_is_requeued_ends_as_one_that_ran_through(job, tmp_path):
     train(tmp_path / "whole", 1)
     cut = tmp_path / "cut"
 
-    assert signalled(start(cut, 1), 4, signal.SIGUSR1) == 128 + signal.SIGUSR1
+    assert signalled(cut, 1, 4, signal.SIGUSR1) == 128 + signal.SIGUSR1
     assert job.read_text() == "requeue 4711\n" and [*cut.glob("*.ckpt")] == [cut / "hpc_ckpt_1.ckpt"]
-    assert signalled(start(cut, 2), 17, signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1) == 128 + signal.SIGUSR1
+    assert signalled(cut, 2, 17, signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1) == 128 + signal.SIGUSR1
     assert job.read_text() == "requeue 4711\n" * 2
     train(cut, 3)
 
