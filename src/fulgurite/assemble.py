@@ -117,7 +117,7 @@ def plan(given: Arguments) -> Plan:
         accumulate_grad_batches=given["accumulate_grad_batches"],
         exact_accumulation=given["exact_accumulation"],
         gradient_clip_val=given["gradient_clip_val"],
-        gradient_clip_algorithm=_lower(given["gradient_clip_algorithm"]),
+        gradient_clip_algorithm=given["gradient_clip_algorithm"] and str(given["gradient_clip_algorithm"]).lower(),
         log_every_n_steps=_or(given["log_every_n_steps"], 50),
         reload_dataloaders_every_n_epochs=given["reload_dataloaders_every_n_epochs"],
         use_distributed_sampler=given["use_distributed_sampler"],
@@ -423,10 +423,6 @@ def _barebones(given: Arguments) -> Arguments:
                 f"Trainer(barebones=True, {name}={given[name]!r}): barebones leaves that out. Drop one of them."
             )
     return {**given, "num_sanity_val_steps": 0, "log_every_n_steps": 0}
-
-
-def _lower(word: Any) -> str | None:
-    return None if word is None else str(word).lower()
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -49,6 +49,8 @@ def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
     precision = choose_precision(_precision_wanted(given["precision"], plugins.get(Precision)), devices[0])
     strategy = _strategy(wanted, devices, nodes, environment)
     _hand_over(strategy, plugins)
+    if strategy.cluster_environment is None:
+        strategy.cluster_environment = environment
     if hasattr(strategy, "place"):
         strategy.place(devices, nodes, environment)
     if given["sync_batchnorm"] or LayerSync in plugins:
@@ -77,7 +79,8 @@ def _of_environment(
     world = _started(environment)
     if world is None:
         return one, nodes
-    here = int(os.environ.get("LOCAL_WORLD_SIZE") or max(world // nodes, 1))
+    machines = int(os.environ.get("SLURM_NNODES") or nodes) if nodes == 1 else nodes
+    here = int(os.environ.get("LOCAL_WORLD_SIZE") or max(world // machines, 1))
     kind = devices[0].type
     spread = devices if len(devices) >= here else [devices[at % len(devices)] for at in range(here)]
     return ([torch.device(kind)] * here if kind == "cpu" else spread[:here]), max(world // here, 1)

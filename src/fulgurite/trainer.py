@@ -23,7 +23,7 @@ from fulgurite.loops.table import results_table
 from fulgurite.metrics import Board, Metrics, Moment
 from fulgurite.progress import Progress
 from fulgurite.runtime import checkpoint as checkpoints
-from fulgurite.runtime import lifecycle, profiling
+from fulgurite.runtime import lifecycle, profiling, requeue
 from fulgurite.runtime.data import open_feed, open_train_feed
 from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
@@ -92,6 +92,7 @@ class Trainer(TrainerViews):
         self.state = TrainerState()
         self.should_stop = False
         self.received_sigterm = self.received_sigint = self.ended_as_asked = False
+        self.received_requeue = 0
         self.interrupted = False
         self.ckpt_path: str | os.PathLike[str] | None = None
         self.barebones, self.fast_dev_run = barebones, fast_dev_run
@@ -142,12 +143,16 @@ class Trainer(TrainerViews):
         self.should_stop = False
         self._warn_of_unsaid_end()
         given = {"train": train_dataloaders, "val": val_dataloaders}
-        with self._calling(TrainerFn.FITTING, RunningStage.TRAINING):
+        with ExitStack() as until_closed, self._calling(TrainerFn.FITTING, RunningStage.TRAINING):
+            until_closed.enter_context(requeue.again(self))
             self.progress.begin_fit()
             session = self._open(model, given, datamodule, ckpt_path, weights_only)
-            self._run(session)
+            until_closed.enter_context(noticed_signals(self))
+            with requeue.saved(session):
+                self._run(session)
             lifecycle.finish(session)
         # It came when there was no batch any more to end after: the run is complete, and the program ends.
+        self.received_requeue = 0
         raise_if_asked(self)
 
     def validate(
@@ -313,6 +318,7 @@ class Trainer(TrainerViews):
 
     def _train(self, session: Session) -> None:
         with ExitStack() as around:
+            # A search before the first batch comes here, too.
             around.enter_context(noticed_signals(self))
             around.enter_context(torch.enable_grad())
             if self.plan.detect_anomaly:
@@ -383,6 +389,7 @@ class Trainer(TrainerViews):
         """The state of one call. When it fails everybody is told, then the error goes on to the user."""
         self.state = TrainerState(TrainerStatus.RUNNING, fn, stage)
         self.interrupted = self.received_sigterm = self.received_sigint = self.ended_as_asked = False
+        self.received_requeue = 0
         earlier = self._session
         try:
             yield

@@ -8,7 +8,7 @@ import inspect
 from pathlib import Path
 
 RECORD = Path(__file__).with_name("public_names.txt")
-PACKAGES = ("callbacks", "loggers", "plugins", "profilers", "tuner")
+PACKAGES = ("callbacks", "loggers", "plugins", "plugins.environments", "profilers", "tuner")
 FRONTS = ("fulgurite", *(f"fulgurite.{package}" for package in PACKAGES))
 # Their own methods are what users call and override.
 CLASSES = ("Trainer", "LightningModule", "LightningDataModule", "Callback")

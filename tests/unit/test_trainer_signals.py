@@ -108,6 +108,37 @@ def test_sigterm_reaches_the_programs_own_handler_too(tmp_path):
     assert scene.trainer.global_step == 1 and scene.logger.ends == ["failed"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_sigterm_is_not_forgotten_over_an_error(tmp_path):
+    """A program that catches the error of one run and goes on to the next ends all the same."""
+    scene = Scene(tmp_path)
+
+    def step(batch, batch_idx):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("mine")
+
+    scene.module.training_step = step
+    with pytest.raises(SystemExit) as caught:
+        scene.run("fit")
+
+    assert caught.value.code == 143 and str(caught.value.__cause__) == "mine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_signal_while_the_run_is_closed_waits_for_it(tmp_path, number, error):
+    """The run is complete, and the program ends after it."""
+    scene = Scene(tmp_path)
+    finalize = scene.logger.finalize
+    scene.logger.finalize = lambda status: (os.kill(os.getpid(), number), finalize(status))
+    with pytest.raises(error):
+        scene.run("fit")
+
+    assert scene.logger.ends == ["success"] and scene.trainer.state.status == "finished"
+
+
 def test_a_trainer_works_beside_the_main_thread(tmp_path):
     """Only the main thread may listen to signals; a run elsewhere does without."""
     scene, errors = Scene(tmp_path), []

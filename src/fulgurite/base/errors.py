@@ -12,6 +12,15 @@ class SIGTERMException(SystemExit):
         super().__init__(143)
 
 
+class RequeueException(SystemExit):
+    """The cluster asked the job to make room, and its state was saved; exits with 128 and the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.path: str | None = None
+        """The checkpoint; None where nothing was trained yet."""
+
+
 class MissingExtra(ModuleNotFoundError):
     """An optional package is not installed; the message names the extra that brings it."""
 

@@ -37,12 +37,26 @@ class PossibleUserWarning(UserWarning):
     """Something that may be meant as it is; filter this category to silence the kind."""
 
 
+MPI_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "MV2_COMM_WORLD_RANK")
+"""Set by mpirun: Open MPI's, MPICH's and Intel's, PMIx's, MVAPICH's."""
+
+
 def current_rank() -> int:
-    """The global rank as the environment tells it; 0 where nothing does."""
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"):
-        if name in os.environ:
-            return int(os.environ[name])
-    return 0
+    """The global rank as the environment tells it; 0 where nothing does. Raises ``ValueError`` for other text."""
+    if not os.environ.get("RANK") and os.environ.get("LOCAL_RANK"):
+        # LOCAL_RANK comes before SLURM_PROCID, which a process started from a batch script has from that.
+        node = _first_number("NODE_RANK", "GROUP_RANK")
+        return node * max(_first_number("LOCAL_WORLD_SIZE"), 1) + _first_number("LOCAL_RANK")
+    return _first_number("RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", *MPI_RANKS)
+
+
+def _first_number(*names: str) -> int:
+    """The first of these variables that has a value; 0 where none has."""
+    name = next((name for name in names if os.environ.get(name)), None)
+    try:
+        return int(os.environ[name]) if name else 0
+    except ValueError:
+        raise ValueError(f"The environment variable {name} is {os.environ[name]!r}, and an int was expected.") from None  # type: ignore[index]
 
 
 def rank_zero_only(fn: Callable[P, T], default: T | None = None) -> Callable[P, T | None]:

@@ -1,6 +1,7 @@
 """What a cluster environment is: who started the processes of a run, how many there are, and where they meet."""
 
 import os
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
@@ -8,7 +9,16 @@ from fulgurite.base.errors import MisconfigurationException
 
 
 class ClusterEnvironment(ABC):
-    """What one process knows of the others. Subclass it for a launcher of your own: ``Trainer(plugins=[Mine()])``."""
+    """What one process knows of the others. Subclass it for a launcher of your own: ``Trainer(plugins=[Mine()])``.
+
+    Where the cluster announces the end of a job by a signal, ``requeue_signal`` names it, and ``requeue`` puts the job
+    back into the queue; the other attributes tell one job's files from another's.
+    """
+
+    requeue_signal: signal.Signals | None = None
+    """The signal after which `fit` saves its state and ends; None if there is none."""
+    auto_requeue = False
+    """Whether the job shall run again then."""
 
     @staticmethod
     @abstractmethod
@@ -57,6 +67,20 @@ class ClusterEnvironment(ABC):
     def validate_settings(self, num_devices: int, num_nodes: int) -> None:
         """Raise where ``Trainer(devices=..., num_nodes=...)`` says something else than the environment."""
 
+    @property
+    def job(self) -> str | None:
+        """The job's name in its cluster, the same when it runs again."""
+        return None
+
+    @property
+    def array_task(self) -> str | None:
+        """The number of this job among those of an array, which share their settings and folders."""
+        return None
+
+    def requeue(self) -> None:
+        """Let the cluster run this job again. Raises ``RuntimeError`` that says why it does not."""
+        raise RuntimeError(f"{type(self).__name__} is a ClusterEnvironment without `requeue`")
+
     def teardown(self) -> None:
         """The run is over: take back what was set for it."""
 
@@ -64,6 +88,13 @@ class ClusterEnvironment(ABC):
 def first_set(names: Iterable[str]) -> str | None:
     """Return the first of the environment variables ``names`` that has a value."""
     return next((name for name in names if os.environ.get(name)), None)
+
+
+def text(name: str, way_out: str = "") -> str:
+    """Return an environment variable. Raises ``MisconfigurationException``, with the way out, where it is not set."""
+    if not os.environ.get(name):
+        raise MisconfigurationException(f"The environment variable {name} is not set. {way_out}".strip())
+    return os.environ[name]
 
 
 def number(*names: str, default: int | None = None, way_out: str = "") -> int:

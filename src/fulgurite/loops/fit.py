@@ -203,12 +203,12 @@ def end_batch(session: Session, closes: bool) -> bool:
 
     A checkpoint that one of these hooks writes knows which of it was done, and a run that goes on does the rest.
     """
-    plan, progress = session.plan, session.progress
+    plan, progress, trainer = session.plan, session.progress, session.trainer
     if progress.batches_completed < progress.batches_processed:
         progress.batches_completed += 1
-        if closes and (plan.logs_after(progress.batches_that_stepped + 1) or session.trainer.should_stop):
+        if closes and (plan.logs_after(progress.batches_that_stepped + 1) or trainer.should_stop):
             write_row(session, session.train_metrics.row(on_step=True))  # type: ignore[union-attr]
-    if session.trainer.received_sigterm or session.trainer.received_sigint:
+    if trainer.received_sigterm or trainer.received_sigint or trainer.received_requeue:
         end_if_asked(session)
     if progress.validated_batch != progress.total_batch_idx and validation_due(session, progress.is_last_batch):
         validate(session, closes)

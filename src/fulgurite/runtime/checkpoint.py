@@ -9,6 +9,7 @@ from fulgurite.base.format import is_intact
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.hparams import pack_hyper_parameters
+from fulgurite.runtime import job_files
 from fulgurite.runtime.exact import captured, of_all_ranks, of_this_rank, restored, train_loader_states
 from fulgurite.runtime.hooks import call, overrides
 from fulgurite.runtime.layout import LIGHTNING_VERSION, loops_tree, read_progress
@@ -103,12 +104,14 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
 
 
 def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool) -> str | os.PathLike[str] | None:
-    """Turn "best", "last" or a path into the path to load; None for nothing.
+    """Turn "best", "last", "hpc" or a path into the path to load; None for nothing.
 
     Without a model and without a path, evaluation takes the best checkpoint of the last ``fit``.
     """
     fitting = trainer.state.fn == "fit"
     trainer.strategy.checkpoint_io.wait()
+    if ckpt_path != "last" and job_files.goes_on(trainer):
+        ckpt_path = job_files.instead_of(trainer, ckpt_path)
     if ckpt_path is None:
         if has_model or fitting or not trainer.checkpoint_callbacks:
             return None
@@ -122,9 +125,23 @@ def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool
         return _best(trainer)
     if ckpt_path == "last":
         return _last(trainer)
-    if isinstance(ckpt_path, str) and (ckpt_path == "hpc" or ckpt_path.startswith("registry")):
-        raise MisconfigurationException(f"ckpt_path={ckpt_path!r} is not supported: pass a path, 'last' or 'best'.")
+    if ckpt_path == job_files.WORD:
+        return _of_a_job(trainer)
+    if isinstance(ckpt_path, str) and ckpt_path.startswith("registry"):
+        raise MisconfigurationException(
+            f"ckpt_path={ckpt_path!r} is not supported: pass a path, 'last', 'best' or 'hpc'."
+        )
     return ckpt_path
+
+
+def _of_a_job(trainer: Any) -> str:
+    path = job_files.newest(trainer)
+    if path is None:
+        raise ValueError(
+            f"`.{trainer.state.fn}(ckpt_path='hpc')`: there is no whole hpc_ckpt_N.ckpt, which a job leaves when its "
+            f"time is up, in {str(job_files.folder(trainer))!r}. Pass a path, or the default_root_dir of that job."
+        )
+    return str(path)
 
 
 def _best(trainer: Any) -> str:
@@ -150,6 +167,8 @@ def _last(trainer: Any) -> str | None:
         folder, known = callback.folder(trainer), getattr(callback, "last_model_path", "")
         candidates |= set(Path(folder).glob("*.ckpt")) if folder and Path(folder).is_dir() else set()
         candidates |= {Path(known)} if known and Path(known).exists() else set()
+    if job_files.goes_on(trainer):
+        candidates |= set(job_files.found(trainer))
     # Of a file and a link to it, the link: it is what was asked for by name.
     for path in sorted(candidates, key=lambda path: (path.stat().st_mtime, path.is_symlink()), reverse=True):
         if is_intact(path):

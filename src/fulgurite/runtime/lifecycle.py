@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.errors import MisconfigurationException, RequeueException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.module import LightningModule
@@ -87,10 +87,10 @@ def finish(session: Session) -> None:
 
 
 def fail(session: Session, error: BaseException) -> None:
-    """Tell everybody, tear down, finalize the loggers as failed. What goes wrong here becomes a note on ``error``."""
+    """Tell everybody, tear down, finalize the loggers. What goes wrong here becomes a note on ``error``."""
     moment, datamodule, trainer, module = session.moment, session.datamodule, session.trainer, session.module
     acts: list[Act] = []
-    if not trainer.ended_as_asked:
+    if not trainer.ended_as_asked and not isinstance(error, RequeueException):
         session.strategy.part(error)
     for callback in session.callbacks:
         if overrides(callback, "on_exception", Callback):
@@ -101,9 +101,8 @@ def fail(session: Session, error: BaseException) -> None:
     # Loggers keep files that must be whole by then.
     acts.append(session.strategy.checkpoint_io.wait)
     closed = set(map(id, session.closed_loggers))
-    acts += [
-        partial(_close_logger, session, logger, "failed") for logger in session.loggers if id(logger) not in closed
-    ]
+    status = "finished" if isinstance(error, RequeueException) else "failed"
+    acts += [partial(_close_logger, session, logger, status) for logger in session.loggers if id(logger) not in closed]
     acts += [session.strategy.teardown, *teardowns(session, str(trainer.state.fn)), partial(close_log, session)]
     acts.append(partial(profiling.end, session))
     noted(error, attempt(session, acts))

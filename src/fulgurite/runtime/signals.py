@@ -1,21 +1,22 @@
 """Signals that reach a training run."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fulgurite.base.errors import SIGTERMException
+from fulgurite.base.errors import RequeueException, SIGTERMException
 from fulgurite.base.rank import rank_zero_info
 
 
 @contextmanager
 def noticed_signals(trainer: Any) -> Iterator[None]:
-    """While this is open, SIGTERM and the first Ctrl-C are only noted in ``trainer``; `end_if_asked` acts on them.
+    """While this is open, SIGTERM, the first Ctrl-C and what a cluster sends are only noted in ``trainer``.
 
-    A second Ctrl-C acts at once. Only the main thread can listen; a handler that the program set itself for SIGTERM is
-    called as well, one for SIGINT is left alone. Both come back afterwards.
+    `end_if_asked` acts on them. A second Ctrl-C acts at once. Only the main thread can listen; a handler that the
+    program set itself for SIGTERM is called as well, any other is left alone. All come back afterwards.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,27 +34,64 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
         trainer.received_sigint = True
         rank_zero_info("Ctrl-C: training ends after this batch. Press it again to end at once.")
 
+    process = os.getpid()
+
+    def make_room(number: int, frame: Any) -> None:
+        if os.getpid() != process:
+            return  # a worker that was forked: the cluster sends it to all of them
+        trainer.received_requeue = number
+        rank_zero_info("The job's time is up: training ends after this batch, and its state is saved.")
+
     signal.signal(signal.SIGTERM, terminate)
     if on_int is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
+    announces = _free_requeue_signal(trainer)
+    if announces is not None:
+        signal.signal(announces, make_room)
     try:
         yield
+    except Exception as error:
+        if trainer.received_sigterm:
+            # A program that catches its own errors and goes on must not miss that it shall end.
+            raise SIGTERMException from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, on_term if on_term is not None else signal.SIG_DFL)
         signal.signal(signal.SIGINT, on_int if on_int is not None else signal.default_int_handler)
+        if announces is not None:
+            signal.signal(announces, signal.SIG_DFL)
 
 
 def end_if_asked(session: Any) -> None:
     """Raise what ends the run if a signal has asked for it. Called where a checkpoint would be exact."""
     trainer = session.trainer
-    if (trainer.received_sigterm or trainer.received_sigint) and session.strategy.agree_on_end(session.progress):
+    asked = trainer.received_sigterm or trainer.received_sigint or trainer.received_requeue
+    if asked and session.strategy.agree_on_end(session.progress):
         raise_if_asked(trainer)
 
 
 def raise_if_asked(trainer: Any) -> None:
     """Raise it whatever the others do."""
+    if trainer.received_requeue and not trainer.received_sigint:
+        # Also where SIGTERM came in the same batch, as it does when the time is over: the job shall go on.
+        raise RequeueException(trainer.received_requeue)
     trainer.ended_as_asked = trainer.received_sigterm or trainer.received_sigint
     if trainer.received_sigterm:
         raise SIGTERMException
     if trainer.received_sigint:
         raise KeyboardInterrupt
+
+
+def _free_requeue_signal(trainer: Any) -> signal.Signals | None:
+    """The signal by which the cluster announces the end of the job, unless the program listens to it itself."""
+    cluster = trainer.strategy.cluster_environment
+    number = None if cluster is None else cluster.requeue_signal
+    listener = None if number is None else signal.getsignal(number)
+    if listener in (None, signal.SIG_DFL):
+        return number
+    if getattr(listener, "__module__", "") != __name__:
+        rank_zero_info(
+            f"The program has a handler of its own for {signal.Signals(number).name}: training neither saves its state "  # type: ignore[arg-type]
+            "at that signal nor lets the job run again."
+        )
+    return None

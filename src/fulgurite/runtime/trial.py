@@ -17,7 +17,7 @@ from fulgurite.runtime.plan import Plan
 from fulgurite.runtime.session import Session
 from fulgurite.runtime.snapshot import Restore, attributes_of, manner_of, place_of, positions_of, training_of
 
-KEPT_BY_OTHERS = ("received_sigterm", "received_sigint")
+KEPT_BY_OTHERS = ("received_sigterm", "received_sigint", "received_requeue")
 """What a signal sets may not be taken back."""
 
 

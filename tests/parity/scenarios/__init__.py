@@ -12,6 +12,7 @@ from typing import Any
 from parity.scenarios import (
     callbacks,
     checkpoints,
+    environments,
     errors,
     hooks,
     hparams,
@@ -41,6 +42,7 @@ SCENARIOS: dict[str, Scenario] = {
         loggers,
         monitors,
         checkpoints,
+        environments,
         hparams,
         errors,
         log_errors,

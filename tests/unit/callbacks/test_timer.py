@@ -4,9 +4,11 @@ import time
 from datetime import timedelta
 
 import pytest
+import torch
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import ModelCheckpoint, Timer
+from fulgurite.core.logger import DummyLogger
 from support.counted import Counted, fit
 
 
@@ -65,6 +67,57 @@ def test_time_before_a_resume_counts(tmp_path):
     assert trainer.global_step == 5
     assert resumed.time_elapsed() >= 0.25 and resumed.time_remaining() < 0
     assert [*first.state_dict()["time_elapsed"]] == ["train", "sanity_check", "validate", "test", "predict"]
+
+
+class Ends(DummyLogger):
+    """Notes how runs ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.ends = []
+
+    def finalize(self, status):
+        self.ends.append(status)
+
+
+def test_the_end_of_time_loses_nothing(tmp_path):
+    """In mid-epoch, after a batch: validated, saved as it is, closed as a success, and no row or step is missing."""
+    last, logger = ModelCheckpoint(tmp_path, monitor="val", save_last=True), Ends()
+    model, ran = Slow(), []
+    model.on_validation_end = lambda: ran.append(model.trainer.global_step)
+    trainer = fit(tmp_path, last, model=model, max_time=timedelta(seconds=0.12), max_epochs=9, logger=logger)
+
+    assert trainer.global_step in (1, 2, 3, 4) and trainer.state.status == "finished" and not trainer.interrupted
+    assert logger.ends == ["success"] and ran[-1] == trainer.global_step
+    kept = torch.load(last.last_model_path, weights_only=False)
+    assert kept["global_step"] == trainer.global_step
+    assert all(torch.equal(kept["state_dict"][name], value) for name, value in model.state_dict().items())
+
+
+def test_a_run_whose_time_is_up_can_be_given_more(tmp_path):
+    """Begun again with the same limit it ends at once and leaves its file; with a higher one it trains on.
+
+    The epoch that was cut counts as done, as in Lightning: the next one follows.
+    """
+
+    def run(seconds, path=None):
+        saving = ModelCheckpoint(tmp_path, save_last=True)
+        span = timedelta(seconds=seconds)
+        return fit(tmp_path, saving, model=Slow(), val=False, max_time=span, max_epochs=3, ckpt_path=path)
+
+    cut = run(0.12)
+    assert 1 <= cut.global_step <= 4
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    again = run(0.12, "last")
+    assert again.global_step == cut.global_step and again.state.status == "finished"
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert torch.equal(again.lightning_module.layer.weight, cut.lightning_module.layer.weight)
+
+    more = run(60, "last")
+    assert more.global_step == cut.global_step + 10
+    timer = next(callback for callback in more.callbacks if isinstance(callback, Timer))
+    assert timer.time_elapsed() > 0.12 + 0.05 * 10
 
 
 def test_a_second_fit_starts_anew(tmp_path):

@@ -194,7 +194,7 @@ def test_an_environment_goes_to_the_strategy():
     """Whichever strategy it is; one that brings its own leaves no room for another."""
     mine = LightningEnvironment()
     assert Trainer(plugins=[mine], **QUIET).strategy.cluster_environment is mine
-    assert Trainer(**QUIET).strategy.cluster_environment is None
+    assert type(Trainer(**QUIET).strategy.cluster_environment) is LightningEnvironment
 
     strategy = SingleDeviceStrategy()
     assert Trainer(strategy=strategy, plugins=mine, **QUIET).strategy.cluster_environment is mine

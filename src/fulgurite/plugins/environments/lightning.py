@@ -49,7 +49,7 @@ class LightningEnvironment(ClusterEnvironment):
                     "know the port of rank 0. Set MASTER_ADDR and MASTER_PORT alike for all processes, or start them "
                     "with torchrun."
                 )
-            os.environ["MASTER_PORT"] = str(_free_port())
+            os.environ["MASTER_PORT"] = str(free_port())
         return number("MASTER_PORT")
 
     def world_size(self) -> int:
@@ -90,7 +90,8 @@ class LightningEnvironment(ClusterEnvironment):
         os.environ.pop("WORLD_SIZE", None)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens to now."""
     with socket.socket() as one:
         one.bind(("", 0))
         return int(one.getsockname()[1])
