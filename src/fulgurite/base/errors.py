@@ -16,6 +16,10 @@ class MissingExtra(ModuleNotFoundError):
     """An optional package is not installed; the message names the extra that brings it."""
 
 
+class LoaderTimeoutError(TimeoutError):
+    """A loader gave no batch in the time that `LoaderTimeout` allows; the message says what it was doing."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint file cannot be written or read."""
 
