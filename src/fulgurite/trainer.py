@@ -30,6 +30,7 @@ from fulgurite.runtime.optim import LightningOptimizer, clip
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.session import Session
 from fulgurite.runtime.signals import noticed_signals, raise_if_asked
+from fulgurite.runtime.workers import deaths_wait_for_a_fetch
 from fulgurite.trainer_views import TrainerViews
 
 
@@ -391,15 +392,16 @@ class Trainer(TrainerViews):
         self.interrupted = self.received_sigterm = self.received_sigint = self.ended_as_asked = False
         self.received_requeue = 0
         earlier = self._session
-        try:
-            yield
-        except BaseException as error:
-            self.state.status = TrainerStatus.INTERRUPTED
-            self.interrupted = True
-            if self._session is not None and self._session is not earlier:
-                lifecycle.fail(self._session, error)
-            self.state.stage = None
-            raise
+        with deaths_wait_for_a_fetch():
+            try:
+                yield
+            except BaseException as error:
+                self.state.status = TrainerStatus.INTERRUPTED
+                self.interrupted = True
+                if self._session is not None and self._session is not earlier:
+                    lifecycle.fail(self._session, error)
+                self.state.stage = None
+                raise
         self.state.status, self.state.stage = TrainerStatus.FINISHED, None
 
     def _without_gradients(self) -> AbstractContextManager[Any]:

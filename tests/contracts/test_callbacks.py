@@ -21,6 +21,7 @@ from fulgurite.callbacks import (
     LambdaCallback,
     LearningRateFinder,
     LearningRateMonitor,
+    LoaderTimeout,
     LogPredictions,
     ModelCheckpoint,
     ModelPruning,
@@ -141,6 +142,11 @@ class TestModelPruningThatLeavesItsMasks(CallbackContract):
 
     def make(self, tmp_path):
         return ModelPruning("l1_unstructured", amount=0.3, make_pruning_permanent=False, resample_parameters=True)
+
+
+class TestLoaderTimeout(CallbackContract):
+    def make(self, tmp_path):
+        return LoaderTimeout(60)
 
 
 class TestLogPredictions(CallbackContract):

@@ -202,3 +202,20 @@ def test_a_wait_would_be_seen():
 
     with pytest.raises(RuntimeError, match="synchroniz"):
         quiet(callbacks=[Strict()]).fit(Asks(), pinned(16))
+
+
+def test_memory_that_runs_out_names_the_batch():
+    """With its shapes, what is free and what this process holds."""
+
+    class Greedy(TinyModule):
+        def training_step(self, batch, batch_idx):
+            if batch_idx == 1:
+                torch.empty(2**50, dtype=torch.uint8, device=DEVICE)
+            return super().training_step(batch, batch_idx)
+
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        Trainer(max_epochs=1, **{**QUIET, "accelerator": "gpu", "devices": 1}).fit(Greedy(), batches())
+
+    where, why = caught.value.__notes__
+    assert where == "In `training_step`: epoch 0, batch 1, step 1."
+    assert "batch of 2x4 float32" in why and "On cuda:0" in why and "Tensors of this process take" in why

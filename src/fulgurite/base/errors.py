@@ -33,6 +33,10 @@ class RankFailed(RuntimeError):
     """Another rank failed first; its own error is in the message."""
 
 
+class LoaderTimeoutError(TimeoutError):
+    """A loader gave no batch in the time that `LoaderTimeout` allows; the message says what it was doing."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint file cannot be written or read."""
 

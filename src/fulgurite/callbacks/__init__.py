@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fulgurite.callbacks.finetuning import BaseFinetuning as BaseFinetuning
     from fulgurite.callbacks.gradient_accumulation import GradientAccumulationScheduler as GradientAccumulationScheduler
     from fulgurite.callbacks.lambda_callback import LambdaCallback as LambdaCallback
+    from fulgurite.callbacks.loader_timeout import LoaderTimeout as LoaderTimeout
     from fulgurite.callbacks.log_predictions import LogPredictions as LogPredictions
     from fulgurite.callbacks.lr_monitor import LearningRateMonitor as LearningRateMonitor
     from fulgurite.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
@@ -47,6 +48,7 @@ _HOME = {
     "LambdaCallback": "fulgurite.callbacks.lambda_callback",
     "LearningRateFinder": "fulgurite.tuner.learning_rate",
     "LearningRateMonitor": "fulgurite.callbacks.lr_monitor",
+    "LoaderTimeout": "fulgurite.callbacks.loader_timeout",
     "LogPredictions": "fulgurite.callbacks.log_predictions",
     "ModelCheckpoint": "fulgurite.callbacks.model_checkpoint",
     "ModelPruning": "fulgurite.callbacks.pruning",

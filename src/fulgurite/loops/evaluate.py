@@ -59,7 +59,7 @@ def evaluate_batches(
     progress.val_batches = 0
     metrics.begin_batches()
     current = 0
-    for batch, batch_idx, loader in evaluation_batches(feed, at_most, session.profiler):
+    for batch, batch_idx, loader in evaluation_batches(feed, at_most, session.waits):
         for ended in range(current, loader):
             results[ended] = end_loader(session, metrics, ended)
         current = loader

@@ -75,7 +75,7 @@ def train_epoch(session: Session, step: Step) -> None:
         progress.begin_epoch()
         if hooks.on_train_epoch_start is not None:
             hooks.on_train_epoch_start()
-        session.watched(train_batches, "run_training_epoch")(session, step, training_batches(feed, session.profiler))
+        session.watched(train_batches, "run_training_epoch")(session, step, training_batches(feed, session.waits))
     if not progress.batches_ready:
         session.exhausted = True
         rank_zero_warn(
@@ -133,13 +133,13 @@ def go_on_in_epoch(session: Session, step: Step, feed: Feed) -> None:
     # The limit may be lower than it was.
     progress.is_last_batch = progress.is_last_batch or consumed >= feed.size
     if consumed:
-        batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed, session.profiler)
+        batches = go_to(feed, restart.feeds.get("train"), restart.loader_states, consumed, session.waits)
         put_back_gradients(session)
         put_back_random_states(session)
     else:
         put_back_random_states(session)
         begin_anew(session, feed)
-        batches = training_batches(feed, session.profiler)
+        batches = training_batches(feed, session.waits)
     session.restart = None
     session.train_metrics.begin_batches()  # type: ignore[union-attr]
     stopped = is_unfinished(session) and end_batch(session, progress.window_closed)

@@ -54,7 +54,7 @@ def predict_batches(session: Session, feed: Feed, keep: bool) -> list[list[Any]]
     predictions: list[list[Any]] = [[] for _ in feed.sizes]
     session.trainer._predictions = predictions
     noted = note_indices(session, feed)
-    for batch, batch_idx, loader in evaluation_batches(feed, feed.sizes, session.profiler):
+    for batch, batch_idx, loader in evaluation_batches(feed, feed.sizes, session.waits):
         if move is not None:
             batch = move(batch, loader)
         if noted is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import warn_once
@@ -16,7 +17,6 @@ from fulgurite.base.seed import (
 )
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.core.hooks import DataHooks
-from fulgurite.core.profiler import Profiler
 from fulgurite.progress import Progress
 from fulgurite.runtime.combined import CombinedLoader
 from fulgurite.runtime.hooks import call, overrides
@@ -31,7 +31,7 @@ from fulgurite.runtime.loaders import (
     without_shuffling,
 )
 from fulgurite.runtime.plan import INFINITE, Plan
-from fulgurite.runtime.profiling import action_of, of_strategy, waiting
+from fulgurite.runtime.profiling import action_of, of_strategy
 from fulgurite.runtime.reading import (
     Mark,
     Place,
@@ -45,9 +45,13 @@ from fulgurite.runtime.reading import (
     with_workers_of_before,
 )
 from fulgurite.runtime.shards import most_batches, shared_out
+from fulgurite.runtime.workers import deaths, has_processes
 
 if TYPE_CHECKING:
     from fulgurite.runtime.session import Session
+
+Waits = Callable[[Callable[[], Iterator[Any]], str], Iterator[Any]]
+"""What surrounds each wait for a batch, given the way to begin the pass and its stage."""
 
 _END = object()
 
@@ -75,6 +79,12 @@ class Feed:
     """Where the loaders stood before the batch of that number was fetched; only where what follows can't tell."""
     workers_of_before: list[bool] = field(default_factory=list)
     """For each loader whether the run that this one goes on from had its workers already."""
+    at: tuple[int, int] | None = None
+    """Loader and number of the last batch that was given, or that could not be: see ``is_fetching``."""
+    is_fetching: bool = False
+    """Whether it was an error that ended the last wait for a batch."""
+    passes: WeakKeyDictionary[Any, int] = field(default_factory=WeakKeyDictionary)
+    """The passes that worker processes read for, with the loader's number."""
 
     @property
     def combined(self) -> bool:
@@ -94,6 +104,21 @@ class Feed:
     def several(self) -> bool:
         """Whether hooks and names tell loaders apart."""
         return len(self.sizes) > 1
+
+    def begun(self, index: int, batches: Iterator[Any]) -> Iterator[Any]:
+        """Note a pass over the loader of that number, for whoever must end its workers."""
+        if has_processes(batches):
+            self.passes[batches] = index
+        return batches
+
+    def failed(self, index: int, number: int) -> None:
+        """Note which batch could not be fetched."""
+        self.at, self.is_fetching = (index, number), True
+
+    def hangs(self, progress: Progress) -> None:
+        """Note that the batch does not come which is waited for right now."""
+        index, number = self.at or (0, -1)
+        self.failed(index, progress.batches_ready if self.stage == "train" else number + 1)
 
 
 def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
@@ -118,7 +143,10 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
     if stage == "train":
         counts = feed.combined or feed.size == INFINITE
         had_workers = [*feed.workers_of_before, *[False] * len(loaders)]
-        feed.readers = [Reader(loader, counts, had) for loader, had in zip(loaders, had_workers, strict=False)]
+        feed.readers = [
+            Reader(loader, counts, had, partial(feed.begun, index))
+            for index, (loader, had) in enumerate(zip(loaders, had_workers, strict=False))
+        ]
     return feed
 
 
@@ -183,20 +211,25 @@ def _current(session: "Session", stage: str) -> Feed | None:
     return feed
 
 
-def training_batches(feed: Feed, profiler: Profiler | None = None) -> Iterator[tuple[Any, bool]]:
+def training_batches(feed: Feed, waits: Waits | None = None) -> Iterator[tuple[Any, bool]]:
     """Begin an epoch: (batch, whether it is the epoch's last), one by one.
 
-    Looks one batch ahead only where the length is unknown. A ``profiler`` measures the waits.
+    Looks one batch ahead only where the length is unknown.
     """
     for reader in feed.readers:
         reader.place = Place(passes=0)
-    return _training_batches(feed, 0, profiler)
+    return _training_batches(feed, 0, waits)
 
 
-def _training_batches(feed: Feed, consumed: int, profiler: Profiler | None) -> Iterator[tuple[Any, bool]]:
-    batches = _each(feed) if profiler is None else waiting(profiler, partial(_each, feed), feed.stage)
-    if feed.size == INFINITE:
-        return _looking_ahead(feed, batches, consumed)
+def _training_batches(feed: Feed, consumed: int, waits: Waits | None) -> Iterator[tuple[Any, bool]]:
+    feed.at, feed.is_fetching = (0, consumed), False
+    try:
+        batches = _each(feed) if waits is None else waits(partial(_each, feed), feed.stage)
+        if feed.size == INFINITE:
+            return _looking_ahead(feed, batches, consumed)
+    except Exception:
+        feed.failed(0, consumed)
+        raise
     return _up_to_size(feed, batches, consumed)
 
 
@@ -206,12 +239,19 @@ def _up_to_size(feed: Feed, batches: Iterator[Any], consumed: int) -> Iterator[t
         return
     marked = feed.combined
     feed.marks = {count: Mark.of(feed.readers)} if marked else {}
-    for count, batch in enumerate(batches, start=consumed + 1):
-        yield batch, count >= size
-        if count >= size:
-            return
-        if marked:
-            feed.marks = {count: Mark.of(feed.readers)}
+    try:
+        for count, batch in enumerate(batches, start=consumed + 1):
+            yield batch, count >= size
+            if count >= size:
+                return
+            if marked:
+                feed.marks = {count: Mark.of(feed.readers)}
+            if deaths:
+                raise deaths[0]
+    except Exception:
+        # What the taker of a batch raises does not come by here.
+        feed.failed(0, count)
+        raise
     if count < size:
         warn_once(
             f"The train dataloader ended after {count} batches, but {size} were announced: what happens at the last "
@@ -248,7 +288,7 @@ def go_to(
     stored: dict[str, Any] | None,
     states: list[Any],
     consumed: int,
-    profiler: Profiler | None = None,
+    waits: Waits | None = None,
 ) -> Iterator[tuple[Any, bool]]:
     """Return the train batches behind the first ``consumed``, one or more. The random states are other ones afterwards.
 
@@ -262,42 +302,47 @@ def go_to(
     if stored is not None and len(stored.get("places", ())) == len(feed.readers):
         places = [Place.unpacked(place) for place in stored["places"]]
     positioned = set(map(id, put_back(feed.loaders, states, goes_on=begun))) if states else set()
-    for reader, place in zip(feed.readers, places, strict=True):
-        if id(reader.loader) in positioned:
-            reader.place = replace(place, passes=place.passes - 1)
-        elif place.passes:
-            tell_what_is_inexact(reader.loader, place)
-            reader.resume(place)
+    try:
+        for reader, place in zip(feed.readers, places, strict=True):
+            if id(reader.loader) in positioned:
+                reader.place = replace(place, passes=place.passes - 1)
+            elif place.passes:
+                tell_what_is_inexact(reader.loader, place)
+                reader.resume(place)
+    except Exception:
+        feed.failed(0, consumed)
+        raise
     if stored is not None and stored.get("fetched_with") is not None:
         set_rng_states(unpacked_rng_states(stored["fetched_with"]))
     if not begun:
         for reader in feed.readers:
             reader.leave()
         return iter(())
-    return _training_batches(feed, consumed, profiler)
+    return _training_batches(feed, consumed, waits)
 
 
 def evaluation_batches(
-    feed: Feed, at_most: list[int | float], profiler: Profiler | None = None
+    feed: Feed, at_most: list[int | float], waits: Waits | None = None
 ) -> Iterator[tuple[Any, int, int]]:
-    """Yield (batch, batch_idx, dataloader_idx), loader after loader. A ``profiler`` measures the waits."""
+    """Yield (batch, batch_idx, dataloader_idx), loader after loader."""
 
-    def waited(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-        return begin() if profiler is None else waiting(profiler, begin, feed.stage)
+    def waited(begin: Callable[[], Iterator[Any]]) -> Callable[[], Iterator[Any]]:
+        return begin if waits is None else partial(waits, begin, feed.stage)
 
+    feed.at, feed.is_fetching = None, False
     if feed.combined:
-        yield from _counted(waited(lambda: (batch for batch, _, _ in feed.structure)), at_most[0], 0)
+        yield from _counted(feed, waited(lambda: (batch for batch, _, _ in feed.structure)), at_most[0], 0)
         return
     for index, loader in enumerate(feed.loaders):
         if at_most[index] > 0:
-            yield from _counted(waited(partial(_begun, feed, index, loader)), at_most[index], index)
+            yield from _counted(feed, waited(partial(_begun, feed, index, loader)), at_most[index], index)
 
 
 def _begun(feed: Feed, index: int, loader: Any) -> Iterator[Any]:
     if index < len(feed.workers_of_before) and feed.workers_of_before[index] and not has_workers(loader):
         feed.workers_of_before[index] = False
-        return with_workers_of_before(loader)
-    return iter(loader)
+        return feed.begun(index, with_workers_of_before(loader))
+    return feed.begun(index, iter(loader))
 
 
 def transfer(session: "Session") -> Callable[[Any, int], Any] | None:
@@ -418,16 +463,33 @@ def _with_next(feed: Feed, batches: Iterator[Any], held: Any, count: int) -> Ite
     while held is not _END:
         count += 1
         feed.marks = {count - 1: feed.marks[count - 1], count: Mark.of(feed.readers, ahead=True)}
-        following = next(batches, _END)
+        try:
+            if deaths:
+                raise deaths[0]
+            following = next(batches, _END)
+        except Exception:
+            feed.failed(0, count)
+            raise
         yield held, following is _END
         held = following
 
 
-def _counted(batches: Iterator[Any], at_most: int | float, index: int) -> Iterator[tuple[Any, int, int]]:
-    for count, batch in enumerate(batches):
-        yield batch, count, index
-        if count + 1 >= at_most:
-            return
+def _counted(
+    feed: Feed, begin: Callable[[], Iterator[Any]], at_most: int | float, index: int
+) -> Iterator[tuple[Any, int, int]]:
+    count = -1
+    feed.at = (index, count)
+    try:
+        for count, batch in enumerate(begin()):
+            feed.at = (index, count)
+            yield batch, count, index
+            if count + 1 >= at_most:
+                return
+            if deaths:
+                raise deaths[0]
+    except Exception:
+        feed.failed(index, count + 1)
+        raise
 
 
 def _val_check_batch(plan: Plan, size: int | float) -> int | float:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fulgurite.base.errors import MisconfigurationException, RequeueException
+from fulgurite.base.errors import LoaderTimeoutError, MisconfigurationException, RequeueException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.module import LightningModule
-from fulgurite.runtime import profiling
+from fulgurite.runtime import faults, profiling, workers
 from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
 from fulgurite.runtime.data import has_loader
 from fulgurite.runtime.exact import stored_feeds
@@ -87,7 +87,11 @@ def finish(session: Session) -> None:
 
 
 def fail(session: Session, error: BaseException) -> None:
-    """Tell everybody, tear down, finalize the loggers. What goes wrong here becomes a note on ``error``."""
+    """Tell everybody, tear down, finalize the loggers. What goes wrong here becomes a note on ``error``.
+
+    So do the batch and the step at which it was raised.
+    """
+    faults.explain(session, error)
     moment, datamodule, trainer, module = session.moment, session.datamodule, session.trainer, session.module
     acts: list[Act] = []
     if not trainer.ended_as_asked and not isinstance(error, RequeueException):
@@ -98,6 +102,8 @@ def fail(session: Session, error: BaseException) -> None:
     if datamodule is not None:
         acts.append(partial(call, moment, "on_exception", datamodule.on_exception, error))
     acts.append(lambda: session.strategy.on_exception(error))
+    # After the checkpoints, which ask loaders that keep a state for it.
+    acts.append(partial(end_workers, session, error))
     # Loggers keep files that must be whole by then.
     acts.append(session.strategy.checkpoint_io.wait)
     closed = set(map(id, session.closed_loggers))
@@ -106,6 +112,15 @@ def fail(session: Session, error: BaseException) -> None:
     acts += [session.strategy.teardown, *teardowns(session, str(trainer.state.fn)), partial(close_log, session)]
     acts.append(partial(profiling.end, session))
     noted(error, attempt(session, acts))
+
+
+def end_workers(session: Session, error: BaseException) -> None:
+    """End the workers of the run's loaders now: the error's traceback would hold them for as long as it lives."""
+    feeds = list(session.feeds.values())
+    running = workers.passes_in(error.__traceback__)
+    running += [batches for feed in feeds for batches in feed.passes if batches not in running]
+    workers.end(running, hung=isinstance(error, LoaderTimeoutError) or "timed out after" in str(error))
+    workers.let_go([loader for feed in feeds for loader in feed.loaders], running)
 
 
 def attempt(session: Session, acts: list[Act]) -> list[Exception]:

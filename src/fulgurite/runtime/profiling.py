@@ -1,6 +1,6 @@
 """Where a profiler looks: what a run calls is wrapped before it is called. Without a profiler nothing is."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ def watch_hooks(hooks: Any, profiler: Profiler) -> None:
             event.own = profiler.watched(event.own, action_of(event.own, name))
 
 
-def waiting(profiler: Profiler, batches: Callable[[], Iterable[Any]], stage: str) -> Iterator[Any]:
+def waiting(profiler: Profiler, batches: Callable[[], Iterator[Any]], stage: str) -> Iterator[Any]:
     """Yield from ``batches()`` and measure each wait for the next one, the start of the loader's workers included."""
     action, iterator = WAITS[stage], None
     while True:

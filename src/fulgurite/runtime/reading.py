@@ -13,10 +13,24 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from fulgurite.base.rank import warn_once
-from fulgurite.base.seed import collect_rng_states, packed_rng_states, set_rng_states, unpacked_rng_states
+from fulgurite.base.seed import (
+    collect_rng_states,
+    isolate_rng,
+    packed_rng_states,
+    set_rng_states,
+    unpacked_rng_states,
+)
 from fulgurite.runtime.loaders import INFINITE, in_memory, length_of, states_of
 
 States = dict[str, Any]
@@ -63,16 +77,21 @@ class Reader(Iterable[Any]):
     Only with ``counts`` does it count what is taken, at the price of a call a batch; else the caller knows.
     """
 
-    def __init__(self, loader: Any, counts: bool = False, had_workers: bool = False) -> None:
-        """``had_workers`` is whether the run that goes on here had the loader's workers already."""
-        self.loader, self.counts, self.had_workers = loader, counts, had_workers
+    def __init__(
+        self, loader: Any, counts: bool = False, had_workers: bool = False, begun: Callable[..., Any] = iter
+    ) -> None:
+        """``had_workers`` is whether the run that goes on here had the loader's workers already.
+
+        ``begun`` is told of each pass, and returns it.
+        """
+        self.loader, self.counts, self.had_workers, self.begun = loader, counts, had_workers, begun
         self.place = Place(passes=0)
         self._resumed: Iterator[Any] | None = None
 
     def __iter__(self) -> Iterator[Any]:
         batches, self._resumed = self._resumed, None
         if batches is None:
-            batches = self._begin()
+            batches = self.begun(self._begin())
         return _Counted(batches, self.place) if self.counts else batches
 
     def _begin(self) -> Iterator[Any]:
@@ -102,7 +121,7 @@ class Reader(Iterable[Any]):
     def resume(self, place: Place) -> None:
         """Let the next pass go on from ``place``. The random states are other ones afterwards."""
         self.place = place
-        self._resumed = resumed(self.loader, place)
+        self._resumed = self.begun(resumed(self.loader, place))
 
     def leave(self) -> None:
         """Nothing is left to read of the pass that was resumed: the next one begins anew."""
@@ -290,6 +309,35 @@ def takes_indices(loader: Any) -> bool:
         and not isinstance(loader.dataset, IterableDataset)
         and type(loader).__iter__ is DataLoader.__iter__
     )
+
+
+def samples_of(loader: Any, number: int, place: Place | None) -> Any:
+    """What a pass over ``loader`` asks the dataset for as its batch of that number; None where that can't be known.
+
+    ``place`` is where the pass began, if it is known. Only torch's own samplers are asked again: another may remember.
+    """
+    if not takes_indices(loader) or not _says_again(loader, drawn_anew=place is not None and bool(place.before)):
+        return None
+    with isolate_rng():
+        states = generator_states(loader)
+        try:
+            if place is not None and place.before:
+                set_generators(loader, place.own)
+                set_rng_states(place.before)
+                if place.new_workers:
+                    # The workers' seed comes before the order.
+                    torch.empty((), dtype=torch.int64).random_(generator=loader.generator)
+            asked = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+            return next(islice(asked, number, None), None)
+        finally:
+            set_generators(loader, states)
+
+
+def _says_again(loader: Any, drawn_anew: bool) -> bool:
+    if loader.batch_sampler is not None and type(loader.batch_sampler) is not BatchSampler:
+        return False
+    kinds = (SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+    return type(loader.sampler) in (kinds if drawn_anew else kinds[:1]) and getattr(loader, "in_order", True)
 
 
 def has_workers(loader: Any) -> bool:

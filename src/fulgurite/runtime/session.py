@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,12 +17,14 @@ from fulgurite.progress import Progress
 from fulgurite.runtime.hooks import Hooks
 from fulgurite.runtime.optim import LRSchedulerConfig
 from fulgurite.runtime.plan import Plan
+from fulgurite.runtime.profiling import waiting
 from fulgurite.runtime.rank_metrics import RankMetrics
 
 if TYPE_CHECKING:
     from fulgurite.core.datamodule import LightningDataModule
     from fulgurite.core.module import LightningModule
-    from fulgurite.runtime.data import Feed
+    from fulgurite.runtime.data import Feed, Waits
+    from fulgurite.runtime.watch import Watch
 
 
 @dataclass(slots=True)
@@ -78,12 +81,24 @@ class Session:
     """Whether the ``teardown`` hooks were called."""
     shielded: list[Any] = field(default_factory=list)
     """Modules whose ``log`` the compiler must step over."""
+    watch: "Watch | None" = None
+    """What ends a wait for a batch that lasts too long, where a callback asks for it."""
     closed_loggers: list[Logger] = field(default_factory=list)
     """Those that were finalized, well or not."""
 
     @property
     def device(self) -> torch.device:
         return self.strategy.root_device
+
+    @property
+    def waits(self) -> "Waits | None":
+        """What surrounds each wait for a batch; None where nobody measures or bounds it."""
+        profiler, watch = self.profiler, self.watch
+        if watch is None:
+            return None if profiler is None else partial(waiting, profiler)
+        if profiler is None:
+            return watch.around
+        return lambda begin, stage: watch.around(partial(waiting, profiler, begin, stage), stage)
 
     def watched(self, function: Callable[..., Any], action: str) -> Callable[..., Any]:
         """Return ``function``, measured under the name ``action`` where the run has a profiler."""
@@ -92,6 +107,8 @@ class Session:
     def take_over(self, earlier: "Session") -> None:
         """Keep what the run before left to look at and to save: a test must not cost the optimizers of a fit."""
         self.feeds = {stage: feed for stage, feed in earlier.feeds.items() if stage not in self.given}
+        for feed in self.feeds.values():
+            feed.at, feed.is_fetching = None, False
         if earlier.module is self.module:
             self.optimizers, self.schedulers = earlier.optimizers, earlier.schedulers
 
