@@ -6,9 +6,13 @@ from fulgurite.base.lazy import lazily
 
 if TYPE_CHECKING:
     from fulgurite.core.strategy import Strategy as Strategy
+    from fulgurite.strategies.ddp import DDPStrategy as DDPStrategy
+    from fulgurite.strategies.parallel import ParallelStrategy as ParallelStrategy
     from fulgurite.strategies.single import SingleDeviceStrategy as SingleDeviceStrategy
 
 _HOME = {
+    "DDPStrategy": "fulgurite.strategies.ddp",
+    "ParallelStrategy": "fulgurite.strategies.parallel",
     "SingleDeviceStrategy": "fulgurite.strategies.single",
     "Strategy": "fulgurite.core.strategy",
 }
