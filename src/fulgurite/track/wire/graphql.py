@@ -210,7 +210,7 @@ def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...])
         return type(node).__name__
     if name == "__type":
         return asked.describe(str(_arguments(chosen, asked).get("name")))
-    found = None if name.startswith("_") else getattr(node, name, None)
+    found = None if name.startswith("_") or name in NOT_FIELDS else getattr(node, name, None)
     if found is None and not hasattr(type(node), name) and name not in getattr(node, "__dict__", ()):
         _tell_unknown(type(node).__name__, name)
         if len(path) == 1 and node is asked.mutations:
@@ -270,9 +270,16 @@ def _tell_unknown(kind: str, name: str) -> None:
 def as_json(value: Any) -> str:
     """JSON that every parser reads: numbers that JSON has no word for become the texts "NaN" and "Infinity"."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_unselected)
     except ValueError:
-        return json.dumps(_tame(value), separators=(",", ":"))
+        return json.dumps(_tame(value), separators=(",", ":"), default=_unselected)
+
+
+def _unselected(node: Any) -> dict[str, str]:
+    """What is told of a thing of which no field was asked, as in ``{ viewer }``."""
+    if not isinstance(node, Node):
+        raise TypeError(f"A {type(node).__name__} is no part of an answer.")
+    return {"__typename": type(node).__name__}
 
 
 def _tame(value: Any) -> Any:
