@@ -6,12 +6,13 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
+from fulgurite.base.arguments import fitting, shown
 from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
@@ -92,6 +93,18 @@ SWITCHES = (
     "enable_progress_bar", "enable_model_summary",
 )  # fmt: skip
 """Arguments that are on or off; None leaves some of them to the default."""
+ASKED: Mapping[str, Any] = {
+    "accelerator": str | Accelerator, "strategy": str | Strategy, "barebones": bool, "benchmark": bool | None,
+    "deterministic": bool | Literal["warn"] | None, "default_root_dir": str | os.PathLike[str] | None,
+}  # fmt: skip
+"""What the first questions to some arguments rely on."""
+MOST = 2**63 - 1
+
+
+def check_kinds(given: Arguments) -> None:
+    """Raise ``MisconfigurationException`` for what can't be asked in the first place, such as a path that is none."""
+    for name, kind in ASKED.items():
+        fitting(given[name], kind, f"{name}={{}}")
 
 
 def plan(given: Arguments) -> Plan:
@@ -175,34 +188,43 @@ def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
 def callbacks(given: Arguments) -> list[Callback]:
     """Return the user's callbacks and the default ones: timer, bar, summary, and checkpoints last."""
     wanted = given["callbacks"]
-    mine = [wanted] if isinstance(wanted, Callback) or not isinstance(wanted or [], Iterable) else list(wanted or [])
+    mine = [] if wanted is None or wanted is False else _listed(wanted, Callback)
     for callback in mine:
         if not isinstance(callback, Callback):
             raise MisconfigurationException(
-                f"callbacks={wanted!r}: {_named(callback)} is no Callback. {_way_to_a_callback(callback)}"
+                f"callbacks={shown(wanted)}: {_named(callback)} is no Callback. {_way_to_a_callback(callback)}"
             )
     mine += _timer(given, mine) + _bar(given, mine) + _summary(given, mine) + _checkpoint(given, mine)
     check_state_keys(mine)
     return in_order(mine)
 
 
+def _listed(wanted: Any, kind: type) -> list[Any]:
+    try:
+        return [wanted] if isinstance(wanted, kind | str) else list(wanted)
+    except TypeError:  # neither one of them nor a list: whoever looks at it says so
+        return [wanted]
+
+
 def loggers(given: Arguments, root: str) -> list[Logger]:
     """Return the user's loggers, or a TrackLogger: the one that needs no account and no extra."""
     wanted = given["logger"]
-    if given["barebones"] or wanted is False or wanted == []:
+    if given["barebones"] or wanted is False:
+        return []
+    found = None if wanted is None or wanted is True else _listed(wanted, Logger)
+    if found == []:
         return []
     if given["fast_dev_run"]:
         return [DummyLogger()]
-    if wanted is None or wanted is True:
+    if found is None:
         from fulgurite.loggers.track import default_logger
 
         return [default_logger(root)]
-    found = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     for logger in found:
         if not isinstance(logger, Logger):
             raise MisconfigurationException(
-                f"logger={logger!r}: a Logger such as TrackLogger(...) or WandbLogger(...), a list of them, True or "
-                "False was expected."
+                f"logger={shown(wanted)}: a Logger such as TrackLogger(...) or WandbLogger(...), a list of them, True "
+                "or False was expected."
             )
     return found
 
@@ -260,7 +282,7 @@ def check_state_keys(found: list[Callback]) -> None:
 
 
 def _named(thing: Any) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"{type(thing).__name__} {thing!r}"
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"{type(thing).__name__} {shown(thing)}"
 
 
 def _way_to_a_callback(thing: Any) -> str:
@@ -277,7 +299,7 @@ def _timer(given: Arguments, have: list[Callback]) -> list[Callback]:
     if any(isinstance(callback, Timer) for callback in have):
         rank_zero_info("`Trainer(max_time=...)` is set and so is a Timer callback: the callback is used.")
         return []
-    return [Timer(duration=given["max_time"], interval="step")]
+    return [Timer(duration=parse_duration(given["max_time"], "Trainer(max_time=...)"), interval="step")]
 
 
 def _bar(given: Arguments, have: list[Callback]) -> list[Callback]:
@@ -330,7 +352,7 @@ def _plugins(wanted: Any) -> dict[type, Any]:
         if kind is None:
             kinds = ", ".join(kind.__name__ for kind in PLUGINS)
             raise MisconfigurationException(
-                f"plugins={plugin!r}: an object of a subclass of one of these was expected: {kinds}."
+                f"plugins={shown(wanted)}: an object of a subclass of one of these was expected: {kinds}."
             )
         if kind in found:
             raise MisconfigurationException(
@@ -385,10 +407,10 @@ def _check_numbers(given: Arguments) -> None:
     _check_int("max_steps", given["max_steps"], -1, required=True)
     for name, least in (
         ("log_every_n_steps", 0),
-        ("reload_dataloaders_every_n_epochs", 0),
         ("num_sanity_val_steps", -1),
     ):
         _check_int(name, given[name], least)
+    _check_int("reload_dataloaders_every_n_epochs", given["reload_dataloaders_every_n_epochs"], 0, required=True)
     _check_int("accumulate_grad_batches", given["accumulate_grad_batches"], 1, required=True)
     _check_int("check_val_every_n_epoch", given["check_val_every_n_epoch"], 1)
     value, algorithm = given["gradient_clip_val"], given["gradient_clip_algorithm"]
@@ -431,6 +453,8 @@ def _check_int(name: str, value: Any, least: int, required: bool = False) -> Non
         )
     if value < least:
         raise MisconfigurationException(f"{name}={value}: must be {least} or more.")
+    if value > MOST:
+        raise MisconfigurationException(f"{name}={value}: must be {MOST} or less. -1, where it is allowed, has no end.")
 
 
 def _validation_interval(given: Arguments) -> tuple[int | float, float | None]:
@@ -467,7 +491,7 @@ def unsaid_end(given: Arguments) -> bool:
 
 def _fast_dev(given: Arguments) -> Arguments:
     runs = given["fast_dev_run"]
-    if not isinstance(runs, bool) and (not isinstance(runs, int) or runs < 0):
+    if not isinstance(runs, bool) and (not isinstance(runs, int) or not 0 <= runs <= MOST):
         raise MisconfigurationException(
             f"fast_dev_run={runs!r}: True, False or a number of batches from 0 was expected."
         )

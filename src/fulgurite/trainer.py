@@ -89,6 +89,7 @@ class Trainer(TrainerViews):
         legacy_validation_axis: bool = False,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        assemble.check_kinds(given)
         self.state = TrainerState()
         self.should_stop = False
         self.received_sigterm = self.received_sigint = self.ended_as_asked = False
@@ -432,7 +433,7 @@ def _set_backends(deterministic: Any, benchmark: bool | None) -> None:
     if benchmark is None and deterministic:
         benchmark = False
     if benchmark is not None:
-        torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cudnn.benchmark = bool(benchmark)
     if deterministic is None:
         return
     torch.use_deterministic_algorithms(bool(deterministic), warn_only=deterministic == "warn")

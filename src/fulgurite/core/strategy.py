@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fulgurite.base.arguments import checked
+from fulgurite.base.device import as_device
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 
 if TYPE_CHECKING:
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class Strategy:
     """One process on one device; strategies of several processes override what differs for them."""
 
+    @checked
     def __init__(self, root_device: torch.device | str = "cpu", checkpoint_io: CheckpointIO | None = None) -> None:
-        self._root_device = torch.device(root_device)
+        self._root_device = as_device(root_device, "Strategy(root_device={})")
         self.checkpoint_io = TorchCheckpointIO() if checkpoint_io is None else checkpoint_io
         self.model: nn.Module | None = None
         self._module: LightningModule | None = None

@@ -26,6 +26,8 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from fulgurite.base.arguments import fitting, kinds_of, shown
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.track.store.errors import StoreError
 
 log = logging.getLogger("fulgurite.track")
@@ -218,14 +220,30 @@ def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...])
             asked.errors.append({"message": f"{name} is not known to this server.", "path": list(path)})
     if not callable(found):
         return found
+    given = _accepted(found, _arguments(chosen, asked))
     try:
-        return found(**_accepted(found, _arguments(chosen, asked)))
+        return found(**given)
     except StoreError as error:
         asked.errors.append({"message": str(error), "path": list(path)})
     except Exception as error:
         log.exception("The field %s of %s failed", name, type(node).__name__)
-        asked.errors.append({"message": f"{type(error).__name__} in {name}: {error}", "path": list(path)})
+        asked.errors.append({"message": _blamed(found, given, error), "path": list(path)})
     return None
+
+
+def _blamed(method: Callable[..., Any], given: dict[str, Any], error: Exception) -> str:
+    """What a failure is to be told as: by the argument that can't be meant, if there is one."""
+    name, kinds = method.__name__, kinds_of(getattr(method, "__func__", method))
+    required = inspect.signature(method).parameters.values()
+    if missing := [each.name for each in required if each.default is each.empty and each.name not in given]:
+        return f"{name} needs the argument {missing[0]!r}."
+    try:
+        for argument, value in given.items():
+            fitting(value, kinds.get(argument, Any), f"{name}({argument}: {{}})")
+    except MisconfigurationException as misfit:
+        return str(misfit)
+    kind = type(error).__name__
+    return f"{name} can't be answered with {shown(given)} ({kind}: {error})" if given else f"{kind} in {name}: {error}"
 
 
 def _arguments(chosen: FieldNode, asked: Asked) -> dict[str, Any]:
