@@ -10,7 +10,7 @@ from numbers import Integral
 from pathlib import PurePath
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
-from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.errors import WrongKind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,7 +21,7 @@ WORDS: Mapping[Any, str] = {
 
 
 def checked(init: Callable[P, R]) -> Callable[P, R]:
-    """Let a constructor raise ``MisconfigurationException`` for values that its annotations rule out.
+    """Let a constructor raise ``WrongKind`` for values that its annotations rule out.
 
     Numbers of NumPy and tensors of one number are handed on as plain ones. Annotations that only a type checker can
     resolve are not looked at.
@@ -49,7 +49,7 @@ def checked(init: Callable[P, R]) -> Callable[P, R]:
 def fitting(value: Any, kind: Any, what: str) -> Any:
     """``value``, if it is of the annotated ``kind``; a number of NumPy or torch as a plain one.
 
-    Raises ``MisconfigurationException`` where it is not. In ``what``, ``{}`` stands for the value.
+    Raises ``WrongKind`` where it is not. In ``what``, ``{}`` stands for the value.
     """
     if _fits(value, kind):
         return value
@@ -57,9 +57,7 @@ def fitting(value: Any, kind: Any, what: str) -> Any:
     if number is not value and _fits(number, kind):
         return number
     expected = " or ".join(_words(kind))
-    raise MisconfigurationException(
-        f"{what.format(shown(value))}: {expected} was expected, not {type(value).__name__}."
-    )
+    raise WrongKind(f"{what.format(shown(value))}: {expected} was expected, not {type(value).__name__}.")
 
 
 def shown(value: Any) -> str:

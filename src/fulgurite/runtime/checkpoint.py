@@ -241,8 +241,8 @@ def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
         )
     for own, its in zip(*both, strict=False):
         # Settings that an older torch did not know are as they were configured.
-        its.update({name: own[name] for name in own.keys() - its.keys() - {"params"}})
-        for name in own.keys() - {"params"}:
+        its.update({name: own[name] for name in optimizer.defaults.keys() & own.keys() - its.keys()})
+        for name in optimizer.defaults.keys() & own.keys():
             _check_setting(optimizer, name, own[name], its[name])
     optimizer.load_state_dict(state)
 

@@ -92,7 +92,8 @@ def _checked(progress: Progress) -> Progress:
     for field in fields(Progress):
         value: Any = getattr(progress, field.name)
         least = -1 if field.name == "validated_batch" else 0
-        if type(value) is not type(field.default) or not least <= value < 2**62:
+        kind = bool if isinstance(field.default, bool) else int
+        if type(value) is not kind or not least <= value < 2**62:
             raise CheckpointError(f"The checkpoint is damaged: it says {field.name}={value!r}.")
     return progress
 
