@@ -205,7 +205,7 @@ def written(value: object, kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "tar", "pickle"])
 @pytest.mark.parametrize("place", sorted(PLACES))
-def test_hostile_code_never_runs(sound, tmp_path, place, kind):
+def test_hostile_code_never_runs(sound, tmp_path, place, kind, drawn):
     """Wherever it is in a file, however the file is written, and whatever reads it."""
     mark = tmp_path / "ran"
     path = tmp_path / "hostile.ckpt"
@@ -214,6 +214,8 @@ def test_hostile_code_never_runs(sound, tmp_path, place, kind):
         PLACES[place](whole, bad)
         path.write_bytes(written(whole, kind))
         for door, through in DOORS.items():
+            if drawn == "few" and name != "mkdir" and door != "anomaly":
+                continue  # the same function reads it; `-m slow` goes through all
             try:
                 with nothing_runs():
                     through(path)
