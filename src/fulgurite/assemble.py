@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from numbers import Integral
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from fulgurite.base.arguments import fitting, shown
+from fulgurite.base.arguments import shown
 from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
@@ -24,6 +24,7 @@ from fulgurite.core.profiler import PassThroughProfiler, Profiler
 from fulgurite.core.strategy import Strategy
 from fulgurite.plugins.layer_sync import LayerSync
 from fulgurite.precision.choose import choose as choose_precision
+from fulgurite.runtime.asked import MOST, listed
 from fulgurite.runtime.devices import Accelerator, pick
 from fulgurite.runtime.loaders import check_limit
 from fulgurite.runtime.plan import Plan
@@ -93,18 +94,6 @@ SWITCHES = (
     "enable_progress_bar", "enable_model_summary",
 )  # fmt: skip
 """Arguments that are on or off; None leaves some of them to the default."""
-ASKED: Mapping[str, Any] = {
-    "accelerator": str | Accelerator, "strategy": str | Strategy, "barebones": bool, "benchmark": bool | None,
-    "deterministic": bool | Literal["warn"] | None, "default_root_dir": str | os.PathLike[str] | None,
-}  # fmt: skip
-"""What the first questions to some arguments rely on."""
-MOST = 2**63 - 1
-
-
-def check_kinds(given: Arguments) -> None:
-    """Raise ``MisconfigurationException`` for what can't be asked in the first place, such as a path that is none."""
-    for name, kind in ASKED.items():
-        fitting(given[name], kind, f"{name}={{}}")
 
 
 def plan(given: Arguments) -> Plan:
@@ -188,7 +177,7 @@ def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
 def callbacks(given: Arguments) -> list[Callback]:
     """Return the user's callbacks and the default ones: timer, bar, summary, and checkpoints last."""
     wanted = given["callbacks"]
-    mine = [] if wanted is None or wanted is False else _listed(wanted, Callback)
+    mine = [] if wanted is None or wanted is False else listed(wanted, Callback)
     for callback in mine:
         if not isinstance(callback, Callback):
             raise MisconfigurationException(
@@ -199,19 +188,12 @@ def callbacks(given: Arguments) -> list[Callback]:
     return in_order(mine)
 
 
-def _listed(wanted: Any, kind: type) -> list[Any]:
-    try:
-        return [wanted] if isinstance(wanted, kind | str) else list(wanted)
-    except TypeError:  # neither one of them nor a list: whoever looks at it says so
-        return [wanted]
-
-
 def loggers(given: Arguments, root: str) -> list[Logger]:
     """Return the user's loggers, or a TrackLogger: the one that needs no account and no extra."""
     wanted = given["logger"]
     if given["barebones"] or wanted is False:
         return []
-    found = None if wanted is None or wanted is True else _listed(wanted, Logger)
+    found = None if wanted is None or wanted is True else listed(wanted, Logger)
     if found == []:
         return []
     if given["fast_dev_run"]:

@@ -24,6 +24,7 @@ from fulgurite.metrics import Board, Metrics, Moment
 from fulgurite.progress import Progress
 from fulgurite.runtime import checkpoint as checkpoints
 from fulgurite.runtime import lifecycle, profiling
+from fulgurite.runtime.asked import check_kinds
 from fulgurite.runtime.data import open_feed, open_train_feed
 from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
@@ -89,7 +90,7 @@ class Trainer(TrainerViews):
         legacy_validation_axis: bool = False,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        assemble.check_kinds(given)
+        check_kinds(given)
         self.state = TrainerState()
         self.should_stop = False
         self.received_sigterm = self.received_sigint = self.ended_as_asked = False

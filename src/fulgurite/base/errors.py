@@ -5,8 +5,8 @@ class MisconfigurationException(Exception):
     """A setting, a hook or a call cannot work as it was given."""
 
 
-class WrongKind(MisconfigurationException, TypeError):
-    """An argument is of another type than could be meant."""
+class WrongKind(MisconfigurationException, TypeError, ValueError):
+    """An argument is of another type than could be meant, or none of the words that may stand there."""
 
 
 class SIGTERMException(SystemExit):
