@@ -6,18 +6,20 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from numbers import Integral
 from typing import Any, TypeVar
 
+from fulgurite.base.arguments import shown
 from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.logger import DummyLogger, Logger
 from fulgurite.core.profiler import PassThroughProfiler, Profiler
+from fulgurite.runtime.asked import MOST, listed
 from fulgurite.runtime.loaders import check_limit
 from fulgurite.runtime.plan import Plan
 
@@ -148,11 +150,11 @@ def replanned(plan: Plan, name: str, value: Any) -> Plan:
 def callbacks(given: Arguments) -> list[Callback]:
     """Return the user's callbacks and the default ones: timer, bar, summary, and checkpoints last."""
     wanted = given["callbacks"]
-    mine = [wanted] if isinstance(wanted, Callback) or not isinstance(wanted or [], Iterable) else list(wanted or [])
+    mine = [] if wanted is None or wanted is False else listed(wanted, Callback)
     for callback in mine:
         if not isinstance(callback, Callback):
             raise MisconfigurationException(
-                f"callbacks={wanted!r}: {_named(callback)} is no Callback. {_way_to_a_callback(callback)}"
+                f"callbacks={shown(wanted)}: {_named(callback)} is no Callback. {_way_to_a_callback(callback)}"
             )
     mine += _timer(given, mine) + _bar(given, mine) + _summary(given, mine) + _checkpoint(given, mine)
     check_state_keys(mine)
@@ -162,20 +164,22 @@ def callbacks(given: Arguments) -> list[Callback]:
 def loggers(given: Arguments, root: str) -> list[Logger]:
     """Return the user's loggers, or a TrackLogger: the one that needs no account and no extra."""
     wanted = given["logger"]
-    if given["barebones"] or wanted is False or wanted == []:
+    if given["barebones"] or wanted is False:
+        return []
+    found = None if wanted is None or wanted is True else listed(wanted, Logger)
+    if found == []:
         return []
     if given["fast_dev_run"]:
         return [DummyLogger()]
-    if wanted is None or wanted is True:
+    if found is None:
         from fulgurite.loggers.track import default_logger
 
         return [default_logger(root)]
-    found = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     for logger in found:
         if not isinstance(logger, Logger):
             raise MisconfigurationException(
-                f"logger={logger!r}: a Logger such as TrackLogger(...) or WandbLogger(...), a list of them, True or "
-                "False was expected."
+                f"logger={shown(wanted)}: a Logger such as TrackLogger(...) or WandbLogger(...), a list of them, True "
+                "or False was expected."
             )
     return found
 
@@ -233,7 +237,7 @@ def check_state_keys(found: list[Callback]) -> None:
 
 
 def _named(thing: Any) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"{type(thing).__name__} {thing!r}"
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"{type(thing).__name__} {shown(thing)}"
 
 
 def _way_to_a_callback(thing: Any) -> str:
@@ -250,7 +254,7 @@ def _timer(given: Arguments, have: list[Callback]) -> list[Callback]:
     if any(isinstance(callback, Timer) for callback in have):
         rank_zero_info("`Trainer(max_time=...)` is set and so is a Timer callback: the callback is used.")
         return []
-    return [Timer(duration=given["max_time"], interval="step")]
+    return [Timer(duration=parse_duration(given["max_time"], "Trainer(max_time=...)"), interval="step")]
 
 
 def _bar(given: Arguments, have: list[Callback]) -> list[Callback]:
@@ -312,10 +316,10 @@ def _check_numbers(given: Arguments) -> None:
     _check_int("max_steps", given["max_steps"], -1, required=True)
     for name, least in (
         ("log_every_n_steps", 0),
-        ("reload_dataloaders_every_n_epochs", 0),
         ("num_sanity_val_steps", -1),
     ):
         _check_int(name, given[name], least)
+    _check_int("reload_dataloaders_every_n_epochs", given["reload_dataloaders_every_n_epochs"], 0, required=True)
     _check_int("accumulate_grad_batches", given["accumulate_grad_batches"], 1, required=True)
     _check_int("check_val_every_n_epoch", given["check_val_every_n_epoch"], 1)
     value, algorithm = given["gradient_clip_val"], given["gradient_clip_algorithm"]
@@ -358,6 +362,8 @@ def _check_int(name: str, value: Any, least: int, required: bool = False) -> Non
         )
     if value < least:
         raise MisconfigurationException(f"{name}={value}: must be {least} or more.")
+    if value > MOST:
+        raise MisconfigurationException(f"{name}={value}: must be {MOST} or less. -1, where it is allowed, has no end.")
 
 
 def _validation_interval(given: Arguments) -> tuple[int | float, float | None]:
@@ -394,7 +400,7 @@ def unsaid_end(given: Arguments) -> bool:
 
 def _fast_dev(given: Arguments) -> Arguments:
     runs = given["fast_dev_run"]
-    if not isinstance(runs, bool) and (not isinstance(runs, int) or runs < 0):
+    if not isinstance(runs, bool) and (not isinstance(runs, int) or not 0 <= runs <= MOST):
         raise MisconfigurationException(
             f"fast_dev_run={runs!r}: True, False or a number of batches from 0 was expected."
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fulgurite.base.arguments import shown
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 from fulgurite.core.cluster import ClusterEnvironment
@@ -16,7 +17,7 @@ from fulgurite.core.precision import Precision
 from fulgurite.core.strategy import Strategy
 from fulgurite.plugins.layer_sync import LayerSync
 from fulgurite.precision.choose import choose as choose_precision
-from fulgurite.runtime.devices import Accelerator, pick
+from fulgurite.runtime.devices import MOST, Accelerator, pick
 from fulgurite.strategies.single import SingleDeviceStrategy
 
 Arguments = Mapping[str, Any]
@@ -106,21 +107,21 @@ def _strategy(wanted: Any, devices: list[torch.device], nodes: int, environment:
 
 
 def _checked_nodes(nodes: Any) -> int:
-    if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
+    if isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= MOST:
         raise ValueError(f"num_nodes={nodes!r}: an int of at least 1 was expected.")
     return nodes
 
 
 def _check_strategy(strategy: Any) -> None:
     known = [*OTHERS, *STRATEGIES]
-    if strategy in known:
+    if isinstance(strategy, str) and strategy in known:
         return
     if isinstance(strategy, str) and (strategy in LATER or strategy.startswith("deepspeed")):
         raise MisconfigurationException(f"strategy={strategy!r} is not supported yet.")
     near = difflib.get_close_matches(str(strategy), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    shown = [name for name in known if not name.endswith(("_true", "_false"))]
-    raise ValueError(f"strategy={strategy!r} is unknown. Choose one of {', '.join(map(repr, shown))}.{hint}")
+    plain = [name for name in known if not name.endswith(("_true", "_false"))]
+    raise ValueError(f"strategy={shown(strategy)} is unknown. Choose one of {', '.join(map(repr, plain))}.{hint}")
 
 
 def _plugins(wanted: Any) -> dict[type, Any]:
@@ -131,7 +132,7 @@ def _plugins(wanted: Any) -> dict[type, Any]:
         if kind is None:
             kinds = ", ".join(kind.__name__ for kind in PLUGINS)
             raise MisconfigurationException(
-                f"plugins={plugin!r}: an object of a subclass of one of these was expected: {kinds}."
+                f"plugins={shown(wanted)}: an object of a subclass of one of these was expected: {kinds}."
             )
         if kind in found:
             raise MisconfigurationException(

@@ -4,6 +4,7 @@ The first call for a key decides everything (defaults, reduction, names); later 
 tuple, and keep or add. Meters hold detached tensors and never wait for the device; values leave it when a row is due.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fulgurite.base.arguments import fitting, shown
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn, warn_once
 from fulgurite.base.tree import batch_size_of
@@ -97,8 +99,12 @@ class Metrics:
     def log(self, name: str, value: Any, flags: tuple[Any, ...], batch_size: int | None, attribute: str | None) -> None:
         """Take one value under ``name``. ``flags`` is a plain tuple in the order of `Flags`."""
         moment = self.moment
-        meter = self.meters.get((moment.hook, name, moment.dataloader_idx))
+        try:
+            meter = self.meters.get((moment.hook, name, moment.dataloader_idx))
+        except TypeError:  # it has no hash, as a list has none
+            meter = None
         if meter is None:
+            _check_call(name, flags, batch_size)
             meter = self._open(name, value, Flags(*flags), attribute)
         elif meter.flags != flags:
             raise MisconfigurationException(
@@ -196,6 +202,22 @@ class Metrics:
         return (ObjectMeter if is_object else kind)(name, flags, on_step, on_epoch, None)
 
 
+def _check_call(name: str, flags: tuple[Any, ...], batch_size: int | None) -> None:
+    """Raise ``MisconfigurationException`` for a name, flag or batch size that is none."""
+    fitting(name, str, "self.log({}, ...)")
+    for flag, value in zip(Flags._fields, flags, strict=True):
+        if flag in _SWITCHES:
+            fitting(value, bool | None, f"self.log({name!r}, ..., {flag}={{}})")
+    size = fitting(batch_size, int | None, f"self.log({name!r}, ..., batch_size={{}})")
+    if size is not None and size < 0:
+        raise MisconfigurationException(f"self.log({name!r}, ..., batch_size={batch_size}): must not be negative.")
+
+
+_SWITCHES = {
+    "prog_bar", "logger", "on_step", "on_epoch", "enable_graph", "sync_dist", "add_dataloader_idx", "rank_zero_only",
+}  # fmt: skip
+
+
 class SilentMetrics(Metrics):
     """Records nothing."""
 
@@ -251,10 +273,6 @@ class Meter:
     def epoch_value(self) -> Any:
         return self.total if self.shared is None else self.shared
 
-    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
-        """What totals and weights of several ranks amount to."""
-        raise NotImplementedError
-
     def state(self) -> dict[str, Any]:
         """What it holds, as plain data: tensors, numbers and names."""
         flags = self.flags._asdict()
@@ -299,18 +317,15 @@ class MeanMeter(Meter):
         self.filled = True
 
     def epoch_value(self) -> Any:
-        return self.total / self.weight if self.shared is None else self.shared
-
-    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
-        return sum(total for total, _ in parts) / sum(weight for _, weight in parts)
+        if self.shared is not None:
+            return self.shared
+        # Where all batches were said to be empty, there is nothing that a mean could be of.
+        return self.total / self.weight if self.weight else self.total * math.nan
 
 
 class SumMeter(Meter):
     __slots__ = ()
     operation = "sum"
-
-    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
-        return sum(total for total, _ in parts)
 
     def join(self, total: Any, value: Any) -> Any:
         return _near(total, value) + value
@@ -320,9 +335,6 @@ class MaxMeter(Meter):
     __slots__ = ()
     operation = "max"
 
-    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
-        return max(total for total, _ in parts)
-
     def join(self, total: Any, value: Any) -> Any:
         return _pick(torch.maximum, max, total, value)
 
@@ -330,9 +342,6 @@ class MaxMeter(Meter):
 class MinMeter(Meter):
     __slots__ = ()
     operation = "min"
-
-    def join_ranks(self, parts: list[tuple[float, float]]) -> float:
-        return min(total for total, _ in parts)
 
     def join(self, total: Any, value: Any) -> Any:
         return _pick(torch.minimum, min, total, value)
@@ -512,14 +521,13 @@ def _measure(name: str, value: Any) -> Any:
             warn_once(f"self.log({name!r}, ...): the tensor has the dtype {value.dtype}; it is kept as {default}.")
             return value.to(default).reshape(())
         return value.float().reshape(())
-    if isinstance(value, bool | int | float):
-        return float(value)
+    number = value.item() if hasattr(value, "item") and getattr(value, "size", None) == 1 else value
+    if isinstance(number, bool | float) or isinstance(number, int) and abs(number) <= sys.float_info.max:
+        return float(number)
     if isinstance(value, dict):
         raise ValueError(f"self.log({name!r}, {{...}}): a dict was given. Use self.log_dict for several values.")
-    if hasattr(value, "item") and getattr(value, "size", None) == 1:
-        return float(value.item())
     raise ValueError(
-        f"self.log({name!r}, {value!r}): a number, a tensor of one element or a torchmetrics.Metric was expected, "
+        f"self.log({name!r}, {shown(value)}): a number, a tensor of one element or a torchmetrics.Metric was expected, "
         f"not {type(value).__name__}."
     )
 

@@ -24,6 +24,7 @@ from fulgurite.metrics import Board, Metrics, Moment
 from fulgurite.progress import Progress
 from fulgurite.runtime import checkpoint as checkpoints
 from fulgurite.runtime import lifecycle, profiling, requeue
+from fulgurite.runtime.asked import check_kinds
 from fulgurite.runtime.data import open_feed, open_train_feed
 from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
@@ -90,6 +91,7 @@ class Trainer(TrainerViews):
         legacy_validation_axis: bool = False,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        check_kinds(given)
         self.state = TrainerState()
         self.should_stop = False
         self.received_sigterm = self.received_sigint = self.ended_as_asked = False
@@ -472,7 +474,7 @@ def _set_backends(deterministic: Any, benchmark: bool | None) -> None:
     if benchmark is None and deterministic:
         benchmark = False
     if benchmark is not None:
-        torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cudnn.benchmark = bool(benchmark)
     if deterministic is None:
         return
     torch.use_deterministic_algorithms(bool(deterministic), warn_only=deterministic == "warn")

@@ -81,7 +81,7 @@ def _read(file: Path) -> Mapping[Any, Any]:
 
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, RecursionError) as error:
         raise MisconfigurationException(f"{file} is no YAML: {error}") from error
     if not isinstance(found, Mapping | None):
         raise MisconfigurationException(f"{file} holds {type(found).__name__}, expected lines such as `epochs: 20`.")

@@ -5,6 +5,10 @@ class MisconfigurationException(Exception):
     """A setting, a hook or a call cannot work as it was given."""
 
 
+class WrongKind(MisconfigurationException, TypeError, ValueError):
+    """An argument is of another type than could be meant, or none of the words that may stand there."""
+
+
 class SIGTERMException(SystemExit):
     """The process was asked to end (SIGTERM); exits with code 143."""
 

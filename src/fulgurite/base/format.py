@@ -168,7 +168,10 @@ def _leave_out_if_absent(notes: dict[str, Any], key: str, name: str, block: Any)
 
 def _with_blocks(data: dict[str, Any]) -> dict[str, Any]:
     for key in HYPER_PARAMETERS:
-        blocks = data[NOTES].get(key, {}).pop("blocks", {})
+        noted = data[NOTES].get(key, {})
+        if not isinstance(noted, dict):
+            raise CheckpointError(f"What the checkpoint notes of its {key} is damaged: it is a {type(noted).__name__}.")
+        blocks = noted.pop("blocks", {})
         if blocks:
             data[key] = {**data.get(key, {}), **blocks}
     return data

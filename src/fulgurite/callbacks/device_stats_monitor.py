@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks.lr_monitor import row_is_due
 from fulgurite.core.callback import Callback
@@ -26,6 +27,7 @@ class DeviceStatsMonitor(Callback):
     Raises `MisconfigurationException` without a logger, and ``MissingExtra`` where psutil is needed and missing.
     """
 
+    @checked
     def __init__(self, cpu_stats: bool | None = None, filter_keys: Collection[str] | None = None) -> None:
         if isinstance(filter_keys, str):
             raise MisconfigurationException(

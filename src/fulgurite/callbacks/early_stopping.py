@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import log, rank_zero_info, rank_zero_warn
 from fulgurite.callbacks.moments import every_epoch_ends_in_validation, has_validation, is_training
@@ -45,6 +46,7 @@ class EarlyStopping(Callback):
     order_dict = {"min": "<", "max": ">"}
     runs_after_module = True
 
+    @checked
     def __init__(
         self,
         monitor: str,

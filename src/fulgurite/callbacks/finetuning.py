@@ -10,6 +10,7 @@ from torch.nn import Module, Parameter
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks.weights import named_weights
@@ -214,6 +215,7 @@ class BackboneFinetuning(BaseFinetuning):
     both rates in each epoch, with ``rounding`` digits.
     """
 
+    @checked
     def __init__(
         self,
         unfreeze_backbone_at_epoch: int = 10,

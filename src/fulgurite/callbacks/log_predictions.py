@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.seed import isolate_rng
 from fulgurite.core.callback import Callback
@@ -39,6 +40,7 @@ class LogPredictions(Callback):
     Raises `MisconfigurationException` without a logger, and in the sanity check if samples can't be made of a batch.
     """
 
+    @checked
     def __init__(
         self,
         num_samples: int = 16,

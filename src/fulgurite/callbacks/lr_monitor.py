@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn
 from fulgurite.core.callback import Callback
@@ -42,6 +43,7 @@ class LearningRateMonitor(Callback):
     Raises `MisconfigurationException` without a logger, or if two groups of an optimizer share a name.
     """
 
+    @checked
     def __init__(
         self,
         logging_interval: Literal["step", "epoch"] | None = None,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks import arguments, naming, places, top_k
@@ -84,6 +85,7 @@ class ModelCheckpoint(Checkpoint):
     FILE_EXTENSION = ".ckpt"
     STARTING_VERSION = 1
 
+    @checked
     def __init__(
         self,
         dirpath: str | Path | None = None,

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.optional import require
 from fulgurite.base.rank import rank_zero_info
 from fulgurite.core.callback import Callback
@@ -19,6 +20,7 @@ class ModelSummary(Callback):
     Override ``summarize`` to show them otherwise; it gets ``summarize_kwargs`` too.
     """
 
+    @checked
     def __init__(self, max_depth: int = 1, **summarize_kwargs: Any) -> None:
         self._max_depth = max_depth
         self._summarize_kwargs = summarize_kwargs
@@ -59,6 +61,7 @@ class ModelSummary(Callback):
 class RichModelSummary(ModelSummary):
     """The same as a rich table; further arguments go to ``rich.table.Table``."""
 
+    @checked
     def __init__(self, max_depth: int = 1, **summarize_kwargs: Any) -> None:
         require("rich", "rich")
         super().__init__(max_depth, **summarize_kwargs)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn
 from fulgurite.core.callback import Callback
@@ -58,6 +59,7 @@ class NonFiniteGuard(Callback):
     """The buffers as they were before the window."""
     _good: _Good | None
 
+    @checked
     def __init__(
         self,
         action: str = "stop",

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.rank import rank_zero_info
 from fulgurite.callbacks import places
 from fulgurite.callbacks.checkpoint import Checkpoint
@@ -27,6 +28,7 @@ class OnExceptionCheckpoint(Checkpoint):
 
     FILE_EXTENSION = ".ckpt"
 
+    @checked
     def __init__(self, dirpath: str | Path, filename: str = "on_exception") -> None:
         if not filename:
             raise ValueError(f"OnExceptionCheckpoint(filename={filename!r}): the filename cannot be empty.")

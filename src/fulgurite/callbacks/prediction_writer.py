@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.state import Word
 from fulgurite.core.callback import Callback
@@ -39,6 +40,7 @@ class BasePredictionWriter(Callback):
 
     needs_batch_indices = True
 
+    @checked
     def __init__(self, write_interval: str = "batch") -> None:
         if write_interval not in list(WriteInterval):
             names = ", ".join(repr(each.value) for each in WriteInterval)

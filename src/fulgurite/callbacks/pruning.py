@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import Module, Parameter
 from torch.nn.utils import prune
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info
 from fulgurite.callbacks.moments import warn_of_weights_only
@@ -61,6 +62,7 @@ class ModelPruning(Callback):
 
     PARAMETER_NAMES = ("weight", "bias")
 
+    @checked
     def __init__(
         self,
         pruning_fn: Callable[..., Any] | str,
@@ -74,7 +76,7 @@ class ModelPruning(Callback):
         resample_parameters: bool = False,
         pruning_dim: int | None = None,
         pruning_norm: int | None = None,
-        verbose: int = 0,
+        verbose: bool | int = 0,
         prune_on_train_epoch_end: bool = True,
     ) -> None:
         self._parameter_names = list(parameter_names or self.PARAMETER_NAMES)

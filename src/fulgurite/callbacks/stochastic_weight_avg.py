@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.swa_utils import SWALR
 
+from fulgurite.base.arguments import checked
+from fulgurite.base.device import as_device
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.base.seed import isolate_rng
@@ -55,6 +58,7 @@ class StochasticWeightAveraging(Callback):
     where the average lies, None for the model's.
     """
 
+    @checked
     def __init__(
         self,
         swa_lrs: float | list[float],
@@ -364,7 +368,12 @@ def _check(rates: Any, start: Any, epochs: Any, strategy: Any, average: Any, dev
     each = rates if isinstance(rates, list) and rates else [rates]
     begins = type(start) is int and start >= 1 or isinstance(start, float) and 0.0 <= start <= 1.0
     for good, argument, value, expected in (
-        (all(isinstance(rate, float) and rate > 0 for rate in each), "swa_lrs", rates, "a float above 0, or a list"),
+        (
+            all(isinstance(rate, float) and 0 < rate < math.inf for rate in each),
+            "swa_lrs",
+            rates,
+            "a float above 0, or a list",
+        ),
         (begins, "swa_epoch_start", start, "an int from 1, or a float from 0.0 to 1.0"),
         (type(epochs) is int and epochs >= 0, "annealing_epochs", epochs, "an int from 0"),
         (strategy in ("cos", "linear"), "annealing_strategy", strategy, "'cos' or 'linear'"),
@@ -375,3 +384,5 @@ def _check(rates: Any, start: Any, epochs: Any, strategy: Any, average: Any, dev
             raise MisconfigurationException(
                 f"StochasticWeightAveraging({argument}={value!r}): {expected} was expected."
             )
+    if device is not None:
+        as_device(device, "StochasticWeightAveraging(device={})")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.rank import rank_zero_warn
 from fulgurite.core.callback import Callback
 
@@ -124,6 +125,7 @@ class ThroughputMonitor(Callback):
     waits for the device, without which there would be nothing to measure.
     """
 
+    @checked
     def __init__(
         self, batch_size_fn: Callable[[Any], int], length_fn: Callable[[Any], int] | None = None, **kwargs: Any
     ) -> None:

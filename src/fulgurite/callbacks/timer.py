@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.cadence import parse_duration
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info
@@ -33,6 +34,7 @@ class Timer(Callback):
     ``min_steps`` of the Trainer come first.
     """
 
+    @checked
     def __init__(
         self,
         duration: str | timedelta | dict[str, int] | None = None,
@@ -74,7 +76,10 @@ class Timer(Callback):
         return {"time_elapsed": {stage.value: self.time_elapsed(stage.value) for stage in RunningStage}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._offset.update(state_dict.get("time_elapsed", {}))
+        elapsed = dict(state_dict.get("time_elapsed", {}))
+        for seconds in elapsed.values():
+            timedelta(seconds=seconds)  # raises for what is no such number
+        self._offset.update(elapsed)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._told = False

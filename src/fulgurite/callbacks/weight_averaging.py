@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from fulgurite.base.arguments import checked
+from fulgurite.base.device import as_device
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks.moments import warn_of_weights_only
 from fulgurite.core.callback import Callback
@@ -35,8 +37,11 @@ class WeightAveraging(Callback):
     not given. ``kwargs`` are ``avg_fn`` or ``multi_avg_fn`` of ``torch.optim.swa_utils.AveragedModel``.
     """
 
+    @checked
     def __init__(self, device: torch.device | str | int | None = None, use_buffers: bool = True, **kwargs: Any) -> None:
         _check_averaging(kwargs)
+        if device is not None:
+            as_device(device, "WeightAveraging(device={})")
         self._device, self._use_buffers, self._kwargs = device, use_buffers, kwargs
         self._average_model: AveragedModel | None = None
         self._model_id = 0
@@ -181,6 +186,7 @@ class EMAWeightAveraging(WeightAveraging):
     ``update_every_n_steps=0`` only epochs count.
     """
 
+    @checked
     def __init__(
         self,
         device: torch.device | str | int | None = None,

@@ -5,13 +5,14 @@ import csv
 import functools
 import inspect
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
 import torch
 
+from fulgurite.base.arguments import shown
 from fulgurite.base.attributes import AttributeDict
 from fulgurite.base.errors import CheckpointError
 from fulgurite.base.format import NOTES, Source, read
@@ -58,7 +59,12 @@ def load_module(
     module.configure_model()
     module.on_load_checkpoint(checkpoint)
     weights = checkpoint["state_dict"]
-    module.load_state_dict(weights, strict=_strictness(module, strict))
+    try:
+        module.load_state_dict(weights, strict=_strictness(module, strict))
+    except (AttributeError, RuntimeError, TypeError) as error:
+        if not module.load_state_dict.__module__.startswith("torch."):
+            raise
+        raise CheckpointError(f"The weights in {checkpoint_path!r} do not fit {cls.__name__}: {error}") from error
     first = next((value for value in weights.values() if isinstance(value, torch.Tensor)), torch.tensor(0))
     return module.to(first.device)
 
@@ -83,6 +89,7 @@ def _read(path: Source, map_location: Any, hparams_file: Any, weights_only: bool
     checkpoint = read(path, map_location, weights_only)
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path!r} holds a {type(checkpoint).__name__}, expected a checkpoint's dictionary.")
+    _check_hyper_parameters(path, cls, checkpoint)
     if hparams_file is not None:
         key = cls.CHECKPOINT_HYPER_PARAMS_KEY
         checkpoint[key] = _read_hparams(Path(hparams_file))
@@ -90,6 +97,21 @@ def _read(path: Source, map_location: Any, hparams_file: Any, weights_only: bool
         for name in set(left_out) & set(checkpoint[key]):
             del left_out[name]
     return checkpoint
+
+
+def _check_hyper_parameters(path: Source, cls: Any, checkpoint: dict[str, Any]) -> None:
+    name = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_NAME)
+    saved, notes = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY), checkpoint.get(NOTES)
+    whole = name is not None  # saved as the one argument of that name, it may be any object
+    if (
+        not isinstance(name, str | None)
+        or not isinstance(notes, dict | None)
+        or not (whole or saved is None or isinstance(saved, Mapping))
+    ):
+        raise CheckpointError(
+            f"The hyperparameters in {path!r} are damaged: {shown(saved)}, named {shown(name)}. Give all arguments of "
+            f"{cls.__name__}, and `hparams_file`, or load the weights with `torch.load`."
+        )
 
 
 def _strictness(module: Any, strict: bool | None) -> bool:
@@ -182,8 +204,7 @@ def _read_hparams(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no hparams_file {str(path)!r}.")
     if path.suffix.lower() == ".csv":
-        with path.open(newline="") as file:
-            return {row["key"]: _literal(row["value"]) for row in csv.DictReader(file)}
+        return _read_csv(path)
     if path.suffix.lower() in (".yml", ".yaml"):
         return _read_yaml(path)
     raise ValueError(f"hparams_file={str(path)!r} must end in .csv, .yml or .yaml.")
@@ -193,13 +214,26 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml  # late: seldom needed
 
     try:
-        return yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"hparams_file={str(path)!r} is no plain YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"hparams_file={str(path)!r} holds {shown(found)}, expected lines such as `width: 3`.")
+    return found
+
+
+def _read_csv(path: Path) -> dict[str, Any]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["key"]: _literal(row["value"]) for row in csv.DictReader(file)}
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise CheckpointError(
+            f"hparams_file={str(path)!r} is no table of the columns key and value ({type(error).__name__}: {error})."
+        ) from error
 
 
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text

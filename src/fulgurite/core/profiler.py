@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.paths import atomic_write, is_url
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
@@ -24,6 +25,7 @@ class Profiler:
     defaults to the logger's folder), behind what is there already; else the report is printed.
     """
 
+    @checked
     def __init__(self, dirpath: str | Path | None = None, filename: str | None = None) -> None:
         if dirpath is not None and is_url(dirpath):
             raise MisconfigurationException(f"dirpath={str(dirpath)!r}: reports go to a local folder, not to a URL.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from fulgurite.base.arguments import checked
+from fulgurite.base.device import as_device
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.ranks import Ranks
@@ -21,8 +23,6 @@ T = TypeVar("T")
 class Strategy(Ranks):
     """One process on one device; strategies of several processes override what differs for them."""
 
-    cluster_environment: Any = None
-    """Who starts the processes and numbers them; None where there is one."""
     no_sync: Callable[[], AbstractContextManager[Any]] | None = None
     """The context for a batch whose gradients are not brought together yet; None where nothing is to be put off."""
     allows_inference_mode = True
@@ -32,8 +32,9 @@ class Strategy(Ranks):
     data_seed: int | None = None
     """What the order of shared-out data is drawn with; None where data are not shared out."""
 
+    @checked
     def __init__(self, root_device: torch.device | str = "cpu", checkpoint_io: CheckpointIO | None = None) -> None:
-        self._root_device = torch.device(root_device)
+        self._root_device = as_device(root_device, "Strategy(root_device={})")
         self.checkpoint_io = TorchCheckpointIO() if checkpoint_io is None else checkpoint_io
         self.cluster_environment: ClusterEnvironment | None = None
         self.model: nn.Module | None = None

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.optional import available, require
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
@@ -31,6 +32,7 @@ class CometLogger(Logger):
     arguments are those of ``comet_ml.ExperimentConfig``: ``name``, ``tags``, ``offline_directory``, ``log_code``, …
     """
 
+    @checked
     def __init__(
         self,
         *,

@@ -6,8 +6,9 @@ import time
 from itertools import islice
 from typing import Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.paths import atomic_write
-from fulgurite.base.rank import rank_zero_only
+from fulgurite.base.rank import rank_zero_only, rank_zero_warn
 from fulgurite.core.logger import plain_number, plain_params, prefixed, rank_zero_experiment
 from fulgurite.loggers.folder import FolderLogger, HparamsFile, set_aside
 
@@ -22,6 +23,7 @@ class CSVLogger(FolderLogger):
     name, or None for the next free number.
     """
 
+    @checked
     def __init__(
         self,
         save_dir: str | os.PathLike[str],
@@ -137,9 +139,13 @@ class ExperimentWriter:
             return
         if self.metrics_keys:
             self.save()
-        with open(self.metrics_file_path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            keys, kept = list(reader.fieldnames or ()), list(islice(reader, rows))
+        try:
+            with open(self.metrics_file_path, newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                keys, kept = list(reader.fieldnames or ()), list(islice(reader, rows))
+        except (UnicodeDecodeError, csv.Error) as error:
+            rank_zero_warn(f"{self.metrics_file_path} is no table ({error}): it is put aside, and a new one begun.")
+            return
         with atomic_write(self.metrics_file_path, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, keys, restval="", extrasaction="ignore")
             writer.writeheader()

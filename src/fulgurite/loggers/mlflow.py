@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.optional import available, require
 from fulgurite.base.rank import rank_zero_only, rank_zero_warn, warn_once
@@ -45,6 +46,7 @@ class MLFlowLogger(Logger):
 
     LOGGER_JOIN_CHAR = "-"
 
+    @checked
     def __init__(
         self,
         experiment_name: str = "lightning_logs",

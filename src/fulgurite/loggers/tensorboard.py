@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import no_grad
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.optional import require
 from fulgurite.base.rank import rank_zero_only, rank_zero_warn
 from fulgurite.base.seed import isolate_rng
@@ -33,6 +34,7 @@ class TensorBoardLogger(FolderLogger):
 
     NAME_HPARAMS_FILE = HparamsFile.NAME
 
+    @checked
     def __init__(
         self,
         save_dir: str | os.PathLike[str],

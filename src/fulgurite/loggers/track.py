@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_only, rank_zero_warn
 from fulgurite.core.logger import Logger, plain_params, prefixed, rank_zero_experiment
@@ -44,6 +45,7 @@ class TrackLogger(FolderLogger):
     else only their paths are noted. An unused logger leaves no run.
     """
 
+    @checked
     def __init__(
         self,
         save_dir: str | os.PathLike[str],

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from fulgurite.base.arguments import checked, shown
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.optional import require
 from fulgurite.base.rank import rank_zero_deprecation, rank_zero_info, rank_zero_only, rank_zero_warn
@@ -70,6 +71,7 @@ class WandbLogger(Logger):
 
     LOGGER_JOIN_CHAR = "-"
 
+    @checked
     def __init__(
         self,
         name: str | None = None,
@@ -94,6 +96,10 @@ class WandbLogger(Logger):
             raise MisconfigurationException(f'add_file_policy={add_file_policy!r} must be "mutable" or "immutable".')
         if anonymous is not None:
             rank_zero_deprecation("WandbLogger(anonymous=...) has no effect any more: W&B has no anonymous runs.")
+        if experiment is not None and not hasattr(experiment, "id"):
+            raise MisconfigurationException(
+                f"experiment={shown(experiment)}: a run, as `wandb.init` returns it, was expected."
+            )
         self._prefix = prefix
         self._offline = offline
         self._log_model = log_model

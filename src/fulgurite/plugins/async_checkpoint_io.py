@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.core.checkpoint_io import CheckpointIO, Place, TorchCheckpointIO
 
@@ -28,6 +29,7 @@ class AsyncCheckpointIO(CheckpointIO):
     most_waiting = 2
     """A checkpoint and the ``last.ckpt`` beside it."""
 
+    @checked
     def __init__(self, checkpoint_io: CheckpointIO | None = None) -> None:
         if isinstance(checkpoint_io, AsyncCheckpointIO) or not isinstance(checkpoint_io, CheckpointIO | None):
             raise MisconfigurationException(

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
+from fulgurite.base.arguments import checked
+from fulgurite.base.device import as_device
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.core.precision import Precision
 
@@ -20,6 +22,7 @@ class MixedPrecision(Precision):
     ``scaler`` exchanges the ``torch.amp.GradScaler`` that float16 gets by default.
     """
 
+    @checked
     def __init__(self, precision: str, device: str, scaler: Any = None) -> None:
         if precision not in _TYPES:
             raise ValueError(f"MixedPrecision got precision={precision!r}; choose '16-mixed' or 'bf16-mixed'.")
@@ -28,7 +31,7 @@ class MixedPrecision(Precision):
                 f"precision={precision!r} takes no scaler: bfloat16 has the range of float32. Leave `scaler` out."
             )
         self.precision = precision
-        self.device = torch.device(device).type
+        self.device = as_device(device, "MixedPrecision(device={})").type
         self._dtype, self._caches = _TYPES[precision], _cache_is_sound()
         self.scaler = torch.amp.GradScaler(self.device) if precision == "16-mixed" and scaler is None else scaler
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.tree import map_tensors
 from fulgurite.core.precision import Precision
 
@@ -15,6 +16,7 @@ from fulgurite.core.precision import Precision
 class HalfPrecision(Precision):
     """``"bf16-true"`` or ``"16-true"``: half the memory, and no protection against rounding or overflow."""
 
+    @checked
     def __init__(self, precision: str = "16-true") -> None:
         types = {"16-true": torch.float16, "bf16-true": torch.bfloat16}
         if precision not in types:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.paths import atomic_write
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
@@ -28,6 +29,7 @@ class AdvancedProfiler(Profiler):
     inside. Where another profiler is active already, a warning says so and nothing is measured.
     """
 
+    @checked
     def __init__(
         self,
         dirpath: str | Path | None = None,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerAction, ProfilerActivity, profile, record_function, schedule
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info
 from fulgurite.core.profiler import Profiler
@@ -38,6 +39,7 @@ class PyTorchProfiler(Profiler):
     recorded then.
     """
 
+    @checked
     def __init__(
         self,
         dirpath: str | Path | None = None,

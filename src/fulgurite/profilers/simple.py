@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
+from fulgurite.base.arguments import checked
 from fulgurite.core.profiler import Profiler
 
 WAITING = "train_dataloader_next"
@@ -22,6 +23,7 @@ class SimpleProfiler(Profiler):
     run after a report.
     """
 
+    @checked
     def __init__(self, dirpath: str | Path | None = None, filename: str | None = None, extended: bool = True) -> None:
         super().__init__(dirpath, filename)
         self.extended = extended

@@ -1,19 +1,25 @@
 """What a checkpoint holds, key by key: one function that takes it from a run, and two that put it back."""
 
+import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from fulgurite.base.arguments import fitting, shown
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.format import is_intact
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.hparams import pack_hyper_parameters
 from fulgurite.runtime import job_files
-from fulgurite.runtime.exact import captured, of_all_ranks, of_this_rank, restored, train_loader_states
+from fulgurite.runtime.exact import captured, check, of_all_ranks, of_this_rank, restored, train_loader_states
 from fulgurite.runtime.hooks import call, overrides
 from fulgurite.runtime.layout import LIGHTNING_VERSION, loops_tree, read_progress
 from fulgurite.runtime.optim import optimizer_to_device
+from fulgurite.runtime.parts import check_kinds, misfit, part
 from fulgurite.runtime.session import Session
 
 Checkpoint = dict[str, Any]
@@ -66,13 +72,14 @@ def restore_model(session: Session, checkpoint: Checkpoint) -> None:
             "weights alone, put them into the model with `model.load_state_dict(torch.load(path))`, and leave out "
             "ckpt_path."
         )
-    module.load_state_dict(checkpoint["state_dict"], strict=module.strict_loading)
+    with part(session, "state_dict", module.load_state_dict):
+        module.load_state_dict(checkpoint["state_dict"], strict=module.strict_loading)
     if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
         call(moment, "load_state_dict", datamodule.load_state_dict, checkpoint[type(datamodule).__qualname__])
     _tell_callbacks(session, "on_load_checkpoint", checkpoint)
     if session.trainer.state.fn == "fit" or not session.progress.epochs_started:
         # After a fit, callbacks know more than the file of one epoch does: testing the best must not set them back.
-        _load_callback_states(session, checkpoint.get("callbacks") or {})
+        _load_callback_states(session, checkpoint.get("callbacks", {}))
 
 
 def restore_training(session: Session, checkpoint: Checkpoint) -> None:
@@ -85,22 +92,19 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
         )
     name = type(session.precision).__qualname__
     if name in checkpoint:
-        session.precision.load_state_dict(checkpoint[name])
-    try:
+        with part(session, name, session.precision.load_state_dict):
+            session.precision.load_state_dict(checkpoint[name])
+    with part(session, "progress"):
         _restore_progress(session, checkpoint)
-    except CheckpointError:
-        raise
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"What the checkpoint tells of the run's place is damaged, or from another version ({error!r}). Its "
-            f"weights can be had with `{type(session.module).__name__}.load_from_checkpoint`."
-        ) from error
+    check_kinds(session, "", checkpoint, {"optimizer_states": list, "lr_schedulers": list})
     _check_counts("optimizer", session.optimizers, checkpoint["optimizer_states"])
     for optimizer, state in zip(session.optimizers, checkpoint["optimizer_states"], strict=True):
-        _load_optimizer(optimizer, state)
-        optimizer_to_device(optimizer, session.device)
+        with part(session, "optimizer_states", optimizer.load_state_dict):
+            _load_optimizer(optimizer, state)
+            optimizer_to_device(optimizer, session.device)
     for config, state in zip(session.schedulers, checkpoint["lr_schedulers"], strict=False):
-        config.scheduler.load_state_dict(state)
+        with part(session, "lr_schedulers", config.scheduler.load_state_dict):
+            config.scheduler.load_state_dict(state)
 
 
 def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool) -> str | os.PathLike[str] | None:
@@ -108,12 +112,12 @@ def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool
 
     Without a model and without a path, evaluation takes the best checkpoint of the last ``fit``.
     """
-    fitting = trainer.state.fn == "fit"
+    trains = trainer.state.fn == "fit"
     trainer.strategy.checkpoint_io.wait()
-    if ckpt_path != "last" and job_files.goes_on(trainer):
+    if not (isinstance(ckpt_path, str) and ckpt_path == "last") and job_files.goes_on(trainer):
         ckpt_path = job_files.instead_of(trainer, ckpt_path)
     if ckpt_path is None:
-        if has_model or fitting or not trainer.checkpoint_callbacks:
+        if has_model or trains or not trainer.checkpoint_callbacks:
             return None
         rank_zero_warn(
             f"`.{trainer.state.fn}(ckpt_path=None)` was called without a model: the best checkpoint of the previous "
@@ -121,6 +125,7 @@ def find(trainer: Any, ckpt_path: str | os.PathLike[str] | None, has_model: bool
             "will be used. Pass the model to use it as it is, or ckpt_path='best' to say so."
         )
         ckpt_path = "best"
+    ckpt_path = fitting(ckpt_path, str | os.PathLike[str], f"Trainer.{trainer.state.fn}(ckpt_path={{}})")
     if ckpt_path == "best":
         return _best(trainer)
     if ckpt_path == "last":
@@ -189,7 +194,11 @@ def _last(trainer: Any) -> str | None:
 def read(session: Session, path: str | os.PathLike[str], weights_only: bool | None) -> Checkpoint:
     """Read a checkpoint through the strategy, and say so."""
     rank_zero_info(f"Restoring states from the checkpoint path at {path}")
-    return session.strategy.load_checkpoint(path, weights_only=weights_only)
+    checkpoint: Checkpoint = session.strategy.load_checkpoint(path, weights_only=weights_only)
+    check_kinds(session, "", checkpoint, {"fulgurite": (dict, type(None)), "loops": dict})
+    if session.trainer.state.fn == "fit":
+        check(session, checkpoint.get("fulgurite") or {})
+    return checkpoint
 
 
 def _restore_progress(session: Session, checkpoint: Checkpoint) -> None:
@@ -218,7 +227,10 @@ def _callback_states(session: Session) -> dict[str, Any]:
     return {key: state for key, state in states.items() if state}
 
 
-def _load_callback_states(session: Session, states: dict[str, Any]) -> None:
+def _load_callback_states(session: Session, states: Any) -> None:
+    if not isinstance(states, dict | None):
+        raise misfit(session, "callbacks", f"it is {shown(states)}, and a dict was expected")
+    states = states or {}
     unknown = set(states) - {callback.state_key for callback in session.callbacks}
     if unknown and session.trainer.state.fn == "fit":
         rank_zero_warn(
@@ -227,7 +239,8 @@ def _load_callback_states(session: Session, states: dict[str, Any]) -> None:
         )
     for callback in session.callbacks:
         if callback.state_key in states:
-            call(session.moment, "load_state_dict", callback.load_state_dict, states[callback.state_key])
+            with part(session, f"callbacks/{callback.state_key}", callback.load_state_dict):
+                call(session.moment, "load_state_dict", callback.load_state_dict, states[callback.state_key])
 
 
 def _tell_callbacks(session: Session, hook: str, checkpoint: Checkpoint) -> None:
@@ -246,7 +259,22 @@ def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
             f"{_listed(its - mine)}, and lacks {_listed(mine - its)}. Configure the optimizer that was used, or load "
             "the weights alone with `load_from_checkpoint` and call `fit` without ckpt_path."
         )
+    for own, its in zip(*both, strict=False):
+        # Settings that an older torch did not know are as they were configured.
+        its.update({name: own[name] for name in optimizer.defaults.keys() & own.keys() - its.keys()})
+        for name in optimizer.defaults.keys() & own.keys():
+            _check_setting(optimizer, name, own[name], its[name])
     optimizer.load_state_dict(state)
+
+
+def _check_setting(optimizer: Any, name: str, own: Any, its: Any) -> None:
+    """Numbers in the place of numbers: torch finds anything else out in the first step, or never."""
+    a_number = isinstance(its, int | float) or isinstance(its, torch.Tensor) and its.numel() == 1
+    if isinstance(own, int | float) and not (a_number and abs(its) <= sys.maxsize or its in (math.inf, -math.inf)):
+        raise CheckpointError(
+            f"The checkpoint holds {name}={shown(its)} for {type(optimizer).__name__}, where a number such as {own!r} "
+            "was expected: it is damaged. Load the weights alone with `load_from_checkpoint`."
+        )
 
 
 def _listed(names: set[str]) -> str:

@@ -30,6 +30,7 @@ from fulgurite.runtime.loaders import (
     states_of,
     without_shuffling,
 )
+from fulgurite.runtime.parts import part
 from fulgurite.runtime.plan import INFINITE, Plan
 from fulgurite.runtime.profiling import action_of, of_strategy
 from fulgurite.runtime.reading import (
@@ -137,8 +138,9 @@ def open_feed(session: "Session", stage: str, given: Any) -> Feed | None:
     if stored is not None:
         feed.loaded_at_epoch = stored.get("loaded_at_epoch", feed.loaded_at_epoch)
         feed.workers_of_before = list(stored.get("workers", ()))
-        for loader, states in zip(loaders, stored.get("generators", ()), strict=False):
-            set_generators(loader, states)
+        with part(session, f"fulgurite/feeds/{stage}/generators"):
+            for loader, states in zip(loaders, stored.get("generators", ()), strict=False):
+                set_generators(loader, states)
     count(session, feed)
     if stage == "train":
         counts = feed.combined or feed.size == INFINITE
@@ -429,7 +431,8 @@ def _single(session: "Session", loader: Any, stage: str, overfits: Any) -> Any:
 
 def count(session: "Session", feed: Feed) -> None:
     """Find how many batches of each loader the limit of the moment leaves."""
-    name = f"limit_{feed.stage}_batches"
+    overfits = session.plan.overfit_batches and feed.stage in ("train", "val")
+    name = "overfit_batches" if overfits else f"limit_{feed.stage}_batches"
     feed.limit = session.plan.limit_of(feed.stage)
     together = feed.stage == "train" or feed.combined
     lengths = [_combined_length(feed)] if together else [length_of(loader) for loader in feed.loaders]

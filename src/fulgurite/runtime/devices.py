@@ -8,6 +8,8 @@ import torch
 
 from fulgurite.base.errors import MisconfigurationException, MissingExtra
 
+MOST = 1 << 16  # processes of one machine; a list of more devices would take all its memory
+
 
 class Accelerator(ABC):
     """A kind of hardware. Subclass it to bring another kind, and pass the instance as ``Trainer(accelerator=...)``."""
@@ -64,7 +66,7 @@ class CPUAccelerator(Accelerator):
     def parse_devices(devices: int | str | list[int]) -> int:
         """The number of processes: a CPU has no indices to choose from."""
         count = int(devices) if isinstance(devices, str) and devices.strip().isdigit() else devices
-        if not isinstance(count, int) or count < 1:
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
             raise TypeError(
                 f"devices={devices!r} with accelerator='cpu': give the number of processes, an int from 1, or 'auto'."
             )
@@ -167,11 +169,11 @@ def pick(
     chosen = accelerator if isinstance(accelerator, Accelerator) else _by_name(accelerator)
     if not chosen.is_available():
         raise _unavailable(chosen.name())
-    if devices in ([], 0, "0") and not isinstance(devices, bool):
+    if isinstance(devices, str | int | list) and devices in ([], 0, "0") and not isinstance(devices, bool):
         raise MisconfigurationException(
             f"devices={devices!r} leaves nothing to compute on. Pass devices=1, a list of indices, or 'auto'."
         )
-    return chosen, _auto(chosen) if devices == "auto" else _explicit(chosen, devices)
+    return chosen, _auto(chosen) if isinstance(devices, str) and devices == "auto" else _explicit(chosen, devices)
 
 
 def find_usable_cuda_devices(num_devices: int = -1) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fulgurite.base.arguments import shown
 from fulgurite.base.errors import CheckpointError
 from fulgurite.base.rank import warn_once
 from fulgurite.base.seed import collect_rng_states, packed_rng_states, set_rng_states, unpacked_rng_states
@@ -16,6 +17,7 @@ from fulgurite.base.tree import move_data_to_device
 from fulgurite.metrics import Metrics, detached, is_metric_object
 from fulgurite.runtime.data import loader_states, standing
 from fulgurite.runtime.layout import exact_counters
+from fulgurite.runtime.parts import check_kinds, misfit, part
 from fulgurite.runtime.session import Session
 
 Data = dict[str, Any]
@@ -90,6 +92,22 @@ def stored_feeds(checkpoint: Data) -> dict[str, Data]:
     return dict(found) if isinstance(found, dict) else {}
 
 
+KINDS: dict[str, Any] = {
+    "board": dict, "meters": list, "metrics": dict, "eval_rows": dict, "loggers": list, "gradients": dict,
+    "loaders": list, "feeds": dict, "random": (dict, type(None)),
+}  # fmt: skip
+OF_A_FEED: dict[str, Any] = {"loaded_at_epoch": int, "workers": list, "generators": list, "own": list}
+
+
+def check(session: Session, data: Data) -> None:
+    """Raise ``CheckpointError`` where a part is of another kind than `captured` gives it."""
+    check_kinds(session, "fulgurite", data, KINDS)
+    for stage, feed in data.get("feeds", {}).items():
+        check_kinds(session, f"fulgurite/feeds/{stage}", feed, OF_A_FEED)
+        if not all(isinstance(each, bool) for each in feed.get("workers", ())):
+            raise misfit(session, f"fulgurite/feeds/{stage}/workers", f"it is {shown(feed['workers'])}")
+
+
 def restored(session: Session, data: Data, loader_states: list[Any]) -> None:
     """Put back what is put back at once, and hold the rest for its turn. ``data`` is empty for a file of Lightning."""
     session.unmeasured = "board" not in data
@@ -127,7 +145,8 @@ def put_back_random_states(session: Session) -> None:
     """From here on the same random numbers are drawn as in the run that goes on."""
     restart = session.restart
     if restart is not None and restart.random is not None:
-        set_rng_states(unpacked_rng_states(restart.random))
+        with part(session, "fulgurite/random"):
+            set_rng_states(unpacked_rng_states(restart.random))
 
 
 def put_back_meters(session: Session, metrics: Metrics) -> None:
@@ -135,7 +154,7 @@ def put_back_meters(session: Session, metrics: Metrics) -> None:
     meters, session.restart.meters = session.restart.meters, []
     try:
         metrics.load(meters, session.module, session.device)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"What the checkpoint tells of logged values is damaged ({error!r}).") from error
 
 

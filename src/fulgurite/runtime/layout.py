@@ -7,6 +7,7 @@ file was written had already been counted.
 from dataclasses import asdict, fields
 from typing import Any
 
+from fulgurite.base.errors import CheckpointError
 from fulgurite.progress import Progress
 
 LIGHTNING_VERSION = "2.6.6"
@@ -61,7 +62,7 @@ def read_progress(checkpoint: Tree, automatic: bool) -> Progress:
     exact = (checkpoint.get("fulgurite") or {}).get("progress")
     if exact is not None:
         known = {field.name for field in fields(Progress)}
-        return Progress(**{name: value for name, value in exact.items() if name in known})
+        return _checked(Progress(**{name: value for name, value in exact.items() if name in known}))
     loop = checkpoint["loops"]["fit_loop"]
     batch, epoch = loop["epoch_loop.batch_progress"], loop["epoch_progress"]["current"]
     optimizer = loop["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
@@ -83,7 +84,18 @@ def read_progress(checkpoint: Tree, automatic: bool) -> Progress:
         scheduler_steps=loop["epoch_loop.scheduler_progress"]["total"]["completed"],
         earlier_batches=batch["total"]["processed"] - batch["current"]["processed"],
     )
-    return _settled(progress)
+    return _settled(_checked(progress))
+
+
+def _checked(progress: Progress) -> Progress:
+    """The counters, if they are such: a loop that counts on from NaN has no end."""
+    for field in fields(Progress):
+        value: Any = getattr(progress, field.name)
+        least = -1 if field.name == "validated_batch" else 0
+        kind = bool if isinstance(field.default, bool) else int
+        if type(value) is not kind or not least <= value < 2**62:
+            raise CheckpointError(f"The checkpoint is damaged: it says {field.name}={value!r}.")
+    return progress
 
 
 def _settled(progress: Progress) -> Progress:

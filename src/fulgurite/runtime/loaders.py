@@ -72,7 +72,9 @@ def check_iterable(loader: Any, source: str) -> None:
 
     Nothing is iterated: that could start workers.
     """
-    if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
+    iterates = hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")
+    # A class, and an array of no dimension, only look like it.
+    if not iterates or isinstance(loader, type) or getattr(loader, "ndim", None) == 0:
         raise TypeError(
             f"An invalid dataloader was {source}: {loader!r} ({type(loader).__name__}) cannot be iterated. "
             "Give a DataLoader, any other iterable over batches, or a list or dict of them."

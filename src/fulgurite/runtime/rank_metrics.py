@@ -4,6 +4,7 @@ Values of an epoch meet once, at its end, all of them together. Those of a step 
 of epoch-end hooks: there they are used at once.
 """
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -65,7 +66,7 @@ class RankMetrics(Metrics):
                 meter.shared = meter.epoch_value()
             else:
                 parts = [(told[key]["total"], told[key]["weight"]) for told in everybody if key in told]
-                meter.shared = _like(meter.join_ranks(parts), meter.total, self.strategy.root_device)
+                meter.shared = _like(_joined(meter, parts), meter.total, self.strategy.root_device)
 
     def _meter(self, hook: str | None, name: str, flags: Any, is_object: bool) -> Meter:
         meter = super()._meter(hook, name, flags, is_object)
@@ -100,7 +101,7 @@ class SharedAtOnce(Meter):
         elif self.at_edge:
             total = _on_host({"total": self.total})["total"]
             parts = self.strategy.meet(f"self.log({self.name!r}, sync_dist=True)", (total, self.weight))
-            self.shared = _like(self.join_ranks(parts), self.total, self.strategy.root_device)
+            self.shared = _like(_joined(self, parts), self.total, self.strategy.root_device)
 
     @property
     def group(self) -> Any:
@@ -138,6 +139,15 @@ SHARED: dict[type[Meter], type[SharedAtOnce]] = {
     MaxMeter: SharedMax,
     MinMeter: SharedMin,
 }
+
+
+def _joined(meter: Meter, parts: list[tuple[float, float]]) -> float:
+    """What totals and weights of several ranks amount to."""
+    totals = [total for total, _ in parts]
+    if meter.operation in ("min", "max"):
+        return min(totals) if meter.operation == "min" else max(totals)
+    weight = 1 if meter.operation == "sum" else sum(weight for _, weight in parts)
+    return sum(totals) / weight if weight else math.nan
 
 
 def _meets(meter: Meter) -> bool:

@@ -37,7 +37,8 @@ def again(trainer: Any) -> Iterator[None]:
 
 def _write(session: Session, path: str) -> None:
     checkpoint = capture(session)
-    checkpoint["fulgurite"][job_files.JOB] = session.strategy.cluster_environment.job
+    cluster = session.strategy.cluster_environment
+    checkpoint["fulgurite"][job_files.JOB] = None if cluster is None else cluster.job
     session.strategy.save_checkpoint(checkpoint, path)
     session.strategy.checkpoint_io.wait()
 

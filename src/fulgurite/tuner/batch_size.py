@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
@@ -43,6 +44,7 @@ class BatchSizeFinder(Callback):
     SUPPORTED_MODES = MODES
     runs_first = True
 
+    @checked
     def __init__(
         self,
         mode: str = "power",

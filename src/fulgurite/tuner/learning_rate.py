@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
@@ -41,6 +42,7 @@ class LearningRateFinder(Callback):
     SUPPORTED_MODES = MODES
     runs_first = True
 
+    @checked
     def __init__(
         self,
         min_lr: float = 1e-8,

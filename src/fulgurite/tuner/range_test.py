@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.optional import require
 from fulgurite.base.rank import rank_zero_warn
 
@@ -19,13 +20,20 @@ class RangeTest:
     The losses are running means, as single batches are noisy.
     """
 
+    @checked
     def __init__(self, mode: str, lr_min: float, lr_max: float, num_training: int) -> None:
         if mode not in MODES:
             raise ValueError(f"mode={mode!r}: choose 'exponential' or 'linear'.")
-        if not 0 < lr_min < lr_max:
-            raise ValueError(f"min_lr={lr_min!r}, max_lr={lr_max!r}: two rates above 0 were expected, in this order.")
+        if not 0 < lr_min < lr_max < math.inf:
+            raise ValueError(
+                f"min_lr={lr_min!r}, max_lr={lr_max!r} (lr_min, lr_max): two finite rates above 0 were expected, in "
+                "this order."
+            )
         if isinstance(num_training, bool) or not isinstance(num_training, int) or num_training < 1:
-            raise ValueError(f"The number of learning rates to try must be an int from 1, not {num_training!r}.")
+            raise ValueError(
+                f"num_training={num_training!r} (num_training_steps): the number of learning rates to try must "
+                "be an int from 1."
+            )
         self.mode, self.lr_min, self.lr_max, self.num_training = mode, lr_min, lr_max, num_training
         self.results: dict[str, list[float]] = {"lr": [], "loss": []}
         self.best = math.inf

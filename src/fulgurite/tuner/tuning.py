@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn
 from fulgurite.base.state import RunningStage, TrainerFn
@@ -28,6 +29,7 @@ class Tuner:
     metrics, callbacks and loggers are as they were, also where it fails, and no file is written.
     """
 
+    @checked
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
 

@@ -23,6 +23,11 @@ class Shelf(Node):
         raise ZeroDivisionError("oh")
 
 
+class Room(Node):
+    def shelf(self):
+        return Shelf()
+
+
 def ask(document, variables=None, operation=None):
     return execute(document, variables, operation, {"query": Shelf()}, lambda name: described(name, {"Shelf": Shelf}))
 
@@ -124,3 +129,15 @@ def test_a_type_tells_its_fields():
 
 def test_numbers_that_json_lacks_go_out_as_texts():
     assert as_json({"a": [float("nan")], "b": float("-inf"), "c": 1.5}) == '{"a":["NaN"],"b":"-Infinity","c":1.5}'
+
+
+def test_a_thing_of_which_nothing_is_asked_says_what_it_is():
+    """GraphQL would refuse ``{ book }``; here the answer is still one."""
+    answer = execute("{ shelf }", None, None, {"query": Room()})
+
+    assert as_json(answer) == '{"data":{"shelf":{"__typename":"Shelf"}}}'
+
+
+def test_what_only_nodes_know_is_no_field():
+    """``is_a`` is public for Python alone."""
+    assert ask("{ is_a also }") == {"data": {"is_a": None, "also": None}}

@@ -95,5 +95,5 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
 @pytest.mark.parametrize("arguments, named", [((".", ""), "filename"), ((None,), "dirpath")])
 def test_what_names_no_file_is_refused(arguments, named):
     """At construction."""
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises((ValueError, MisconfigurationException), match=named):
         OnExceptionCheckpoint(*arguments)

@@ -165,7 +165,9 @@ def test_the_policy_says_whether_a_copy_is_kept(policy):
 
 def test_an_unknown_policy_is_refused():
     """The error names what was given and what is allowed."""
-    with pytest.raises(MisconfigurationException, match="add_file_policy='frozen' must be"):
+    with pytest.raises(
+        MisconfigurationException, match=r"add_file_policy='frozen'\): 'mutable' or 'immutable' or None was expected"
+    ):
         WandbLogger(add_file_policy="frozen")
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.optional import require
 from fulgurite.callbacks.progress.timed import SHORTEST_WAIT, TimedProgressBar, plain_line
 
@@ -37,6 +38,7 @@ class RichProgressBar(TimedProgressBar):
     terminal there are plain lines. Override ``configure_columns`` to change what stands in a bar.
     """
 
+    @checked
     def __init__(
         self,
         refresh_rate: int = 100,

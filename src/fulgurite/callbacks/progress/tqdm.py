@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tqdm
 
+from fulgurite.base.arguments import checked
 from fulgurite.callbacks.progress.timed import SHORTEST_WAIT, TimedProgressBar, in_notebook, plain_line, short
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class TQDMProgressBar(TimedProgressBar):
 
     BAR_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 
+    @checked
     def __init__(self, refresh_rate: int = 1, process_position: int = 0, leave: bool = False) -> None:
         super().__init__(leave)
         if not isinstance(refresh_rate, int) or refresh_rate < 0:

@@ -50,6 +50,13 @@ def take(store: Store, folder: Path, project: str) -> Run:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows as (step, values). Several rows of one step, which Lightning writes, become one in the store."""
+    try:
+        yield from _table(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no table of text in UTF-8, as a CSVLogger writes it: {error}.") from error
+
+
+def _table(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         table = csv.DictReader(file)
         step = next((name for name in STEP_NAMES if name in (table.fieldnames or ())), None)
@@ -58,7 +65,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, row in enumerate(table, start=2):
             try:
                 at = int(float(row.pop(step)))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise DataError(f"{path}, line {number}: the step is no number.") from None
             yield at, {name: _value(cell) for name, cell in row.items() if name is not None and cell not in ("", None)}
 
@@ -79,7 +86,7 @@ def hyperparameters(path: Path) -> dict[str, Any]:
         return {}
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        # A tag of some Python class; the text itself is kept, so that nothing is lost.
-        return {"hparams.yaml": path.read_text(encoding="utf-8")}
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        # A tag of some Python class, or no text at all; it is kept as it is, so that nothing is lost.
+        return {"hparams.yaml": path.read_text(encoding="utf-8", errors="replace")}
     return found if isinstance(found, dict) else {}

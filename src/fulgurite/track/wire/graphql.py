@@ -26,6 +26,8 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from fulgurite.base.arguments import fitting, kinds_of, shown
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.track.store.errors import StoreError
 
 log = logging.getLogger("fulgurite.track")
@@ -210,7 +212,7 @@ def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...])
         return type(node).__name__
     if name == "__type":
         return asked.describe(str(_arguments(chosen, asked).get("name")))
-    found = None if name.startswith("_") else getattr(node, name, None)
+    found = None if name.startswith("_") or name in NOT_FIELDS else getattr(node, name, None)
     if found is None and not hasattr(type(node), name) and name not in getattr(node, "__dict__", ()):
         _tell_unknown(type(node).__name__, name)
         if len(path) == 1 and node is asked.mutations:
@@ -218,14 +220,30 @@ def _resolved(node: Any, chosen: FieldNode, asked: Asked, path: tuple[Any, ...])
             asked.errors.append({"message": f"{name} is not known to this server.", "path": list(path)})
     if not callable(found):
         return found
+    given = _accepted(found, _arguments(chosen, asked))
     try:
-        return found(**_accepted(found, _arguments(chosen, asked)))
+        return found(**given)
     except StoreError as error:
         asked.errors.append({"message": str(error), "path": list(path)})
     except Exception as error:
         log.exception("The field %s of %s failed", name, type(node).__name__)
-        asked.errors.append({"message": f"{type(error).__name__} in {name}: {error}", "path": list(path)})
+        asked.errors.append({"message": _blamed(found, given, error), "path": list(path)})
     return None
+
+
+def _blamed(method: Callable[..., Any], given: dict[str, Any], error: Exception) -> str:
+    """What a failure is to be told as: by the argument that can't be meant, if there is one."""
+    name, kinds = method.__name__, kinds_of(getattr(method, "__func__", method))
+    required = inspect.signature(method).parameters.values()
+    if missing := [each.name for each in required if each.default is each.empty and each.name not in given]:
+        return f"{name} needs the argument {missing[0]!r}."
+    try:
+        for argument, value in given.items():
+            fitting(value, kinds.get(argument, Any), f"{name}({argument}: {{}})")
+    except MisconfigurationException as misfit:
+        return str(misfit)
+    kind = type(error).__name__
+    return f"{name} can't be answered with {shown(given)} ({kind}: {error})" if given else f"{kind} in {name}: {error}"
 
 
 def _arguments(chosen: FieldNode, asked: Asked) -> dict[str, Any]:
@@ -270,9 +288,16 @@ def _tell_unknown(kind: str, name: str) -> None:
 def as_json(value: Any) -> str:
     """JSON that every parser reads: numbers that JSON has no word for become the texts "NaN" and "Infinity"."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_unselected)
     except ValueError:
-        return json.dumps(_tame(value), separators=(",", ":"))
+        return json.dumps(_tame(value), separators=(",", ":"), default=_unselected)
+
+
+def _unselected(node: Any) -> dict[str, str]:
+    """What is told of a thing of which no field was asked, as in ``{ viewer }``."""
+    if not isinstance(node, Node):
+        raise TypeError(f"A {type(node).__name__} is no part of an answer.")
+    return {"__typename": type(node).__name__}
 
 
 def _tame(value: Any) -> Any:

@@ -53,12 +53,17 @@ def bring_in(store: "Store", path: str | os.PathLike[str]) -> "Run":
     head = next(lines, None)
     if not isinstance(head, dict) or head.get("fulgurite_rescue") != FORMAT:
         raise StoreError(f"{path} is no rescue file of Fulgurite (fulgurite-rescue-<run>.jsonl).")
-    run, made = Target(**head["target"]).opened(store)
-    first_line = head["first_line"]
-    if first_line is None:
-        first_line = _first_line(store, run, head["id"], made)
-    for plain in lines:
-        run = deliver(store, run, from_plain(plain), first_line)
+    try:
+        run, made = Target(**head["target"]).opened(store)
+        first_line = head["first_line"]
+        if first_line is None:
+            first_line = _first_line(store, run, head["id"], made)
+        for plain in lines:
+            run = deliver(store, run, from_plain(plain), first_line)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path} is damaged: it says what no run says ({error!r}). What stands before that is kept."
+        ) from error
     return run
 
 
@@ -72,7 +77,7 @@ def _first_line(store: "Store", run: "Run", file: str, made: bool) -> int:
 
 
 def _lines(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
                 if line.strip():
