@@ -15,13 +15,14 @@ from types import ModuleType, TracebackType
 
 from fulgurite import compat
 
-COMMANDS = ("run", "anomaly", "ui", "export", "import")
+COMMANDS = ("run", "anomaly", "ui", "export", "import", "consolidate")
 EXAMPLES = """examples:
   fulgurite run train.py --epochs 5      run a Lightning script, unmodified, on Fulgurite
   fulgurite run -m project.train         the same for a module
   fulgurite anomaly detect sensor.csv    find anomalies in a CSV file
   fulgurite ui                           see the runs of this machine in a browser
   fulgurite export my-project            write a project's runs to Parquet and plain files
+  fulgurite consolidate last.ckpt        put a checkpoint that many processes wrote into one file
 """
 
 
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         parser.print_help()
         return 0
+    if chosen.command == "consolidate":
+        return consolidate(chosen.folder, chosen.output)
     return run(chosen.target, rest, as_module=chosen.module)
 
 
@@ -67,6 +70,28 @@ def run(target: str, arguments: Sequence[str] = (), as_module: bool = False) -> 
         runpy.run_module(target, run_name="__main__", alter_sys=True)
     else:
         _run_script(target)
+    return 0
+
+
+def consolidate(folder: str, output: str | None = None) -> int:
+    """Write the checkpoint in ``folder`` as one file, ``<name>.consolidated.ckpt`` beside it unless it is named."""
+    from fulgurite.base import folder as folders  # late: it loads torch
+    from fulgurite.base import format
+    from fulgurite.base.errors import CheckpointError
+
+    place = Path(folder)
+    target = Path(output or place.with_name(f"{place.name.removesuffix('.ckpt')}.consolidated.ckpt"))
+    try:
+        if not folders.is_folder(place):
+            what = "is one file already" if place.is_file() else "is no checkpoint that is a folder"
+            raise CheckpointError(f"{folder!r} {what}. Name the folder in which `meta.pt` lies.")
+        if target.exists():
+            raise CheckpointError(f"{str(target)!r} is there already. Name another file with --output, or remove it.")
+        format.write(folders.read_folder(place), target)
+    except (CheckpointError, OSError) as error:
+        print(f"fulgurite consolidate: {error}", file=sys.stderr)
+        return 2
+    print(target)
     return 0
 
 
@@ -135,6 +160,14 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("ui", help="show the runs of this machine in a browser, and let the wandb client log to it")
     commands.add_parser("export", help="write runs to Parquet, CSV or W&B's offline files, and their files beside them")
     commands.add_parser("import", help="take in runs of CSVLogger, of TensorBoard, or of an offline W&B client")
+    whole = commands.add_parser(
+        "consolidate",
+        help="put a checkpoint that many processes wrote, a folder, into one file",
+        description="Read the folder that FSDPStrategy(state_dict_type='sharded') or ModelParallelStrategy wrote, in "
+        "one process, and write one checkpoint file. The folder stays.",
+    )
+    whole.add_argument("folder", help="the checkpoint: the folder in which meta.pt lies")
+    whole.add_argument("--output", help="the file to write; <name>.consolidated.ckpt beside the folder by default")
     return parser
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fulgurite.base.arguments import checked
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
+from fulgurite.base.folder import is_folder
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.callbacks import arguments, naming, places, top_k
 from fulgurite.callbacks.checkpoint import Checkpoint
@@ -465,7 +466,7 @@ class ModelCheckpoint(Checkpoint):
         """Paths may come from a file that somebody else wrote, so they prove nothing about what lies there."""
         if not old or old == new or old in self.best_k_models:
             return False
-        if not old.endswith(self.FILE_EXTENSION) or os.path.isdir(old):
+        if not old.endswith(self.FILE_EXTENSION) or (os.path.isdir(old) and not is_folder(old)):
             return False
         resumed_from = trainer.ckpt_path and os.path.realpath(trainer.ckpt_path)
         chosen = os.path.realpath(old) == resumed_from and old != self._run.stopgap

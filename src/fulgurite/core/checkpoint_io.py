@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from fulgurite.base import format, paths
+from fulgurite.base import folder, format
 
 Place = str | os.PathLike[str]
 
@@ -29,6 +29,10 @@ class CheckpointIO:
     def remove_checkpoint(self, path: Place) -> None:
         """Remove what was saved at ``path``, if it is there."""
         raise NotImplementedError(f"{type(self).__name__} is a CheckpointIO without `remove_checkpoint`.")
+
+    def save_by(self, write: Callable[[dict[str, Any]], Any], checkpoint: dict[str, Any], path: Place) -> None:
+        """Let ``write(checkpoint)`` write ``path``, which takes all ranks; each of them is asked."""
+        write(checkpoint)
 
     def exists(self, path: Place) -> bool:
         """Whether something was saved at ``path``, or is being saved."""
@@ -64,7 +68,7 @@ class TorchCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: Place, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        return format.read(path, map_location, weights_only)
+        return folder.read(path, map_location, weights_only)
 
     def remove_checkpoint(self, path: Place) -> None:
-        paths.remove(path)
+        folder.remove(path)

@@ -15,7 +15,8 @@ import torch
 from fulgurite.base.arguments import shown
 from fulgurite.base.attributes import AttributeDict
 from fulgurite.base.errors import CheckpointError
-from fulgurite.base.format import NOTES, Source, read
+from fulgurite.base.folder import read
+from fulgurite.base.format import NOTES, Source
 from fulgurite.base.restore import restore
 
 #: What a command line adds to the hyperparameters; no arguments of the class.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.pieces import is_piece
 from fulgurite.core.checkpoint_io import CheckpointIO, Place, TorchCheckpointIO
 
 
@@ -42,10 +43,17 @@ class AsyncCheckpointIO(CheckpointIO):
         self._failures: list[BaseException] = []
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Place, storage_options: Any | None = None) -> None:
+        self.save_by(
+            lambda snapshot: self.checkpoint_io.save_checkpoint(snapshot, path, storage_options=storage_options),
+            checkpoint,
+            path,
+        )
+
+    def save_by(self, write: Callable[[dict[str, Any]], Any], checkpoint: dict[str, Any], path: Place) -> None:
         while len(self._pending()) >= self.most_waiting:
             wait([self._writes[0][1]])
         snapshot = _Snapshot().of(checkpoint)
-        self._submit(path, lambda: self.checkpoint_io.save_checkpoint(snapshot, path, storage_options=storage_options))
+        self._submit(path, lambda: write(snapshot))
         # After this one is on its way: it may be the last of a run that is about to break.
         self._raise_failures()
 
@@ -150,6 +158,8 @@ class _Snapshot:
         return copied
 
     def _tensor(self, tensor: Tensor) -> Tensor:
+        if is_piece(tensor):
+            return tensor.detach().to("cpu", copy=True)
         if type(tensor) is not Tensor or tensor.layout is not torch.strided or tensor.device.type == "meta":
             return tensor.detach().clone()
         storage = tensor.untyped_storage()

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fulgurite.base.format import is_intact
+from fulgurite.base.folder import is_intact
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 
 WORD = "hpc"
