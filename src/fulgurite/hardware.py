@@ -34,9 +34,14 @@ STRATEGIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "_find_unused_parameters_false": {"find_unused_parameters": False},
     }.items()
 }
+STRATEGIES |= {
+    "fsdp": ("fulgurite.strategies.fsdp", "FSDPStrategy", {}),
+    "fsdp_cpu_offload": ("fulgurite.strategies.fsdp", "FSDPStrategy", {"cpu_offload": True}),
+    "model_parallel": ("fulgurite.strategies.model_parallel", "ModelParallelStrategy", {}),
+}
 """By name: module, class and arguments. Modules are imported when they are asked for."""
 OTHERS = ("auto", "single_device")
-LATER = ("fsdp", "fsdp_cpu_offload", "deepspeed", "model_parallel", "xla", "single_xla", "single_tpu", "xla_debug")
+LATER = ("deepspeed", "xla", "single_xla", "single_tpu", "xla_debug")
 
 
 def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:

@@ -36,7 +36,7 @@ WRONG = [
     ({"num_nodes": 0}, ValueError, ["0", "at least 1"]),
     ({"num_nodes": 1.0}, ValueError, ["1.0"]),
     ({"strategy": "dpp"}, ValueError, ["'dpp'", "'ddp'", "'auto'"]),
-    ({"strategy": "fsdp"}, MisconfigurationException, ["'fsdp'", "not supported yet"]),
+    ({"strategy": "xla"}, MisconfigurationException, ["'xla'", "not supported yet"]),
     ({"strategy": "deepspeed_stage_2"}, MisconfigurationException, ["deepspeed_stage_2"]),
     ({"precision": "31"}, ValueError, ["'31'", "16-mixed", "bf16-true"]),
     ({"precision": 8}, ValueError, ["8", "32-true"]),

@@ -310,9 +310,9 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
         return torch.get_default_dtype() if tensor is None else tensor.dtype
 
     @property
-    def device_mesh(self) -> None:
-        """The mesh of a model-parallel strategy; None on one device."""
-        return None
+    def device_mesh(self) -> Any:
+        """The mesh of processes that a strategy cuts the model over; None where it is not cut."""
+        return None if self._trainer is None else getattr(self._trainer.strategy, "device_mesh", None)
 
     @property
     def on_gpu(self) -> bool:

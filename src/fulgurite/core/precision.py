@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
+from fulgurite.base.pieces import clip_by_norm
+
 CONTEXTS = {
     "training_step": "train_step_context",
     "validation_step": "val_step_context",
@@ -101,7 +103,7 @@ class Precision:
 
     def clip_grad_by_norm(self, optimizer: Optimizer, clip_val: int | float) -> None:
         """Shrink all gradients together so that their norm is at most ``clip_val``."""
-        torch.nn.utils.clip_grad_norm_(self.main_params(optimizer), clip_val)
+        clip_by_norm(self.main_params(optimizer), clip_val)
 
     def clip_grad_by_value(self, optimizer: Optimizer, clip_val: int | float) -> None:
         """Cut each element of the gradients at ``clip_val`` and its negative."""

@@ -34,6 +34,11 @@ class Ranks:
         return self.global_rank
 
     @property
+    def data_copies(self) -> int:
+        """How many processes next to one another read the same data."""
+        return self.world_size // self.data_world_size
+
+    @property
     def is_global_zero(self) -> bool:
         return self.global_rank == 0
 
@@ -63,3 +68,12 @@ class Ranks:
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
         """Whether all processes, or any, decided so."""
         return decision
+
+    def lead(self) -> None:
+        """Begin a step that some ranks have no batch for: they take part in its forward passes by `follow`."""
+
+    def end_lead(self) -> None:
+        """The step is done."""
+
+    def follow(self) -> None:
+        """Take part in the forward passes of those that have a batch, without one."""

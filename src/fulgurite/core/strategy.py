@@ -27,6 +27,10 @@ class Strategy(Ranks):
     """The context for a batch whose gradients are not brought together yet; None where nothing is to be put off."""
     allows_inference_mode = True
     """Whether tensors made under ``torch.inference_mode`` can be exchanged."""
+    sharded = False
+    """Whether each process holds pieces of the weights, so that a forward pass takes all of them."""
+    restore_checkpoint_after_setup = False
+    """Whether a checkpoint's weights are put into the model when it is wrapped, not before."""
     layer_sync: Any = None
     """What exchanges layers for ones that work over all processes, where that was asked for."""
     data_seed: int | None = None

@@ -7,9 +7,10 @@ from typing import Any
 
 from fulgurite.core.module import LightningModule
 from fulgurite.metrics import Metrics
-from fulgurite.runtime.data import Feed, evaluation_batches, transfer
+from fulgurite.runtime.data import Feed, transfer
 from fulgurite.runtime.hooks import Event, call, overrides
 from fulgurite.runtime.loaders import set_epoch
+from fulgurite.runtime.rounds import batches_of
 from fulgurite.runtime.rows import save_loggers, write_row
 from fulgurite.runtime.session import Session
 from fulgurite.runtime.signals import end_if_asked
@@ -59,10 +60,16 @@ def evaluate_batches(
     progress.val_batches = 0
     metrics.begin_batches()
     current = 0
-    for batch, batch_idx, loader in evaluation_batches(feed, at_most, session.waits):
+
+    def reach(loader: int) -> None:
+        nonlocal current
         for ended in range(current, loader):
             results[ended] = end_loader(session, metrics, ended)
         current = loader
+
+    for batch, batch_idx, loader in batches_of(session, feed, at_most, reach):
+        if loader != current:
+            reach(loader)
         if move is not None:
             batch = move(batch, loader)
         moment.batch, moment.batch_size = batch, None
@@ -82,9 +89,9 @@ def evaluate_batches(
         if session.strategy.world_size == 1:
             # Ranks have validation batches of their own, and nothing keeps them in step: they end after a train batch.
             end_if_asked(session)
-    for ended in range(current, len(at_most)) if several else ():
+    if several:
         # Also those that gave nothing here: on another rank they may have.
-        results[ended] = end_loader(session, metrics, ended)
+        reach(len(at_most))
     moment.begin(None)
     return results
 

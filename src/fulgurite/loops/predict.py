@@ -7,8 +7,9 @@ from typing import Any
 
 from fulgurite.base.tree import move_data_to_device
 from fulgurite.loops.evaluate import check_loader_argument, evaluation_mode
-from fulgurite.runtime.data import Feed, evaluation_batches, transfer
+from fulgurite.runtime.data import Feed, transfer
 from fulgurite.runtime.loaders import NotedBatches, noting, set_epoch
+from fulgurite.runtime.rounds import batches_of
 from fulgurite.runtime.session import Session
 
 _NONE = object()
@@ -41,6 +42,7 @@ def of_all_ranks(session: Session, predictions: list[list[Any]]) -> list[list[An
     if session.strategy.data_world_size == 1:
         return predictions
     everybody = session.strategy.meet("predictions", move_data_to_device(predictions, "cpu"))
+    everybody = everybody[:: session.strategy.data_copies]
     dealt = [
         list(zip_longest(*(ranks[loader] for ranks in everybody), fillvalue=_NONE))
         for loader in range(len(predictions))
@@ -54,7 +56,7 @@ def predict_batches(session: Session, feed: Feed, keep: bool) -> list[list[Any]]
     predictions: list[list[Any]] = [[] for _ in feed.sizes]
     session.trainer._predictions = predictions
     noted = note_indices(session, feed)
-    for batch, batch_idx, loader in evaluation_batches(feed, feed.sizes, session.waits):
+    for batch, batch_idx, loader in batches_of(session, feed, feed.sizes):
         if move is not None:
             batch = move(batch, loader)
         if noted is not None:

@@ -10,7 +10,8 @@ import torch
 
 from fulgurite.base.arguments import fitting, shown
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
-from fulgurite.base.format import is_intact
+from fulgurite.base.folder import is_intact
+from fulgurite.base.pieces import is_piece, like
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.hparams import pack_hyper_parameters
@@ -18,7 +19,7 @@ from fulgurite.runtime import job_files
 from fulgurite.runtime.exact import captured, check, of_all_ranks, of_this_rank, restored, train_loader_states
 from fulgurite.runtime.hooks import call, overrides
 from fulgurite.runtime.layout import LIGHTNING_VERSION, loops_tree, read_progress
-from fulgurite.runtime.optim import optimizer_to_device
+from fulgurite.runtime.optim import optimizer_to_device, parameters_of
 from fulgurite.runtime.parts import check_kinds, misfit, part
 from fulgurite.runtime.session import Session
 
@@ -73,7 +74,11 @@ def restore_model(session: Session, checkpoint: Checkpoint) -> None:
             "ckpt_path."
         )
     with part(session, "state_dict", module.load_state_dict):
-        module.load_state_dict(checkpoint["state_dict"], strict=module.strict_loading)
+        weights = checkpoint["state_dict"]
+        if session.strategy.sharded:
+            own = module.state_dict()
+            weights = {name: like(own.get(name), value) for name, value in weights.items()}
+        module.load_state_dict(weights, strict=module.strict_loading)
     if datamodule is not None and type(datamodule).__qualname__ in checkpoint:
         call(moment, "load_state_dict", datamodule.load_state_dict, checkpoint[type(datamodule).__qualname__])
     _tell_callbacks(session, "on_load_checkpoint", checkpoint)
@@ -100,8 +105,12 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
     _check_counts("optimizer", session.optimizers, checkpoint["optimizer_states"])
     for optimizer, state in zip(session.optimizers, checkpoint["optimizer_states"], strict=True):
         with part(session, "optimizer_states", optimizer.load_state_dict):
+            if session.strategy.sharded:
+                state = _in_pieces(optimizer, state)
             _load_optimizer(optimizer, state)
-            optimizer_to_device(optimizer, session.device)
+            if not session.strategy.sharded:
+                # There torch has put it where each parameter lies, which may not be the device that computes.
+                optimizer_to_device(optimizer, session.device)
     for config, state in zip(session.schedulers, checkpoint["lr_schedulers"], strict=False):
         with part(session, "lr_schedulers", config.scheduler.load_state_dict):
             config.scheduler.load_state_dict(state)
@@ -265,6 +274,15 @@ def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
         for name in optimizer.defaults.keys() & own.keys():
             _check_setting(optimizer, name, own[name], its[name])
     optimizer.load_state_dict(state)
+
+
+def _in_pieces(optimizer: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """The state with what belongs to a parameter cut as that is."""
+    memory = dict(state["state"])
+    for at, parameter in enumerate(parameters_of(optimizer)):
+        if is_piece(parameter) and at in memory:
+            memory[at] = {name: like(parameter, value) for name, value in memory[at].items()}
+    return {**state, "state": memory}
 
 
 def _check_setting(optimizer: Any, name: str, own: Any, its: Any) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from fulgurite.base.arguments import shown
 from fulgurite.base.errors import CheckpointError
+from fulgurite.base.pieces import like
 from fulgurite.base.rank import warn_once
 from fulgurite.base.seed import collect_rng_states, packed_rng_states, set_rng_states, unpacked_rng_states
 from fulgurite.base.tree import move_data_to_device
@@ -60,8 +61,10 @@ def of_all_ranks(session: Session, own: Data) -> Data:
     strategy = session.strategy
     if strategy.world_size == 1:
         return own
+    # Gradients in pieces are one thing, which all ranks bring to the checkpoint together.
+    sent = {**own, "gradients": {}} if strategy.sharded else own
     everybody = strategy.gather(
-        "what each rank knows", None if strategy.is_global_zero else move_data_to_device(own, "cpu")
+        "what each rank knows", None if strategy.is_global_zero else move_data_to_device(sent, "cpu")
     )
     return {**own, "data_seed": strategy.data_seed, "ranks": everybody[1:] if everybody else []}
 
@@ -72,7 +75,8 @@ def of_this_rank(session: Session, data: Data) -> Data:
     if strategy.data_seed is not None:
         strategy.data_seed = data.get("data_seed", strategy.data_seed)
     if not data or len(others) + 1 == strategy.world_size:
-        return others[strategy.global_rank - 1] if strategy.global_rank else data
+        own = others[strategy.global_rank - 1] if strategy.global_rank else data
+        return {**own, "gradients": data.get("gradients", {})} if strategy.sharded else own
     warn_once(
         f"The checkpoint was written by {len(others) + 1} processes, and {strategy.world_size} go on. Weights, "
         "optimizers and the order of the data are the same; random numbers of the ranks (dropout, augmentation) are "
@@ -165,7 +169,7 @@ def put_back_gradients(session: Session) -> None:
     parameters = dict(session.module.named_parameters())
     for name, gradient in session.restart.gradients.items():
         if name in parameters:
-            parameters[name].grad = gradient.to(parameters[name].device)
+            parameters[name].grad = like(parameters[name], gradient).to(parameters[name].device)
 
 
 def _loader_states(session: Session) -> list[Any]:

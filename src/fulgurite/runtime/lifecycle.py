@@ -42,17 +42,14 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     if overrides(module, "configure_model", LightningModule):
         with session.strategy.tensor_init_context(), session.precision.module_init_context():
             call(moment, "configure_model", module.configure_model)
-    checkpoint = read()
-    if checkpoint is not None:
-        restore_model(session, checkpoint)
-        if fn == "fit":
-            # Before `configure_optimizers`, which may count the train data.
-            session.stored_feeds = stored_feeds(checkpoint)
+    wraps_first = session.strategy.restore_checkpoint_after_setup
+    checkpoint = None if wraps_first else restored_weights(session, read)
     session.strategy.model = session.precision.convert_module(module)
     session.strategy.model_to_device()
     if session.strategy.layer_sync is not None and session.strategy.world_size > 1:
         session.strategy.layer_sync.apply(module)
     session.strategy.setup(session.trainer)
+    checkpoint = restored_weights(session, read) if wraps_first else checkpoint
     bind_steps(session, compile_step)
     if fn == "fit":
         configured(session)
@@ -68,6 +65,17 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     if checkpoint is not None and fn == "fit":
         restore_training(session, checkpoint)
     module.zero_grad()
+
+
+def restored_weights(session: Session, read: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+    """Read the checkpoint to go on from, if there is one, and put its weights into the model."""
+    checkpoint = read()
+    if checkpoint is not None:
+        restore_model(session, checkpoint)
+        if str(session.trainer.state.fn) == "fit":
+            # Before `configure_optimizers`, which may count the train data.
+            session.stored_feeds = stored_feeds(checkpoint)
+    return checkpoint
 
 
 def finish(session: Session) -> None:

@@ -55,7 +55,7 @@ class RankMetrics(Metrics):
             if meter.filled and meter.shared is None and _meets(meter) and (every_loader or meter.loader == loader)
         }
         told = {key: {"hook": key[0], **_on_host(meter.state())} for key, meter in mine.items()}
-        everybody = self.strategy.meet("the end of an epoch", told)
+        everybody = self.strategy.meet("the end of an epoch", told)[:: self.strategy.data_copies]
         agreed = _agreed(everybody)
         self.load([state for key, state in agreed.items() if key not in mine], self.module, self.strategy.root_device)
         # By name: torchmetrics objects have collectives of their own, which need the same order everywhere.
@@ -100,7 +100,8 @@ class SharedAtOnce(Meter):
             self.last = self.strategy.reduce(as_tensor(self.last), reduce_op=self.operation, group=self.group)
         elif self.at_edge:
             total = _on_host({"total": self.total})["total"]
-            parts = self.strategy.meet(f"self.log({self.name!r}, sync_dist=True)", (total, self.weight))
+            everybody = self.strategy.meet(f"self.log({self.name!r}, sync_dist=True)", (total, self.weight))
+            parts = everybody[:: self.strategy.data_copies]
             self.shared = _like(_joined(self, parts), self.total, self.strategy.root_device)
 
     @property

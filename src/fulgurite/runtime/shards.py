@@ -50,6 +50,11 @@ class Share(Iterable[Any]):
         """Batches of the rank that has the most."""
         return -(-len(self.batches) // self.world) if not self.even else len(self)
 
+    @property
+    def least(self) -> int:
+        """Batches of the rank that has the fewest."""
+        return len(self) if self.even else len(self.batches) // self.world
+
     def __iter__(self) -> Iterator[Any]:
         drawn = _drawn_alike(self.batches, self.seed, self.epoch)
         if not self.even:

@@ -7,11 +7,15 @@ from fulgurite.base.lazy import lazily
 if TYPE_CHECKING:
     from fulgurite.core.strategy import Strategy as Strategy
     from fulgurite.strategies.ddp import DDPStrategy as DDPStrategy
+    from fulgurite.strategies.fsdp import FSDPStrategy as FSDPStrategy
+    from fulgurite.strategies.model_parallel import ModelParallelStrategy as ModelParallelStrategy
     from fulgurite.strategies.parallel import ParallelStrategy as ParallelStrategy
     from fulgurite.strategies.single import SingleDeviceStrategy as SingleDeviceStrategy
 
 _HOME = {
     "DDPStrategy": "fulgurite.strategies.ddp",
+    "FSDPStrategy": "fulgurite.strategies.fsdp",
+    "ModelParallelStrategy": "fulgurite.strategies.model_parallel",
     "ParallelStrategy": "fulgurite.strategies.parallel",
     "SingleDeviceStrategy": "fulgurite.strategies.single",
     "Strategy": "fulgurite.core.strategy",
