@@ -2,12 +2,15 @@
 
 import torch
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 
 from fulgurite import LightningModule, Trainer
 from fulgurite.callbacks import Callback, ModelCheckpoint
+from fulgurite.strategies import DDPStrategy
 from fulgurite.testing import QUIET
+from fulgurite.tuner import Tuner
 from support.ranks import on_ranks
 
 
@@ -162,3 +165,43 @@ def test_another_number_of_ranks_goes_on_in_the_same_order(tmp_path):
     assert all(torch.allclose(whole[key], four[key], rtol=0, atol=1e-6) for key in whole)
     loaded = Net.load_from_checkpoint(tmp_path / "two" / "step=6.ckpt")
     assert all(torch.equal(whole[key], value) for key, value in loaded.state_dict().items())
+
+
+class Half(Net):
+    """Has parameters that no loss depends on."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest = nn.Linear(2, 2)
+
+
+def in_other_settings():
+    hook = DDPStrategy(ddp_comm_hook=fp16_compress_hook)
+    found = {
+        "hook": trained(Net(), 2, 4, strategy=hook),
+        "static": trained(Net(), 2, 4, strategy=DDPStrategy(static_graph=True)),
+        "unused": trained(Half(), 2, 4, strategy="ddp_find_unused_parameters_true"),
+        "bf16": trained(Net(), 2, 4, precision="bf16-mixed"),
+        "plain": trained(Net(), 2, 4),
+    }
+    model = Net()
+    trainer = Trainer(devices=2, **{**QUIET, "max_epochs": 1})
+    loader = DataLoader(rows(240), batch_size=2)
+    rate = Tuner(trainer).lr_find(model, loader, num_training=20, update_attr=False).suggestion()
+    try:
+        trained(Half(), 2, 4)
+    except RuntimeError as error:
+        return found, rate, error.__notes__
+
+
+def test_settings_of_ddp_reach_torch_and_searches_agree():
+    """Half-precision gradients are near, a static graph is the same; unused parameters have to be announced."""
+    one, two = on_ranks(in_other_settings)
+
+    for name, found in one[0].items():
+        assert all(torch.equal(found[key], two[0][name][key]) for key in found), name
+        near = 1e-6 if name in ("static", "unused") else 0.1
+        assert all(torch.allclose(value, found[key], rtol=0, atol=near) for key, value in one[0]["plain"].items()), name
+    assert not torch.equal(one[0]["hook"]["net.0.weight"], one[0]["plain"]["net.0.weight"])
+    assert one[1] is not None and one[1] == two[1]
+    assert any("ddp_find_unused_parameters_true" in note for note in one[2])

@@ -82,7 +82,7 @@ class SeedModel:
         with isolate_rng(), one_thread():
             torch.manual_seed(self.seed)
             self.module = self._build()
-            self.trainer = Trainer(**{"max_epochs": self.epochs, "gradient_clip_val": 10.0, **trainer})
+            self.trainer = Trainer(**{"devices": 1, "max_epochs": self.epochs, "gradient_clip_val": 10.0, **trainer})
             self.trainer.fit(self.module, Slices(table, self.batch_size, shuffle=True))
         expected = self.scaling.undo(self._judge(table)[1][:, 0], 0)
         self.reach = float(np.quantile(np.abs(expected - series.value[whole]), self.band))
@@ -90,7 +90,9 @@ class SeedModel:
     def test(self, series: Series) -> float:
         """The document's ``test_loss``: the mean loss of the rows, from the ``test`` of the Trainer that trained."""
         module, _ = self._trained()
-        trainer = self.trainer or Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        trainer = self.trainer or Trainer(
+            devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
+        )
         rows = Slices(self.table(series, np.isfinite(series.value)), self.batch_size)
         (found,) = trainer.test(module, rows, verbose=False)
         return found["test_loss"]

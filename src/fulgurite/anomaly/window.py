@@ -92,7 +92,9 @@ class WindowModel:
             self.terms = self._build(len(references), steps)
             drawn_from = (reading.windows, reading.conditions, reading.codes, torch.from_numpy(places))
             loader = Windows(*drawn_from, BATCH, steps // ROUNDS)
-            Trainer(**{"max_epochs": ROUNDS, "gradient_clip_val": 10.0, **trainer}).fit(self.terms.network, loader)
+            Trainer(**{"devices": 1, "max_epochs": ROUNDS, "gradient_clip_val": 10.0, **trainer}).fit(
+                self.terms.network, loader
+            )
         self.terms.eval()
         self.terms.learn(Reading(*(tensor[references] for tensor in vars(reading).values())))
         self.calibrate(series.rows(max(0, len(series) - ENOUGH)), {})

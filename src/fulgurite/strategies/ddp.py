@@ -83,6 +83,14 @@ class DDPStrategy(ParallelStrategy):
         assert self._wrapped is not None
         return self._wrapped.no_sync()
 
+    def part(self, error: BaseException) -> None:
+        super().part(error)
+        if "did not receive grad" in str(error) and "find_unused_parameters" in str(error):
+            error.add_note(
+                "Some parameters had no part in the loss. If that is meant, freeze them, or pass "
+                "Trainer(strategy='ddp_find_unused_parameters_true'), which looks for them in each step."
+            )
+
     def teardown(self) -> None:
         super().teardown()
         self.model, self._wrapped = self._module, None

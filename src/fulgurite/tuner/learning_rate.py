@@ -122,7 +122,9 @@ class _Search(Callback):
         if not trainer.progress.window_closed:
             return
         if "loss" in outputs:
-            self.test.add(self.test.rate(self.steps), float(outputs["loss"]))
+            # Over all processes: they have to end the trial at the same step, and to find the same rate.
+            loss = trainer.strategy.reduce(outputs["loss"])
+            self.test.add(self.test.rate(self.steps), float(loss))
         self.steps += 1
         self.bar.update()
         if self.steps >= self.test.num_training or self.test.diverged(self.threshold):
