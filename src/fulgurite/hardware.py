@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+import fulgurite.base.start  # noqa: F401  # as early as the package is used
 from fulgurite.base.arguments import shown
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO

@@ -111,12 +111,14 @@ class Trainer(TrainerViews):
         _set_backends(deterministic, benchmark)
         self.progress = Progress()
         self._board = Board()
-        self._moment = Moment()
-        # Outside a run there is no hook to log in, and it says so.
-        self._moment.metrics = Metrics(self._moment, training=False)
+        self._moment = _closed_moment()
         self._session: Session | None = None
         self._predictions: list[Any] = []
         self.datamodule: LightningDataModule | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What belongs to a run stays here: another process assembles its own.
+        return {**self.__dict__, "_session": None, "_moment": _closed_moment(), "_predictions": []}
 
     def fit(
         self,
@@ -222,6 +224,11 @@ class Trainer(TrainerViews):
         self, filepath: str | os.PathLike[str], weights_only: bool | None = None, storage_options: Any = None
     ) -> None:
         """Write a checkpoint of the current or last run. With ``weights_only`` it cannot be resumed from."""
+        if self._session is None and self.lightning_module is not None:
+            raise AttributeError(
+                "The processes that ran the model have ended, and its optimizers with them: nothing is left to save. "
+                "Let `ModelCheckpoint` write files during the run, or use `torch.save(model.state_dict(), path)`."
+            )
         if self._session is None:
             raise AttributeError(
                 "This Trainer has no model yet, so there is nothing to save. Call `save_checkpoint` after or during "
@@ -434,6 +441,13 @@ class Trainer(TrainerViews):
         if not session.wrappers:
             session.wrappers = [_counted(session, optimizer) for optimizer in session.optimizers]
         return session.wrappers
+
+
+def _closed_moment() -> Moment:
+    """Outside a run there is no hook to log in, and it says so."""
+    moment = Moment()
+    moment.metrics = Metrics(moment, training=False)
+    return moment
 
 
 def _counted(session: Session, optimizer: Any) -> LightningOptimizer:

@@ -12,8 +12,8 @@ class WrongKind(MisconfigurationException, TypeError, ValueError):
 class SIGTERMException(SystemExit):
     """The process was asked to end (SIGTERM); exits with code 143."""
 
-    def __init__(self) -> None:
-        super().__init__(143)
+    def __init__(self, code: int = 143) -> None:
+        super().__init__(code)
 
 
 class RequeueException(SystemExit):

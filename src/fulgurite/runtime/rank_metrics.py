@@ -77,7 +77,7 @@ class RankMetrics(Metrics):
         at_edge = LOGGABLE[str(hook)][0] is EPOCH_ONLY
         if flags.sync_dist and (meter.on_step or at_edge):
             shared = SHARED[type(meter)](name, flags, meter.on_step, meter.on_epoch, None)
-            shared.strategy, shared.at_edge = self.strategy, at_edge
+            shared.strategy, shared.at_edge, shared.has_met = self.strategy, at_edge, flags.sync_dist_group is not None
             return shared
         if meter.on_epoch and not flags.sync_dist:
             warn_once(
@@ -90,13 +90,18 @@ class RankMetrics(Metrics):
 class SharedAtOnce(Meter):
     """Meets the other ranks whenever a value comes."""
 
-    __slots__ = ("strategy", "at_edge")
+    __slots__ = ("strategy", "at_edge", "has_met")
     strategy: Strategy
     at_edge: bool
+    has_met: bool
+    """Whether all ranks have said that they log this. Each step reduces without a name, and would take any other."""
 
     def add(self, value: Any, weight: int | None) -> None:
         super().add(value, weight)
         if self.on_step:
+            if not self.has_met:
+                self.strategy.meet(f"the first self.log({self.name!r}, on_step=True, sync_dist=True)")
+                self.has_met = True
             self.last = self.strategy.reduce(as_tensor(self.last), reduce_op=self.operation, group=self.group)
         elif self.at_edge:
             total = _on_host({"total": self.total})["total"]

@@ -5,14 +5,19 @@ each run has a small key-value store (torch's TCPStore, held by rank 0) and a th
 """
 
 import json
+import linecache
 import os
+import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
+
+from fulgurite.base.rank import PACKAGE
 
 POLL = 0.2
 """Seconds between two looks."""
@@ -32,7 +37,9 @@ class Control:
         self._address = (host, int(port[0]))
         self._store = self._connect()
         self._runs = 0
+        self._main = threading.get_ident()
         self.waiting_at = ""
+        self._place_is_final = False
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._agreed = threading.Event()
@@ -42,6 +49,7 @@ class Control:
         """Begin a run: from now on the others see where this rank is, and it hears if one of them was asked to end."""
         self.leave()
         self._runs += 1
+        self._main, self.waiting_at, self._place_is_final = threading.get_ident(), "", False
         self._ended, self._agreed, self._last_batch = threading.Event(), threading.Event(), 0
         self._thread = threading.Thread(target=self._listen, args=(trainer, self._ended), daemon=True)
         self._thread.start()
@@ -55,9 +63,10 @@ class Control:
 
     def agreed_end(self, batches: int) -> bool:
         """Whether the batch of this number is the one to end after. Waits until all ranks have said where they are."""
-        while not self._agreed.wait(timeout=1):
-            if self._thread is None or not self._thread.is_alive():
-                # Rank 0 is gone, and the store with it; nothing that comes can be done together.
+        end = time.monotonic() + PATIENCE.total_seconds()
+        while not self._agreed.wait(timeout=0.5):
+            if self._thread is None or not self._thread.is_alive() or time.monotonic() > end:
+                # A rank is gone: it would have said so from its thread, whatever it computes.
                 return True
         return batches >= self._last_batch
 
@@ -72,33 +81,55 @@ class Control:
             return  # the store is gone with rank 0, which everybody sees
 
     def first_failure(self) -> dict[str, Any] | None:
-        """What the rank that failed first said, unless it was this one or nobody knows."""
+        """What the rank that failed first said; None if none has."""
         try:
             if self._store.add(self._key("failures"), 0) == 0:
                 return None
-            failure = json.loads(self._store.get(self._key("failure")))
+            return json.loads(self._store.get(self._key("failure")))
         except RuntimeError:
             return None
-        return None if failure["rank"] == self.rank else failure
+
+    def tell_ended(self) -> None:
+        """This rank's run is over: it waits for nobody any more."""
+        with suppress(RuntimeError):
+            self._store.set(self._key(f"ended/{self.rank}"), "1")
+
+    def has_ended(self, rank: int) -> bool:
+        """Whether ``rank`` said so."""
+        return self._knows(f"ended/{rank}")
+
+    def not_waiting(self) -> list[int]:
+        """After a collective failed here: the ranks where it did not. Gives the others a moment to say so."""
+        self._place_is_final = True
+        with suppress(RuntimeError):
+            self._store.set(self._key(f"waited/{self.rank}"), "1")
+        missing, end = list(range(self.world_size)), time.monotonic() + 1
+        while missing and time.monotonic() < end:
+            missing = [rank for rank in missing if not self._knows(f"waited/{rank}")]
+            time.sleep(POLL / 2)
+        return missing
 
     def places(self) -> list[str]:
         """Where each rank was when it last said so."""
         now, found = time.time(), []
         for rank in range(self.world_size):
-            try:
-                known = self._store.check([self._key(f"place/{rank}")])
-                place = json.loads(self._store.get(self._key(f"place/{rank}"))) if known else None
-            except RuntimeError:
-                place = None
+            place = json.loads(self._store.get(self._key(f"place/{rank}"))) if self._knows(f"place/{rank}") else None
             told = "nothing is known" if place is None else f"{place['what']}, {now - place['at']:.0f} s ago"
             found.append(f"rank {rank}: {told}")
         return found
+
+    def _knows(self, name: str) -> bool:
+        try:
+            return self._store.check([self._key(name)])
+        except RuntimeError:
+            return False  # the store is gone with rank 0
 
     def _listen(self, trainer: Any, ended: threading.Event) -> None:
         try:
             store = self._connect()
             while not ended.wait(POLL):
-                self._tell_place(store, trainer)
+                if not self._place_is_final:
+                    self._tell_place(store, trainer)
                 if not self._agreed.is_set():
                     self._pass_on_end(store, trainer)
         except RuntimeError:
@@ -106,8 +137,8 @@ class Control:
 
     def _tell_place(self, store: Any, trainer: Any) -> None:
         progress, moment = trainer.progress, trainer._moment
-        what = f"waits for the others at {self.waiting_at!r}" if self.waiting_at else f"in {moment.hook or 'the loop'}"
-        place = f"{what}, epoch {progress.epoch}, batch {max(progress.batches_ready - 1, 0)}"
+        what = f"waits for the others at {self.waiting_at!r}" if self.waiting_at else f"in {moment.hook or 'no hook'}"
+        place = f"{what}, epoch {progress.epoch}, batch {max(progress.batches_ready - 1, 0)}, at {_line(self._main)}"
         store.set(self._key(f"place/{self.rank}"), json.dumps({"what": place, "at": time.time()}))
 
     def _pass_on_end(self, store: Any, trainer: Any) -> None:
@@ -136,3 +167,19 @@ class Control:
 
     def _key(self, name: str) -> str:
         return f"{self._runs}/{name}"
+
+
+def _line(thread: int) -> str:
+    """The innermost line that a thread is at, and the user's own line above it where that is another."""
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return "no line"
+    inner = frame
+    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, sys.prefix, sys.base_prefix, "<")):
+        frame = frame.f_back
+    within = f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno} ({inner.f_code.co_name})"
+    if frame is None:
+        return within
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+    users = f"{frame.f_code.co_filename}:{frame.f_lineno} `{line}`"
+    return users if frame is inner else f"{users}, inside {within}"

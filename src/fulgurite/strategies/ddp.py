@@ -42,8 +42,8 @@ class DDPStrategy(ParallelStrategy):
             checkpoint_io=checkpoint_io,
             process_group_backend=process_group_backend,
             timeout=timeout,
+            start_method=start_method,
         )
-        self.start_method = start_method
         self._ddp_kwargs = kwargs
         self._comm = ddp_comm_state, ddp_comm_hook, ddp_comm_wrapper
         self._wrapped: DistributedDataParallel | None = None

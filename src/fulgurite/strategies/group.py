@@ -62,11 +62,11 @@ class GroupRanks(Ranks):
         everybody: list[Any] = [None] * self.world_size
         try:
             dist.all_gather_object(everybody, (name, value), group=self._group)
-        except RuntimeError as error:
-            _tell_where(error, name, control)
-            raise
-        finally:
+            # Not where it failed: then this rank is one that waited.
             control.waiting_at = ""
+        except RuntimeError as error:
+            error.add_note(f"The ranks were to meet at {name!r}.")
+            raise
         if any(other != name for other, _ in everybody):
             came = ", ".join(f"rank {rank} to {other!r}" for rank, (other, _) in enumerate(everybody))
             raise RanksDisagree(
@@ -116,8 +116,3 @@ class GroupRanks(Ranks):
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
         everybody = self.meet("a decision", bool(decision))
         return min(everybody) if all else max(everybody)
-
-
-def _tell_where(error: BaseException, name: str, control: Control) -> None:
-    places = "\n".join(f"  {place}" for place in control.places())
-    error.add_note(f"The ranks were to meet at {name!r}. Where each was when it last said so:\n{places}")

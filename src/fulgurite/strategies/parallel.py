@@ -9,18 +9,22 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from fulgurite.base import start
 from fulgurite.base.errors import CheckpointError, RankFailed
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
 from fulgurite.core.checkpoint_io import CheckpointIO
 from fulgurite.core.strategy import Strategy
 from fulgurite.strategies.control import Control
 from fulgurite.strategies.group import GroupRanks
-from fulgurite.strategies.launch import Launcher, ScriptLauncher
+from fulgurite.strategies.launch import Launcher, ScriptLauncher, end_without
+from fulgurite.strategies.reasons import is_felt, others_failure, tell_torchrun, tell_where
 
 T = TypeVar("T")
 Place = str | os.PathLike[str]
 
 TIMEOUT = timedelta(minutes=30)
+STARTS = ("popen", "spawn", "fork")
+"""How the processes of one machine may begin: as the program once more, or out of this one."""
 _meeting_groups: dict[int, tuple[Any, Control]] = {}
 """By process group: the group for what is no tensor, and the store beside it. They live as long as it does."""
 
@@ -36,8 +40,12 @@ class ParallelStrategy(GroupRanks, Strategy):
         checkpoint_io: CheckpointIO | None = None,
         process_group_backend: str | None = None,
         timeout: timedelta = TIMEOUT,
+        start_method: str = "popen",
     ) -> None:
+        if start_method not in STARTS:
+            raise ValueError(f"start_method={start_method!r}: one of {', '.join(map(repr, STARTS))} was expected.")
         super().__init__(checkpoint_io=checkpoint_io)
+        self.start_method = start_method
         self.parallel_devices = list(parallel_devices or [torch.device("cpu")])
         self.cluster_environment = cluster_environment
         self.process_group_backend, self.timeout = process_group_backend, timeout
@@ -72,11 +80,13 @@ class ParallelStrategy(GroupRanks, Strategy):
 
     def place(self, devices: Sequence[torch.device], num_nodes: int, environment: Any) -> None:
         """Be told by the Trainer on which devices to run. Raises where the processes are others than it was told."""
+        if start.PARENT_ID:
+            end_without(start.PARENT_ID, gently=False)
         self.parallel_devices, self._num_nodes = list(devices), num_nodes
         self.cluster_environment = environment if self.cluster_environment is None else self.cluster_environment
         environment = self.cluster_environment
         environment.set_world_size(num_nodes * len(devices))
-        environment.set_global_rank(environment.node_rank() * len(devices) + environment.local_rank())
+        self.take_place()
         environment.validate_settings(len(devices), num_nodes)
         self.allows_inference_mode = self.root_device.type == "cuda"
 
@@ -89,12 +99,27 @@ class ParallelStrategy(GroupRanks, Strategy):
                 return verb(*args)
             return self.launcher.launch(self, trainer, verb, *args)
         except BaseException as error:
-            raise self._explained(error) from (None if isinstance(error, RankFailed) else error)
+            explained = self._explained(error, trainer)
+            if explained is error:
+                raise
+            # What the failure of another did to a collective tells nothing new.
+            raise explained from (None if isinstance(error, RuntimeError) else error)
 
     def _choose_launcher(self) -> Launcher | None:
-        if self.cluster_environment is None or self.cluster_environment.creates_processes_externally:
-            return None
-        return ScriptLauncher()
+        environment = self.cluster_environment
+        if environment is None or environment.creates_processes_externally:
+            return ScriptLauncher.running
+        if self.start_method == "popen":
+            return ScriptLauncher()
+        from fulgurite.strategies.processes import ProcessLauncher  # late: most start no process this way
+
+        return ProcessLauncher(self.start_method)
+
+    def take_place(self) -> None:
+        """Become the rank that this process was started as; it starts no others."""
+        self.launcher = None
+        environment = self.cluster_environment
+        environment.set_global_rank(environment.node_rank() * self.num_processes + environment.local_rank())
 
     def setup_environment(self) -> None:
         rank_zero_only.rank = self.global_rank  # type: ignore[attr-defined]
@@ -120,7 +145,12 @@ class ParallelStrategy(GroupRanks, Strategy):
         rank, size = self.global_rank, self.world_size
         rank_zero_info(f"{size} processes train together by {type(self).__name__} over {backend}.")
         device = self.root_device if self.root_device.type == "cuda" else None
-        dist.init_process_group(backend, rank=rank, world_size=size, timeout=self.timeout, device_id=device)
+        store = _store_of_restart(self.timeout)
+        dist.init_process_group(
+            backend, rank=rank, world_size=size, timeout=self.timeout, device_id=device, store=store
+        )
+        if ScriptLauncher.running is not None:
+            ScriptLauncher.running.met = True
         atexit.register(_end_group)
 
     def teardown(self) -> None:
@@ -131,27 +161,32 @@ class ParallelStrategy(GroupRanks, Strategy):
     def part(self, error: BaseException) -> None:
         """This rank failed: the others hear of it, and what it still does it does alone."""
         self._alone = True
-        if self._control is not None:
+        if self.launcher is not None:
+            self.launcher.notice()
+        if self._control is not None and is_felt(error):
+            tell_where(error, self._control)
+        elif self._control is not None:
             self._control.report(error)
 
-    def _explained(self, error: BaseException) -> BaseException:
+    def end_group(self) -> None:
+        """Leave the process group, well and for good: this process ends."""
+        _end_group()
+
+    def _explained(self, error: BaseException, trainer: Any) -> BaseException:
         """The error of the rank that failed first, where this one only felt the consequences."""
         control, launcher = self._control, self.launcher
+        if trainer.ended_as_asked or isinstance(error, RankFailed):
+            return error
+        if control is not None:
+            control.tell_ended()
         if launcher is not None:
-            launcher.end()
-        if not isinstance(error, Exception) or isinstance(error, RankFailed):
+            launcher.end(control.has_ended if control is not None else lambda rank: False)
+        if not isinstance(error, Exception):
             return error
-        killed = launcher.killed() if launcher is not None else None
-        if killed is not None:
-            return RankFailed(killed)
-        if control is None:
-            return error
-        failure = control.first_failure() if _is_consequence(error) else None
-        if failure is not None:
-            return RankFailed(
-                f"Rank {failure['rank']} failed, and the run with it: {failure['error']}\n\n"
-                f"On rank {failure['rank']}:\n{failure['traceback']}"
-            )
+        words = others_failure(error, self.global_rank, control, launcher)
+        if words is not None:
+            return RankFailed(words)
+        tell_torchrun(error)
         return error
 
     def agree_on_end(self, progress: Any) -> bool:
@@ -186,10 +221,17 @@ def _fresh_generator() -> torch.Generator:
     return generator
 
 
-def _is_consequence(error: BaseException) -> bool:
-    """Whether it says no more than that the others are not there: what they failed of is the reason."""
-    words = ("connection", "broken pipe", "gloo", "nccl", "socket", "timed out", "timeout")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+def _store_of_restart(timeout: timedelta) -> Any:
+    """Where the processes that torchrun started meet; None where torch finds it itself.
+
+    After a restart torch looks into the same store as before, finds the addresses of processes that are gone, and
+    fails. With one machine all know the number of the restart; with several they may count differently.
+    """
+    counted, alone = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), os.environ.get("GROUP_WORLD_SIZE") == "1"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or counted == "0" or not alone:
+        return None
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return dist.PrefixStore(f"restart {counted}", dist.TCPStore(address, port, is_master=False, timeout=timeout))
 
 
 def _end_group() -> None:

@@ -1,0 +1,131 @@
+"""What happens when one of several processes fails, hangs, is killed, or is asked to end."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.launching import launched
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and process groups")
+
+SOON = 60
+"""Seconds that no run here needs on a busy machine; torch's own timeout is half an hour."""
+
+
+def steps(outcome):
+    """The step at which each rank's run ended, where the ranks print."""
+    return {int(rank): int(step) for rank, step in re.findall(r"ENDED (\d) (\d+)", outcome.said)}
+
+
+def test_a_rank_that_raises_ends_the_run(tmp_path):
+    """Rank 0's error is the other's own, with its traceback."""
+    done = launched("faulty", "ddp", "raises", "1", folder=tmp_path, limit=SOON)
+
+    assert done.code == 1 and not done.left, done.said
+    assert "RankFailed: Rank 1 failed, and the run with it: LookupError: no such thing" in done.said
+    assert 'in raises\n[rank0]:     raise LookupError("no such thing")' in done.said
+    assert "Connection closed" not in done.said
+
+
+def test_a_forked_rank_that_is_killed_is_named(tmp_path):
+    done = launched("faulty", "ddp_fork", "kill", "1", folder=tmp_path, limit=SOON)
+
+    assert done.code == 1 and not done.left, done.said
+    assert "RankFailed: Rank 1 was ended by SIGKILL, and the run with it." in done.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork", "ddp_spawn"])
+@pytest.mark.parametrize(
+    ("act", "rank", "tells"),
+    [
+        ("raises", 0, "LookupError: no such thing"),
+        ("raises", 1, "RankFailed: Rank 1 failed, and the run with it: LookupError: no such thing"),
+        ("kill", 1, "RankFailed: Rank 1 was ended by SIGKILL, and the run with it."),
+        ("leaves", 1, "RankFailed: Rank 1 ended with exit code 3; see its output above."),
+    ],
+)
+def test_a_rank_that_fails(strategy, act, rank, tells, tmp_path):
+    done = launched("faulty", strategy, act, str(rank), folder=tmp_path, limit=SOON)
+
+    assert done.code == 1 and not done.left and tells in done.said, done.said
+
+
+def test_a_forked_run_is_asked_to_end(tmp_path):
+    """SIGTERM to the program goes to its ranks; they end after the same batch, and a file is written."""
+    ended = launched("faulty", "ddp_fork", "term_parent", "0", "2", folder=tmp_path, limit=SOON, PACE="0.1")
+
+    assert ended.code == 143 and not ended.left, ended.said
+    assert 0 < steps(ended)[0] < 8 and (tmp_path / "files/last.ckpt").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork"])
+@pytest.mark.parametrize(("act", "code"), [("term", 143), ("term_parent", 143), ("int", 130), ("int_to_all", 130)])
+def test_signals(strategy, act, code, tmp_path):
+    """To the program, to one rank of it, or to all: all end after the same batch, and the run goes on exactly."""
+    ended = launched("faulty", strategy, act, "1", "2", folder=tmp_path / "it", limit=SOON, PACE="0.1")
+    on = launched("faulty", strategy, "nothing", "0", "2", "last", folder=tmp_path / "it", limit=SOON)
+    alone = launched("faulty", strategy, "nothing", "0", "2", folder=tmp_path / "alone", limit=SOON)
+
+    assert ended.code in (code, -2 if code == 130 else code) and not ended.left, ended.said
+    assert len(set(steps(ended).values())) == 1 and 0 < steps(ended)[0] < 8
+    assert on.told == alone.told, on.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork"])
+def test_a_second_ctrl_c_ends_at_once(strategy, tmp_path):
+    done = launched("faulty", strategy, "int_twice", "0", folder=tmp_path, limit=SOON)
+
+    assert done.code in (130, -2) and "KeyboardInterrupt" in done.said and not done.left, done.said
+    assert set(steps(done).values()) == {3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork"])
+def test_nothing_outlives_a_program_that_is_killed(strategy, tmp_path):
+    """Ranks of a script end at once; those that a program has forked save what they know first."""
+    done = launched("faulty", strategy, "kill_parent", "1", folder=tmp_path, limit=SOON, PACE="0.1")
+
+    assert done.code == -9 and not done.left, done.said
+    assert list(Path(tmp_path).rglob("last.ckpt")) or strategy == "ddp"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["sleeps", "data"])
+def test_a_rank_that_hangs_is_named(where, tmp_path):
+    """After the timeout of the strategy the error says who did not come, and at which line each rank is."""
+    done = launched("hanging", where, folder=tmp_path, limit=SOON)
+
+    assert done.code == 1 and not done.left, done.said
+    assert "Timed out" in done.said and "Rank 1 did not come, or is gone." in done.said
+    assert re.search(r"rank 1: in .*, epoch 0, batch \d, at .*launched.py:\d+ `time.sleep\(500\)`", done.said)
+    assert re.search(r"rank 0: in .*, epoch 0, batch \d, at .*launched.py:\d+ `.*`, inside", done.said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["epoch", "step"])
+def test_ranks_that_log_different_names_are_told(when, tmp_path):
+    done = launched("disagreeing", when, folder=tmp_path, limit=SOON)
+
+    assert done.code == 1 and not done.left and "RanksDisagree" in done.said, done.said
+    assert "'a_0'" in done.said and "'a_1'" in done.said
+
+
+@pytest.mark.slow
+def test_a_failure_that_all_share_leaves_the_script_to_go_on(tmp_path):
+    """Each rank raises the same, each script catches it, and the next fit works."""
+    done = launched("goes_on", folder=tmp_path, limit=SOON)
+
+    assert done.code == 0 and done.told == {"caught": "LookupError", "step": 8}, done.said
+
+
+@pytest.mark.slow
+def test_a_failure_of_one_rank_that_its_script_catches_leaves_nobody_to_go_on_with(tmp_path):
+    done = launched("alone_again", folder=tmp_path, limit=SOON)
+
+    assert done.code == 1 and not done.left, done.said
+    assert "RankFailed: The processes of this script ended with an earlier run: Rank 0 failed" in done.said

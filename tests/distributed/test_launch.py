@@ -1,0 +1,152 @@
+"""However the processes of a run begin, they train the same, and the program knows the same afterwards."""
+
+import sys
+
+import pytest
+
+from support.launching import SCRIPT, TORCHRUN, launched
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and process groups")
+
+
+def without_places(told):
+    return {name: value for name, value in told.items() if name != "best"}
+
+
+def test_forked_processes_leave_what_the_script_started_anew_leaves(tmp_path):
+    """After a fit, a second one, validate, test and predict on one Trainer: weights, metrics, callbacks, loggers."""
+    again = launched("all_verbs", "ddp", folder=tmp_path / "ddp")
+    forked = launched("all_verbs", "ddp_fork", folder=tmp_path / "fork")
+
+    assert again.code == forked.code == 0, again.said + forked.said
+    assert without_places(forked.told) == without_places(again.told)
+    assert again.told["step"] == 8 and again.told["later_step"] == 12 and again.told["fits"] == 2
+    assert forked.told["files"] == ["version_0"] and forked.told["same"] and forked.told["knows_trainer"]
+    assert forked.told["best"] == str(tmp_path / "fork/files/1.ckpt")
+    assert not again.left and not forked.left
+
+
+@pytest.mark.slow
+def test_so_do_spawned_ones(tmp_path):
+    again = launched("all_verbs", "ddp", folder=tmp_path / "ddp")
+    spawned = launched("all_verbs", "ddp_spawn", folder=tmp_path / "spawn")
+
+    assert without_places(spawned.told) == without_places(again.told), spawned.said
+
+
+def test_a_script_of_many_turns(tmp_path):
+    """It changes folder and arguments first, and has three Trainers, one of them on one device; rank 1 exits with 5."""
+    (tmp_path / "place").mkdir()
+
+    done = launched("many_turns", "place", folder=tmp_path)
+
+    assert done.code == 5, done.said
+    assert done.told["steps"] == [4, 4, 4, 8] and done.told["losses"] == 1
+    assert [file.name for file in (tmp_path / "place").rglob("*.ckpt")] == ["epoch=0-step=8.ckpt"]
+    assert "RANK 1 ['place', 'more'] 1 False" in done.said and "RANK 0 ['place', 'more'] 1 True" in done.said
+    assert not done.left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["module", "command", "-c", "run"])
+def test_other_ways_to_begin_a_program(how, tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    text = SCRIPT.read_text()
+    (package / "program.py").write_text(text)
+    command = tmp_path / "command"
+    command.write_text(f"#!{sys.executable}\nimport sys\nfrom support.launched import main\nsys.exit(main())\n")
+    command.chmod(0o755)
+    begin = {
+        "module": [sys.executable, "-m", "package.program"],
+        "command": [str(command)],
+        "-c": [sys.executable, "-c", "from support.launched import main; main()"],
+        "run": [sys.executable, "-m", "fulgurite", "run", str(package / "program.py")],
+    }
+
+    done = launched("faulty", "ddp", "nothing", "0", "1", folder=tmp_path, command=begin[how])
+
+    assert done.code == 0 and done.told["step"] == 8, done.said
+
+
+def test_a_program_from_standard_input_cannot_begin_again(tmp_path):
+    (tmp_path / "fed.py").write_text(
+        "from fulgurite import Trainer\nfrom fulgurite.testing import *\n"
+        "Trainer(devices=2, **QUIET).fit(TinyModule(), batches())"
+    )
+
+    done = launched(folder=tmp_path, command=["sh", "-c", f"{sys.executable} < fed.py"])
+
+    assert done.code == 1 and "strategy='ddp' starts the running script once for each device" in done.said
+
+
+@pytest.mark.slow
+def test_torchrun_and_the_number_of_its_processes(tmp_path):
+    """`devices="auto"` takes as many as were started; the same number is accepted, another one refused."""
+    run = (*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT))
+    auto = launched("under_torchrun", "auto", folder=tmp_path / "auto", command=run)
+    said = launched("under_torchrun", "2", folder=tmp_path / "two", command=run)
+    wrong = launched("under_torchrun", "3", folder=tmp_path / "three", command=run)
+
+    assert auto.told == said.told and auto.told["world"] == 2 and auto.told["kind"] == "DDPStrategy", auto.said
+    assert wrong.code == 1 and "devices=3, num_nodes=1) means 3 processes, but torchrun started 2" in wrong.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("meets", [("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"), ()])
+def test_torchrun_restarts_a_run_that_goes_on_exactly(meets, tmp_path):
+    """A rank is killed in the middle of an epoch; after the restart the run ends as the one that was left alone."""
+    options = ("--nnodes", "1", "--nproc-per-node", "2", "--max-restarts", "1")
+    run = (*TORCHRUN, *meets, *options, str(SCRIPT))
+    alone = launched("under_torchrun", "2", folder=tmp_path / "alone", command=run)
+
+    restarted = launched("under_torchrun", "2", "kill", "1", folder=tmp_path / "killed", command=run, PACE="0.1")
+
+    assert restarted.code == 0 and restarted.told == alone.told, restarted.said
+    assert "Restoring states" in restarted.said and "Restoring states" not in alone.said
+
+
+@pytest.mark.slow
+def test_torchrun_shows_the_traceback_of_the_rank_that_failed(tmp_path):
+    run = (*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT))
+
+    done = launched("under_torchrun", "2", "raises", "1", folder=tmp_path, command=run)
+
+    cause = done.said.split("Root Cause")[1]
+    assert done.code == 1 and "rank      : 1" in cause and "LookupError: no such thing" in cause
+
+
+HYDRA = """
+import os
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from fulgurite import Trainer
+from fulgurite.testing import QUIET, TinyModule, batches
+
+@hydra.main(version_base=None, config_name=None)
+def main(config):
+    one = Trainer(max_epochs=1, devices=2, **QUIET)
+    one.fit(TinyModule(), batches())
+    place = HydraConfig.get().runtime.output_dir
+    with open(f"rank-{one.global_rank}-{config.lr}", "w") as file:
+        file.write(os.path.relpath(place, "..") if os.getcwd() == place else os.getcwd())
+
+main()
+"""
+
+
+@pytest.mark.slow
+def test_processes_under_hydra_share_the_folder_of_the_run(tmp_path):
+    """A single run that changes into its folder, and a sweep."""
+    pytest.importorskip("hydra")
+    (tmp_path / "program.py").write_text(HYDRA)
+    begin = [sys.executable, "program.py"]
+
+    once = launched("+lr=3", "hydra.job.chdir=true", folder=tmp_path, command=begin)
+    swept = launched("hydra.job.chdir=true", "+lr=1,2", "-m", folder=tmp_path, command=begin)
+
+    assert once.code == swept.code == 0, once.said + swept.said
+    for lr in (1, 2, 3):
+        both = sorted(tmp_path.rglob(f"rank-?-{lr}"))
+        assert len(both) == 2 and both[0].parent == both[1].parent and (both[0].parent / ".hydra").is_dir()
