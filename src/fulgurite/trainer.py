@@ -95,7 +95,7 @@ class Trainer(TrainerViews):
         self.state = TrainerState()
         self.should_stop = False
         self.received_sigterm = self.received_sigint = self.ended_as_asked = False
-        self.received_requeue = 0
+        self.received_requeue, self.received_stop = 0, False
         self.interrupted = False
         self.ckpt_path: str | os.PathLike[str] | None = None
         self.barebones, self.fast_dev_run = barebones, fast_dev_run
@@ -399,7 +399,7 @@ class Trainer(TrainerViews):
         """The state of one call. When it fails everybody is told, then the error goes on to the user."""
         self.state = TrainerState(TrainerStatus.RUNNING, fn, stage)
         self.interrupted = self.received_sigterm = self.received_sigint = self.ended_as_asked = False
-        self.received_requeue = 0
+        self.received_requeue, self.received_stop = 0, False
         earlier = self._session
         with deaths_wait_for_a_fetch():
             try:

@@ -2,13 +2,14 @@
 
 import csv
 import os
+import time
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from fulgurite import LightningModule, Trainer
-from fulgurite.callbacks import BasePredictionWriter, EarlyStopping, ModelCheckpoint, OnExceptionCheckpoint
+from fulgurite.callbacks import BasePredictionWriter, Callback, EarlyStopping, ModelCheckpoint, OnExceptionCheckpoint
 from fulgurite.loggers import CSVLogger, TensorBoardLogger, TrackLogger
 from fulgurite.testing import QUIET
 from support.ranks import on_ranks, outcomes
@@ -114,3 +115,32 @@ def test_one_rank_fails_and_all_know_why(tmp_path, rank):
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.ckpt", "epoch=0-step=2.ckpt"]
     assert Net.load_from_checkpoint(tmp_path / "broken.ckpt").fails_on == rank
+
+
+class Heard(CSVLogger):
+    """Is asked to stop the run, on rank 0 alone."""
+
+    def on_stop_asked(self, stop):
+        self.stop = stop
+
+
+class Asks(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.is_global_zero and trainer.current_epoch == 1 and batch_idx == 0:
+            trainer.logger.stop()
+        # Time to hear of it.
+        time.sleep(0.05)
+
+
+def stopped(folder):
+    trainer = quiet(max_epochs=50, logger=Heard(folder), callbacks=[Asks()])
+    trainer.fit(Net(), loader())
+    return trainer.global_step, trainer.state.status
+
+
+def test_a_stop_that_rank_zero_hears_ends_all_after_the_same_batch(tmp_path):
+    """Nobody waits for a rank that has ended already."""
+    one, two = on_ranks(stopped, tmp_path)
+
+    assert one == two
+    assert 3 <= one[0] < 40 and one[1] == "finished"

@@ -208,7 +208,7 @@ def end_batch(session: Session, closes: bool) -> bool:
         progress.batches_completed += 1
         if closes and (plan.logs_after(progress.batches_that_stepped + 1) or trainer.should_stop):
             write_row(session, session.train_metrics.row(on_step=True))  # type: ignore[union-attr]
-    if trainer.received_sigterm or trainer.received_sigint or trainer.received_requeue:
+    if trainer.received_sigterm or trainer.received_sigint or trainer.received_requeue or trainer.received_stop:
         end_if_asked(session)
     if progress.validated_batch != progress.total_batch_idx and validation_due(session, progress.is_last_batch):
         validate(session, closes)

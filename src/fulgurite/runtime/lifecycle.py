@@ -253,7 +253,11 @@ def hear_stops(session: Session) -> None:
     trainer = session.trainer
 
     def stop() -> None:
-        trainer.should_stop = True
+        if session.strategy.world_size > 1:
+            # Heard on rank 0 alone, in the middle of whatever: all ranks have to stop after the same batch.
+            trainer.received_stop = True
+        else:
+            trainer.should_stop = True
         rank_zero_info("The run was asked to stop: training ends after this batch, or when min_epochs are done.")
 
     for logger in session.loggers:

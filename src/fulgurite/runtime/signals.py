@@ -65,8 +65,10 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
 def end_if_asked(session: Any) -> None:
     """Raise what ends the run if a signal has asked for it. Called where a checkpoint would be exact."""
     trainer = session.trainer
-    asked = trainer.received_sigterm or trainer.received_sigint or trainer.received_requeue
+    asked = trainer.received_sigterm or trainer.received_sigint or trainer.received_requeue or trainer.received_stop
     if asked and session.strategy.agree_on_end(session.progress):
+        trainer.should_stop = trainer.should_stop or trainer.received_stop
+        trainer.received_stop = False
         raise_if_asked(trainer)
 
 

@@ -21,6 +21,10 @@ from fulgurite.base.rank import PACKAGE
 
 POLL = 0.2
 """Seconds between two looks."""
+HEARING = 2.0
+"""Seconds that rank 0 waits, after it failed, until the others have read why."""
+REQUESTS = ("received_requeue", "received_sigterm", "received_sigint", "received_stop")
+"""What a trainer notes where it was asked to end, the most urgent first."""
 PATIENCE = timedelta(seconds=10)
 """How long a question to the store may take: it is asked when something is wrong."""
 
@@ -44,6 +48,7 @@ class Control:
         self._ended = threading.Event()
         self._agreed = threading.Event()
         self._last_batch = 0
+        self._failure: dict[str, Any] | None = None
 
     def listen(self, trainer: Any) -> None:
         """Begin a run: from now on the others see where this rank is, and it hears if one of them was asked to end."""
@@ -51,6 +56,7 @@ class Control:
         self._runs += 1
         self._main, self.waiting_at, self._place_is_final = threading.get_ident(), "", False
         self._ended, self._agreed, self._last_batch = threading.Event(), threading.Event(), 0
+        self._failure = None
         self._thread = threading.Thread(target=self._listen, args=(trainer, self._ended), daemon=True)
         self._thread.start()
 
@@ -77,17 +83,27 @@ class Control:
                 text = "".join(traceback.format_exception(error))
                 failure = {"rank": self.rank, "error": f"{type(error).__name__}: {error}", "traceback": text}
                 self._store.set(self._key("failure"), json.dumps(failure))
+                self._wait_until_heard()
         except RuntimeError:
             return  # the store is gone with rank 0, which everybody sees
 
     def first_failure(self) -> dict[str, Any] | None:
         """What the rank that failed first said; None if none has."""
+        if self._failure is not None:
+            return self._failure
         try:
             if self._store.add(self._key("failures"), 0) == 0:
                 return None
             return json.loads(self._store.get(self._key("failure")))
         except RuntimeError:
             return None
+
+    def _wait_until_heard(self) -> None:
+        """The store goes with rank 0: where that is what failed, the others have to have read why."""
+        others = [self._key(f"heard/{rank}") for rank in range(1, self.world_size)] if self.rank == 0 else []
+        end = time.monotonic() + HEARING
+        while others and time.monotonic() < end and not self._store.check(others):
+            time.sleep(POLL / 2)
 
     def tell_ended(self) -> None:
         """This rank's run is over: it waits for nobody any more."""
@@ -132,6 +148,9 @@ class Control:
                     self._tell_place(store, trainer)
                 if not self._agreed.is_set():
                     self._pass_on_end(store, trainer)
+                if self._failure is None and store.check([self._key("failure")]):
+                    self._failure = json.loads(store.get(self._key("failure")))
+                    store.set(self._key(f"heard/{self.rank}"), "1")
         except RuntimeError:
             return  # the store is gone
 
@@ -144,16 +163,14 @@ class Control:
     def _pass_on_end(self, store: Any, trainer: Any) -> None:
         """Spread a request to end; once everybody has said where it is, the furthest batch is the last for all."""
         mine = self._key(f"at/{self.rank}")
-        asked = "sigterm" if trainer.received_sigterm else "sigint" if trainer.received_sigint else ""
+        asked = next((name for name in REQUESTS if getattr(trainer, name)), "")
         if not asked and not store.check([self._key("end")]):
             return
         if asked and not store.check([self._key("end")]):
-            store.set(self._key("end"), asked)
+            store.set(self._key("end"), json.dumps([asked, getattr(trainer, asked)]))
         if not store.check([mine]):
-            if store.get(self._key("end")) == b"sigterm":
-                trainer.received_sigterm = True
-            elif not trainer.received_sigint:
-                trainer.received_sigint = True
+            name, value = json.loads(store.get(self._key("end")))
+            setattr(trainer, name, value)
             # The next batch may have begun in this very moment, so it counts as begun.
             store.set(mine, str(trainer.progress.earlier_batches + trainer.progress.batches_ready + 1))
         everybody = [self._key(f"at/{rank}") for rank in range(self.world_size)]
