@@ -34,6 +34,7 @@ class Logs(LightningModule):
 
     def validation_step(self, batch, batch_idx, dataloader_idx=0):
         self.log("val", batch[0].mean(), sync_dist=True)
+        self.log("val_steps", batch[0].mean(), sync_dist=True, on_step=True, on_epoch=True)
 
     def test_step(self, batch, batch_idx):
         self.log("test", batch[0].mean(), sync_dist=True)
@@ -67,8 +68,10 @@ def test_values_of_all_ranks_come_together():
     """Weighted means, sums, least and greatest, objects, edges; rank 1 of a test with one batch knows its value too."""
     (one, tested, seen), (two, _, also) = on_ranks(logged)
 
-    alike = {name: value for name, value in one.items() if name not in ("own", "zero")}
-    assert alike == {name: value for name, value in two.items() if name != "own"}
+    own = ("own", "zero", "val_steps_step/dataloader_idx_0", "val_steps_step/dataloader_idx_1")
+    alike = {name: value for name, value in one.items() if name not in own}
+    assert alike == {name: value for name, value in two.items() if name not in own}
+    assert one["val_steps_epoch/dataloader_idx_0"] == 2.0, "steps of unlike numbers of batches meet at the end"
     assert one["mean"] == one["step_epoch"] == one["object"] == 3.5
     assert (one["sum"], one["min"], one["max"]) == (14.0, 0.5, 6.5)
     assert one["step_step"] == (4.5 + 6.5) / 2

@@ -75,7 +75,9 @@ class RankMetrics(Metrics):
         if is_object or flags.rank_zero_only:
             return meter
         at_edge = LOGGABLE[str(hook)][0] is EPOCH_ONLY
-        if flags.sync_dist and (meter.on_step or at_edge):
+        # In an evaluation ranks have other numbers of batches, and a step has nobody to meet.
+        meets_in_step = meter.on_step and self.training
+        if flags.sync_dist and (meets_in_step or at_edge):
             shared = SHARED[type(meter)](name, flags, meter.on_step, meter.on_epoch, None)
             shared.strategy, shared.at_edge, shared.has_met = self.strategy, at_edge, flags.sync_dist_group is not None
             return shared
