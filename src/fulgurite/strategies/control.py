@@ -40,6 +40,7 @@ class Control:
         self._main = threading.get_ident()
         self.waiting_at = ""
         self._place_is_final = False
+        self._failure: dict[str, Any] | None = None
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._agreed = threading.Event()
@@ -50,6 +51,7 @@ class Control:
         self.leave()
         self._runs += 1
         self._main, self.waiting_at, self._place_is_final = threading.get_ident(), "", False
+        self._failure = None
         self._ended, self._agreed, self._last_batch = threading.Event(), threading.Event(), 0
         self._thread = threading.Thread(target=self._listen, args=(trainer, self._ended), daemon=True)
         self._thread.start()
@@ -81,18 +83,21 @@ class Control:
             return  # the store is gone with rank 0, which everybody sees
 
     def first_failure(self) -> dict[str, Any] | None:
-        """What the rank that failed first said; None if none has."""
-        try:
-            if self._store.add(self._key("failures"), 0) == 0:
-                return None
-            return json.loads(self._store.get(self._key("failure")))
-        except RuntimeError:
-            return None
+        """What the rank that failed first said; None if none has. What was heard once is kept: rank 0 may go."""
+        with suppress(RuntimeError):
+            if self._failure is None and self._store.add(self._key("failures"), 0):
+                self._failure = json.loads(self._store.get(self._key("failure")))
+        return self._failure
 
     def tell_ended(self) -> None:
-        """This rank's run is over: it waits for nobody any more."""
+        """This rank's run is over: it waits for nobody any more. Rank 0 lets the others hear why, before it may go."""
+        end = time.monotonic() + 1
         with suppress(RuntimeError):
             self._store.set(self._key(f"ended/{self.rank}"), "1")
+            others = list(range(1, self.world_size)) if self.rank == 0 and self.first_failure() is not None else []
+            while others and time.monotonic() < end:
+                others = [rank for rank in others if not self._store.check([self._key(f"heard/{rank}")])]
+                time.sleep(POLL / 4)
 
     def has_ended(self, rank: int) -> bool:
         """Whether ``rank`` said so."""
@@ -101,12 +106,12 @@ class Control:
     def not_waiting(self) -> list[int]:
         """After a collective failed here: the ranks where it did not. Gives the others a moment to say so."""
         self._place_is_final = True
+        missing, end = list(range(self.world_size)), time.monotonic() + 1
         with suppress(RuntimeError):
             self._store.set(self._key(f"waited/{self.rank}"), "1")
-        missing, end = list(range(self.world_size)), time.monotonic() + 1
-        while missing and time.monotonic() < end:
-            missing = [rank for rank in missing if not self._knows(f"waited/{rank}")]
-            time.sleep(POLL / 2)
+            while missing and time.monotonic() < end:
+                missing = [rank for rank in missing if not self._store.check([self._key(f"waited/{rank}")])]
+                time.sleep(POLL / 2)
         return missing
 
     def places(self) -> list[str]:
@@ -130,6 +135,9 @@ class Control:
             while not ended.wait(POLL):
                 if not self._place_is_final:
                     self._tell_place(store, trainer)
+                if self._failure is None and store.add(self._key("failures"), 0):
+                    self._failure = json.loads(store.get(self._key("failure")))
+                    store.set(self._key(f"heard/{self.rank}"), "1")
                 if not self._agreed.is_set():
                     self._pass_on_end(store, trainer)
         except RuntimeError:
