@@ -21,8 +21,6 @@ from fulgurite.base.rank import PACKAGE
 
 POLL = 0.2
 """Seconds between two looks."""
-HEARING = 2.0
-"""Seconds that rank 0 waits, after it failed, until the others have read why."""
 REQUESTS = ("received_requeue", "received_sigterm", "received_sigint", "received_stop")
 """What a trainer notes where it was asked to end, the most urgent first."""
 PATIENCE = timedelta(seconds=10)
@@ -44,6 +42,7 @@ class Control:
         self._main = threading.get_ident()
         self.waiting_at = ""
         self._place_is_final = False
+        self._failure: dict[str, Any] | None = None
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._agreed = threading.Event()
@@ -55,8 +54,8 @@ class Control:
         self.leave()
         self._runs += 1
         self._main, self.waiting_at, self._place_is_final = threading.get_ident(), "", False
-        self._ended, self._agreed, self._last_batch = threading.Event(), threading.Event(), 0
         self._failure = None
+        self._ended, self._agreed, self._last_batch = threading.Event(), threading.Event(), 0
         self._thread = threading.Thread(target=self._listen, args=(trainer, self._ended), daemon=True)
         self._thread.start()
 
@@ -83,32 +82,25 @@ class Control:
                 text = "".join(traceback.format_exception(error))
                 failure = {"rank": self.rank, "error": f"{type(error).__name__}: {error}", "traceback": text}
                 self._store.set(self._key("failure"), json.dumps(failure))
-                self._wait_until_heard()
         except RuntimeError:
             return  # the store is gone with rank 0, which everybody sees
 
     def first_failure(self) -> dict[str, Any] | None:
-        """What the rank that failed first said; None if none has."""
-        if self._failure is not None:
-            return self._failure
-        try:
-            if self._store.add(self._key("failures"), 0) == 0:
-                return None
-            return json.loads(self._store.get(self._key("failure")))
-        except RuntimeError:
-            return None
-
-    def _wait_until_heard(self) -> None:
-        """The store goes with rank 0: where that is what failed, the others have to have read why."""
-        others = [self._key(f"heard/{rank}") for rank in range(1, self.world_size)] if self.rank == 0 else []
-        end = time.monotonic() + HEARING
-        while others and time.monotonic() < end and not self._store.check(others):
-            time.sleep(POLL / 2)
+        """What the rank that failed first said; None if none has. What was heard once is kept: rank 0 may go."""
+        with suppress(RuntimeError):
+            if self._failure is None and self._store.add(self._key("failures"), 0):
+                self._failure = json.loads(self._store.get(self._key("failure")))
+        return self._failure
 
     def tell_ended(self) -> None:
-        """This rank's run is over: it waits for nobody any more."""
+        """This rank's run is over: it waits for nobody any more. Rank 0 lets the others hear why, before it may go."""
+        end = time.monotonic() + 1
         with suppress(RuntimeError):
             self._store.set(self._key(f"ended/{self.rank}"), "1")
+            others = list(range(1, self.world_size)) if self.rank == 0 and self.first_failure() is not None else []
+            while others and time.monotonic() < end:
+                others = [rank for rank in others if not self._store.check([self._key(f"heard/{rank}")])]
+                time.sleep(POLL / 4)
 
     def has_ended(self, rank: int) -> bool:
         """Whether ``rank`` said so."""
@@ -117,12 +109,12 @@ class Control:
     def not_waiting(self) -> list[int]:
         """After a collective failed here: the ranks where it did not. Gives the others a moment to say so."""
         self._place_is_final = True
+        missing, end = list(range(self.world_size)), time.monotonic() + 1
         with suppress(RuntimeError):
             self._store.set(self._key(f"waited/{self.rank}"), "1")
-        missing, end = list(range(self.world_size)), time.monotonic() + 1
-        while missing and time.monotonic() < end:
-            missing = [rank for rank in missing if not self._knows(f"waited/{rank}")]
-            time.sleep(POLL / 2)
+            while missing and time.monotonic() < end:
+                missing = [rank for rank in missing if not self._store.check([self._key(f"waited/{rank}")])]
+                time.sleep(POLL / 2)
         return missing
 
     def places(self) -> list[str]:
@@ -146,11 +138,11 @@ class Control:
             while not ended.wait(POLL):
                 if not self._place_is_final:
                     self._tell_place(store, trainer)
-                if not self._agreed.is_set():
-                    self._pass_on_end(store, trainer)
-                if self._failure is None and store.check([self._key("failure")]):
+                if self._failure is None and store.add(self._key("failures"), 0):
                     self._failure = json.loads(store.get(self._key("failure")))
                     store.set(self._key(f"heard/{self.rank}"), "1")
+                if not self._agreed.is_set():
+                    self._pass_on_end(store, trainer)
         except RuntimeError:
             return  # the store is gone
 

@@ -164,7 +164,8 @@ class ParallelStrategy(GroupRanks, Strategy):
         if self.launcher is not None:
             self.launcher.notice()
         if self._control is not None and is_felt(error):
-            tell_where(error, self._control)
+            if self._control.first_failure() is None:
+                tell_where(error, self._control)
         elif self._control is not None:
             self._control.report(error)
 
