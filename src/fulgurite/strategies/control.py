@@ -47,7 +47,6 @@ class Control:
         self._ended = threading.Event()
         self._agreed = threading.Event()
         self._last_batch = 0
-        self._failure: dict[str, Any] | None = None
 
     def listen(self, trainer: Any) -> None:
         """Begin a run: from now on the others see where this rank is, and it hears if one of them was asked to end."""
