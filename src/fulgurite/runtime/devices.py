@@ -98,7 +98,8 @@ class CUDAAccelerator(Accelerator):
 
     @staticmethod
     def is_available() -> bool:
-        return torch.cuda.is_available()
+        # Counted without beginning to use CUDA: a process that has done so can't be forked (`ddp_notebook`).
+        return torch.cuda.device_count() > 0
 
     @staticmethod
     def auto_device_count() -> int:
