@@ -49,6 +49,7 @@ def process_wide_settings_are_put_back():
     environment = dict(os.environ)
     torch.manual_seed(0)
     rank._warned.clear()
+    rank.rank_zero_only.rank = 0
     yield
     logging.disable(logging.NOTSET)
     torch.use_deterministic_algorithms(False)
