@@ -435,6 +435,8 @@ CASES = {
     "plateau per step": Case(model=lambda: Model("plateau_step")),
     "lbfgs": Case(model=lambda: Model(optimizer=torch.optim.LBFGS)),
     "bf16": Case(trainer={"precision": "bf16-mixed"}),
+    "16 bits with a scaler": Case(trainer={"precision": "16-mixed"}),
+    "64 bits": Case(trainer={"precision": "64-true"}),
     "clipping": Case(trainer={"gradient_clip_val": 0.1}),
     "by hand": Case(model=ByHand),
     "max_steps": Case(trainer={"max_steps": 7}),

@@ -42,13 +42,14 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     if overrides(module, "configure_model", LightningModule):
         with session.strategy.tensor_init_context(), session.precision.module_init_context():
             call(moment, "configure_model", module.configure_model)
+    # Before weights are put back: float64 that goes through a float32 parameter is rounded.
+    session.strategy.model = session.precision.convert_module(module)
     checkpoint = read()
     if checkpoint is not None:
         restore_model(session, checkpoint)
         if fn == "fit":
             # Before `configure_optimizers`, which may count the train data.
             session.stored_feeds = stored_feeds(checkpoint)
-    session.strategy.model = session.precision.convert_module(module)
     session.strategy.model_to_device()
     if session.strategy.layer_sync is not None and session.strategy.world_size > 1:
         session.strategy.layer_sync.apply(module)
