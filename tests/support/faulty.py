@@ -119,7 +119,8 @@ def left_behind():
     """The processes that this one has begun and that have not ended; what other tests keep for long does not count."""
     running = [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
     commands = [" ".join(child.cmdline()) for child in running]
-    return [command for command in commands if "forkserver" not in command and "resource_tracker" not in command]
+    of_others = ("forkserver", "resource_tracker", "wandb-core")
+    return [command for command in commands if not any(name in command for name in of_others)]
 
 
 def broken_and_resumed(folder, act=None, step=None, callbacks=lambda: (), **arguments):
