@@ -1,11 +1,13 @@
 """Ctrl-C and SIGTERM in a process of its own: how it ends, and what it leaves behind."""
 
 import csv
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,39 @@ def test_a_signal_while_the_run_is_closed_waits_for_it(tmp_path, number, error):
         scene.run("fit")
 
     assert scene.logger.ends == ["success"] and scene.trainer.state.status == "finished"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_sigterm_before_the_first_batch(tmp_path):
+    """At once, since there is no batch to finish: everybody is told and closed, and the exit code is 143."""
+    scene = Scene(tmp_path)
+    scene.module.setup = lambda stage: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        scene.run("fit")
+
+    assert caught.value.code == 143 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert scene.logger.ends == ["failed"] and scene.trainer.state.status == "interrupted"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+@pytest.mark.parametrize("hook", ["setup", "on_train_start"])
+def test_sigterm_ends_a_process_that_a_hook_has_forked(tmp_path, hook):
+    """It is no training, and whoever ends it waits for its end."""
+    scene, codes = Scene(tmp_path), []
+
+    def forks(stage=None):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
+        child.start()
+        time.sleep(0.2)
+        child.terminate()
+        child.join(5)
+        codes.append(child.exitcode)
+        child.kill()
+
+    setattr(scene.module, hook, forks)
+    scene.run("fit")
+
+    assert codes == [-signal.SIGTERM] and scene.trainer.state.status == "finished"
 
 
 def test_a_trainer_works_beside_the_main_thread(tmp_path):
