@@ -148,7 +148,7 @@ class NonFiniteGuard(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         good = self._good
-        if good is not None and not self._found and good.step != trainer.global_step:
+        if good is not None and not self._found and not self.in_a_row and good.step != trainer.global_step:
             self._good = _Good(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
