@@ -69,8 +69,8 @@ def restore_model(session: Session, checkpoint: Checkpoint) -> None:
         found = ", ".join(map(repr, list(checkpoint)[:8]))
         raise CheckpointError(
             f"{told(session, 'The checkpoint')} has no 'state_dict', which every checkpoint of a Trainer has; found: "
-            f"{found}. If it holds weights alone, put them into the model with `model.load_state_dict(torch.load(path))`, "
-            "and leave out ckpt_path."
+            f"{found}. If it holds weights alone, put them into the model with "
+            "`model.load_state_dict(torch.load(path))`, and leave out ckpt_path."
         )
     with part(session, "state_dict", module.load_state_dict):
         module.load_state_dict(checkpoint["state_dict"], strict=module.strict_loading)
