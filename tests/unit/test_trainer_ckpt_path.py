@@ -1,5 +1,6 @@
 """``ckpt_path`` as a word: "best" and "last"."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,27 @@ def test_a_link_to_nothing_is_passed_over(tmp_path):
         (again := quiet(tmp_path, max_epochs=2)).fit(TinyModule(), batches(4), ckpt_path="last")
 
     assert again.ckpt_path == str(folder / "epoch=0-step=2.ckpt")
+
+
+def test_weights_alone_are_passed_over_where_a_whole_state_is_there(tmp_path):
+    """Two callbacks, one folder; with no whole state at all the error says so, and nothing begins anew."""
+
+    def going(epochs):
+        trainer = quiet(tmp_path, max_epochs=epochs)
+        weights = ModelCheckpoint(filename="weights", monitor="loss", save_weights_only=True)
+        trainer.callbacks = [ModelCheckpoint(filename="state"), weights]
+        return trainer
+
+    going(1).fit(TinyModule(), batches(3))
+    states = tmp_path / "checkpoints"
+    os.utime(states / "weights.ckpt", (2e9, 2e9))
+    with pytest.warns(UserWarning, match="weights.ckpt' holds weights alone"):
+        (again := going(2)).fit(TinyModule(), batches(3), ckpt_path="last")
+    assert again.global_step == 6
+
+    (states / "state.ckpt").unlink()
+    with pytest.raises(KeyError, match="weights.ckpt' holds weights, but no optimizer"):
+        going(3).fit(TinyModule(), batches(3), ckpt_path="last")
 
 
 def test_without_a_last_file_training_begins_anew(tmp_path):

@@ -298,6 +298,12 @@ def is_intact(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def mentions(path: str | os.PathLike[str], key: str) -> bool:
+    """Whether the whole checkpoint at ``path`` has such a key somewhere; its tensors are not read."""
+    with zipfile.ZipFile(path) as archive:
+        return any(key.encode() in archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl"))
+
+
 def newest_intact(folder: str | os.PathLike[str], but: str | os.PathLike[str] | None = None) -> Path | None:
     """The newest whole ``.ckpt`` in the folder, other than ``but``; None if there is none."""
     other = None if but is None else os.path.realpath(but)

@@ -10,7 +10,7 @@ import torch
 
 from fulgurite.base.arguments import fitting, shown
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
-from fulgurite.base.format import is_intact, newest_first
+from fulgurite.base.format import is_intact, mentions, newest_first
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.core.hparams import pack_hyper_parameters
@@ -174,10 +174,19 @@ def _last(trainer: Any) -> str | None:
         candidates |= {Path(known)} if known and Path(known).exists() else set()
     if job_files.goes_on(trainer):
         candidates |= set(job_files.found(trainer))
+    weights_alone: list[str] = []
     for path in newest_first(candidates):
-        if is_intact(path):
+        if not is_intact(path):
+            fault = "is damaged or cut short"
+        elif trainer.state.fn == "fit" and not mentions(path, "optimizer_states"):
+            fault = "holds weights alone"
+            weights_alone.append(str(path))
+        else:
             return str(path)
-        rank_zero_warn(f"The checkpoint {str(path)!r} is damaged or cut short: ckpt_path='last' takes the one before.")
+        rank_zero_warn(f"The checkpoint {str(path)!r} {fault}: ckpt_path='last' takes the one before.")
+    if weights_alone:
+        # Its error says that nothing can go on from there; a fresh start would hide that.
+        return weights_alone[0]
     if trainer.state.fn != "fit":
         raise ValueError(
             f"`.{trainer.state.fn}(ckpt_path='last')`: there is no checkpoint in the folders of this Trainer's "
