@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from fulgurite import Callback, Trainer
 from fulgurite.callbacks import ModelCheckpoint
@@ -278,3 +278,32 @@ def test_a_second_ctrl_c_acts_at_once(tmp_path):
     assert isinstance(error, KeyboardInterrupt) and not sends.went_on
     assert trainer.global_step == 4 and trainer.interrupted
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Late(Dataset):
+    """Its third sample takes half a minute."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        time.sleep(30 * (index == 2))
+        return torch.ones(4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_second_ctrl_c_waits_for_no_worker(tmp_path):
+    """One that is busy is ended."""
+
+    class Presses(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if batch_idx == 0:
+                self.begun = time.monotonic()
+                for wait in (0.3, 0.6):
+                    threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    presses, loader = Presses(), DataLoader(Late(), batch_size=1, num_workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(max_epochs=1, callbacks=[presses], default_root_dir=tmp_path, **QUIET).fit(TinyModule(), loader)
+
+    assert time.monotonic() - presses.begun < 4

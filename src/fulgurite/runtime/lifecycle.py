@@ -120,7 +120,11 @@ def end_workers(session: Session, error: BaseException) -> None:
     feeds = list(session.feeds.values())
     running = workers.passes_in(error.__traceback__)
     running += [batches for feed in feeds for batches in feed.passes if batches not in running]
-    workers.end(running, hung=isinstance(error, LoaderTimeoutError) or "timed out after" in str(error))
+    hung = isinstance(error, LoaderTimeoutError) or "timed out after" in str(error)
+    trainer = session.trainer
+    # The second Ctrl-C: torch would wait five seconds for a worker that is busy.
+    at_once = isinstance(error, KeyboardInterrupt) and trainer.received_sigint and not trainer.ended_as_asked
+    workers.end(running, hung=hung or at_once)
     workers.let_go([loader for feed in feeds for loader in feed.loaders], running)
 
 
