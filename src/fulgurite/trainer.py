@@ -30,7 +30,7 @@ from fulgurite.runtime.hooks import call
 from fulgurite.runtime.optim import LightningOptimizer, clip
 from fulgurite.runtime.plan import INFINITE
 from fulgurite.runtime.session import Session
-from fulgurite.runtime.signals import noticed_signals, raise_if_asked
+from fulgurite.runtime.signals import ended_at_once, noticed_signals, raise_if_asked
 from fulgurite.runtime.workers import deaths_wait_for_a_fetch
 from fulgurite.trainer_views import TrainerViews
 
@@ -151,7 +151,8 @@ class Trainer(TrainerViews):
         with ExitStack() as until_closed, self._calling(TrainerFn.FITTING, RunningStage.TRAINING):
             until_closed.enter_context(requeue.again(self))
             self.progress.begin_fit()
-            session = self._open(model, given, datamodule, ckpt_path, weights_only)
+            with ended_at_once(self):
+                session = self._open(model, given, datamodule, ckpt_path, weights_only)
             until_closed.enter_context(noticed_signals(self))
             with requeue.saved(session):
                 self._run(session)

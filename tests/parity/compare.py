@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from fulgurite.base import errors
+
 RTOL = 1e-5
 ATOL = 1e-7
 
@@ -17,7 +19,14 @@ def first_difference(ours: Any, golden: Any, where: str = "record") -> str | Non
         return _dict_difference(ours, golden, where)
     if isinstance(golden, list):
         return _list_difference(ours, golden, where)
-    return None if ours == golden else f"{where}: {ours!r}, Lightning has {golden!r}"
+    return None if ours == golden or _is_kind(ours, golden) else f"{where}: {ours!r}, Lightning has {golden!r}"
+
+
+def _is_kind(ours: Any, golden: Any) -> bool:
+    """Whether ``ours`` names an error of our own that whoever catches Lightning's catches as well."""
+    own = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    names = [(kind.__name__, base.__name__) for kind in own for base in kind.__mro__[1:-2]]
+    return isinstance(ours, str) and any(ours == golden.replace(theirs, mine) != golden for mine, theirs in names)
 
 
 def _dict_difference(ours: dict, golden: dict, where: str) -> str | None:

@@ -115,11 +115,15 @@ class Attempt:
         }
 
 
-def left_behind():
+def running():
+    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def left_behind(before=()):
     """The processes that this one has begun and that have not ended; what other tests keep for long does not count."""
-    running = [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
-    commands = [" ".join(child.cmdline()) for child in running]
-    return [command for command in commands if "forkserver" not in command and "resource_tracker" not in command]
+    commands = [" ".join(child.cmdline()) for child in running() if child.pid not in before]
+    of_others = ("forkserver", "resource_tracker", "wandb-core")
+    return [command for command in commands if not any(name in command for name in of_others)]
 
 
 def broken_and_resumed(folder, act=None, step=None, callbacks=lambda: (), **arguments):
@@ -127,13 +131,16 @@ def broken_and_resumed(folder, act=None, step=None, callbacks=lambda: (), **argu
 
     The files are the last that was saved while all went well, and the one that the error left.
     """
+    # Persistent workers of another test live as long as its loader.
+    before = {child.pid for child in running()}
     whole = Attempt(folder / "whole", act, step, **arguments)
     (folder / "broken").mkdir()
     (folder / "broken" / "armed").touch()
     broken = Attempt(folder / "broken", act, step, callbacks=callbacks(), **arguments)
     assert broken.error is not None and whole.error is None
     assert broken.logger.ends == ["failed"] and broken.trainer.state.status == "interrupted"
-    assert left_behind() == []
+    left = left_behind(before)
+    assert left == [], left
     assert not [*broken.folder.glob(".*.tmp"), *broken.folder.glob("*.tmp")]
     (folder / "broken" / "armed").unlink()
     last = broken.every._last_checkpoint_saved

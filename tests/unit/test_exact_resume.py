@@ -226,6 +226,14 @@ class Linear(Model):
         self.net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.3), nn.Linear(4, 1))
 
 
+class Diverging(Model):
+    """The loss of the first batch of a window is infinite."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss = super().training_step(batch, batch_idx)
+        return loss / 0 if batch_idx == 2 else loss
+
+
 class Stateful:
     """A loader that knows where it is, as torchdata's does; its order is drawn by a generator of its own."""
 
@@ -435,6 +443,8 @@ CASES = {
     "plateau per step": Case(model=lambda: Model("plateau_step")),
     "lbfgs": Case(model=lambda: Model(optimizer=torch.optim.LBFGS)),
     "bf16": Case(trainer={"precision": "bf16-mixed"}),
+    "16 bits with a scaler": Case(trainer={"precision": "16-mixed"}),
+    "64 bits": Case(trainer={"precision": "64-true"}),
     "clipping": Case(trainer={"gradient_clip_val": 0.1}),
     "by hand": Case(model=ByHand),
     "max_steps": Case(trainer={"max_steps": 7}),
@@ -476,6 +486,11 @@ CASES = {
         trainer={"val_check_interval": 2},
     ),
     "guard that skips": Case(callbacks=lambda: [NonFiniteGuard("skip")]),
+    "guard that skips a window": Case(
+        model=lambda: Diverging(),
+        callbacks=lambda: [NonFiniteGuard("skip", check_gradients=False)],
+        trainer={"accumulate_grad_batches": 2, "max_epochs": 2},
+    ),
     "overfit": Case(trainer={"overfit_batches": 2}),
 }
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from copy import deepcopy
 
 import pytest
 import torch
@@ -160,7 +161,7 @@ def test_what_a_file_tells_of_the_place_may_be_anything(tmp_path, damage):
     content["fulgurite"] |= damage
     torch.save(content, path)
 
-    with pytest.raises(CheckpointError, match="What the checkpoint tells of .* is damaged"):
+    with pytest.raises(CheckpointError, match="damaged.*load_from_checkpoint"):
         trainer(tmp_path).fit(TinyModule(), loader(), ckpt_path=path)
 
 
@@ -176,3 +177,28 @@ def test_going_on_leaves_no_file_that_the_whole_run_would_not(tmp_path):
     assert again.global_step == 11
     assert whole == ["step=3.ckpt", "step=6.ckpt", "step=9.ckpt"]
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == whole
+
+
+@needs_signals
+@pytest.mark.parametrize("every", [2, 3], ids=["left without a score", "due at the step"])
+def test_a_save_that_waits_for_a_validation_is_made_up_for(tmp_path, every):
+    """Ctrl-C breaks off the validation that brings its score; the run that goes on has the files of the whole one."""
+
+    class Breaks(Callback):
+        def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
+            if trainer.global_step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def kept(folder):
+        return sorted(path.name for path in (folder / "kept").iterdir())
+
+    options = {"max_epochs": 2, "val_check_interval": 3}
+    saving = {"checkpoint": {"monitor": "val_loss", "save_top_k": -1, "every_n_train_steps": every}}
+    trainer(tmp_path / "whole", **options, **deepcopy(saving)).fit(TinyModule(), loader(), loader(shuffle=False))
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, Breaks(), **options, **deepcopy(saving)).fit(TinyModule(), loader(), loader(shuffle=False))
+    again = trainer(tmp_path, **options, **deepcopy(saving))
+    again.fit(TinyModule(), loader(), loader(shuffle=False), ckpt_path="last")
+
+    assert kept(tmp_path) == kept(tmp_path / "whole")
+    assert len(again.checkpoint_callback.best_k_models) == len(kept(tmp_path))

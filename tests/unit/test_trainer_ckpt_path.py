@@ -1,5 +1,6 @@
 """``ckpt_path`` as a word: "best" and "last"."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,41 @@ def test_a_damaged_last_file_is_passed_over(tmp_path, damage):
     assert again.global_step == 9
 
 
+def test_a_link_to_nothing_is_passed_over(tmp_path):
+    """As `save_last="link"` leaves it when somebody removes the file."""
+    trainer = quiet(tmp_path, max_epochs=1)
+    trainer.callbacks = [ModelCheckpoint(save_last="link", save_top_k=-1, every_n_train_steps=2)]
+    trainer.fit(TinyModule(), batches(4))
+    folder = tmp_path / "checkpoints"
+    (folder / "epoch=0-step=4.ckpt").unlink()
+
+    with pytest.warns(UserWarning, match="last.ckpt' is damaged or cut short"):
+        (again := quiet(tmp_path, max_epochs=2)).fit(TinyModule(), batches(4), ckpt_path="last")
+
+    assert again.ckpt_path == str(folder / "epoch=0-step=2.ckpt")
+
+
+def test_weights_alone_are_passed_over_where_a_whole_state_is_there(tmp_path):
+    """Two callbacks, one folder; with no whole state at all the error says so, and nothing begins anew."""
+
+    def going(epochs):
+        trainer = quiet(tmp_path, max_epochs=epochs)
+        weights = ModelCheckpoint(filename="weights", monitor="loss", save_weights_only=True)
+        trainer.callbacks = [ModelCheckpoint(filename="state"), weights]
+        return trainer
+
+    going(1).fit(TinyModule(), batches(3))
+    states = tmp_path / "checkpoints"
+    os.utime(states / "weights.ckpt", (2e9, 2e9))
+    with pytest.warns(UserWarning, match="weights.ckpt' holds weights alone"):
+        (again := going(2)).fit(TinyModule(), batches(3), ckpt_path="last")
+    assert again.global_step == 6
+
+    (states / "state.ckpt").unlink()
+    with pytest.raises(KeyError, match="weights.ckpt' holds weights, but no optimizer"):
+        going(3).fit(TinyModule(), batches(3), ckpt_path="last")
+
+
 def test_without_a_last_file_training_begins_anew(tmp_path):
     """The first run of a script that always says "last" is no error; it is told."""
     trainer = quiet(tmp_path, max_epochs=1)
@@ -71,7 +107,9 @@ def test_weights_alone_are_no_checkpoint(tmp_path):
     """The error says what to do with them."""
     torch.save(TinyModule().state_dict(), tmp_path / "weights.pt")
 
-    with pytest.raises(CheckpointError, match=r"found: 'layer.weight', 'layer.bias'.*load_state_dict"):
+    with pytest.raises(
+        CheckpointError, match=r"weights.pt' has no 'state_dict'.*found: 'layer.weight', 'layer.bias'.*load_state_dict"
+    ):
         quiet(tmp_path, max_epochs=1).fit(TinyModule(), batches(3), ckpt_path=tmp_path / "weights.pt")
 
 

@@ -1,16 +1,18 @@
 """Ctrl-C and SIGTERM in a process of its own: how it ends, and what it leaves behind."""
 
 import csv
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from fulgurite import Callback, Trainer
 from fulgurite.callbacks import ModelCheckpoint
@@ -139,6 +141,39 @@ def test_a_signal_while_the_run_is_closed_waits_for_it(tmp_path, number, error):
     assert scene.logger.ends == ["success"] and scene.trainer.state.status == "finished"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_sigterm_before_the_first_batch(tmp_path):
+    """At once, since there is no batch to finish: everybody is told and closed, and the exit code is 143."""
+    scene = Scene(tmp_path)
+    scene.module.setup = lambda stage: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        scene.run("fit")
+
+    assert caught.value.code == 143 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert scene.logger.ends == ["failed"] and scene.trainer.state.status == "interrupted"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+@pytest.mark.parametrize("hook", ["setup", "on_train_start"])
+def test_sigterm_ends_a_process_that_a_hook_has_forked(tmp_path, hook):
+    """It is no training, and whoever ends it waits for its end."""
+    scene, codes = Scene(tmp_path), []
+
+    def forks(stage=None):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
+        child.start()
+        time.sleep(0.2)
+        child.terminate()
+        child.join(5)
+        codes.append(child.exitcode)
+        child.kill()
+
+    setattr(scene.module, hook, forks)
+    scene.run("fit")
+
+    assert codes == [-signal.SIGTERM] and scene.trainer.state.status == "finished"
+
+
 def test_a_trainer_works_beside_the_main_thread(tmp_path):
     """Only the main thread may listen to signals; a run elsewhere does without."""
     scene, errors = Scene(tmp_path), []
@@ -243,3 +278,32 @@ def test_a_second_ctrl_c_acts_at_once(tmp_path):
     assert isinstance(error, KeyboardInterrupt) and not sends.went_on
     assert trainer.global_step == 4 and trainer.interrupted
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Late(Dataset):
+    """Its third sample takes half a minute."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        time.sleep(30 * (index == 2))
+        return torch.ones(4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_second_ctrl_c_waits_for_no_worker(tmp_path):
+    """One that is busy is ended."""
+
+    class Presses(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if batch_idx == 0:
+                self.begun = time.monotonic()
+                for wait in (0.3, 0.6):
+                    threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    presses, loader = Presses(), DataLoader(Late(), batch_size=1, num_workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(max_epochs=1, callbacks=[presses], default_root_dir=tmp_path, **QUIET).fit(TinyModule(), loader)
+
+    assert time.monotonic() - presses.begun < 4

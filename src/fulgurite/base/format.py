@@ -11,7 +11,7 @@ import pickle
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -298,11 +298,27 @@ def is_intact(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def mentions(path: str | os.PathLike[str], key: str) -> bool:
+    """Whether the whole checkpoint at ``path`` has such a key somewhere; its tensors are not read."""
+    with zipfile.ZipFile(path) as archive:
+        return any(key.encode() in archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl"))
+
+
 def newest_intact(folder: str | os.PathLike[str], but: str | os.PathLike[str] | None = None) -> Path | None:
     """The newest whole ``.ckpt`` in the folder, other than ``but``; None if there is none."""
-    found = [path for path in Path(folder).glob("*.ckpt") if but is None or path.resolve() != Path(but).resolve()]
-    newest_first = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((path for path in newest_first if is_intact(path)), None)
+    other = None if but is None else os.path.realpath(but)
+    found = [path for path in Path(folder).glob("*.ckpt") if os.path.realpath(path) != other]
+    return next((path for path in newest_first(found) if is_intact(path)), None)
+
+
+def newest_first(paths: Iterable[Path]) -> list[Path]:
+    """The files by age; of one and a link to it the link, which was asked for by name, and it may point to nothing."""
+
+    def age(path: Path) -> tuple[float, bool]:
+        status = path.stat() if path.exists() else path.lstat()
+        return status.st_mtime, path.is_symlink()
+
+    return sorted(paths, key=age, reverse=True)
 
 
 def _torn_record(file: IO[bytes]) -> str | None:

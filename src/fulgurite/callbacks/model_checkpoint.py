@@ -164,11 +164,14 @@ class ModelCheckpoint(Checkpoint):
             "last_model_path": self.last_model_path,
             "last_global_step_saved": self._last_global_step_saved,
         }
-        return {**state, "unscored_model_path": self._unscored_path} if self._unscored_path else state
+        waits = self._run.incomplete or self._run.due_at >= 0
+        more = {"unscored_model_path": self._unscored_path, "waits_for_score": waits}
+        return state | {name: value for name, value in more.items() if value}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the scores again. In another ``dirpath`` only ``best_model_path`` is taken: the files stay behind."""
         before = state_dict.get("dirpath", self.dirpath)
+        self._run.incomplete = bool(state_dict.get("waits_for_score"))
         if self.dirpath == before:
             self._recall(state_dict)
             return
@@ -209,7 +212,7 @@ class ModelCheckpoint(Checkpoint):
         # A run that goes on needs no extra file at its end where the one before has saved when it was due.
         has_saved = self._last_global_step_saved >= 0 and bool(self.best_model_path or self.last_model_path)
         decided = bool(trainer.ckpt_path) and has_saved
-        self._run = Run(started_at=trainer.global_step, stopgap=self._unscored_path, decided=decided)
+        self._run = Run(trainer.global_step, decided, incomplete=self._run.incomplete, stopgap=self._unscored_path)
         if not trainer.ckpt_path or self._last_global_step_saved < 0:
             # The weights of this step are where they came from; and a step of an earlier fit must not veto a save.
             self._last_global_step_saved = trainer.global_step
@@ -225,8 +228,7 @@ class ModelCheckpoint(Checkpoint):
         if trainer.validation_follows:
             self._run.due_at = trainer.global_step
             return
-        self._save(trainer)
-        self._run.incomplete = self._run.unscored_at == trainer.global_step
+        self._save(trainer, by_step=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not is_training(trainer):
@@ -309,8 +311,7 @@ class ModelCheckpoint(Checkpoint):
     def _time_is_up(self, trainer: Trainer) -> bool:
         assert self._train_time_interval is not None
         now = time.monotonic()
-        is_up = now - self._last_time_checked >= self._train_time_interval.total_seconds()
-        is_up = trainer.strategy.broadcast(is_up)
+        is_up = trainer.strategy.broadcast(now - self._last_time_checked >= self._train_time_interval.total_seconds())
         if is_up:
             self._last_time_checked = now
         return is_up
@@ -326,22 +327,22 @@ class ModelCheckpoint(Checkpoint):
 
     # What
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer, by_step: bool = False) -> None:
         try:
-            self._save_or_raise(trainer)
+            self._save_or_raise(trainer, by_step)
         except CheckpointError as error:
             if self.on_save_error == "raise":
                 raise
             rank_zero_warn(f"{error}. Training goes on, as on_save_error='warn' asks; the files before are there.")
 
-    def _save_or_raise(self, trainer: Trainer) -> None:
+    def _save_or_raise(self, trainer: Trainer, by_step: bool) -> None:
         try:
             self._tell_waiting(trainer)
         finally:
             # Also where the file before turns out to have failed.
-            self._save_as_asked(trainer)
+            self._save_as_asked(trainer, by_step)
 
-    def _save_as_asked(self, trainer: Trainer) -> None:
+    def _save_as_asked(self, trainer: Trainer, by_step: bool) -> None:
         self._run.decided, self._run.incomplete, self._run.due_at = True, False, -1
         metrics = candidates(trainer)
         if self.save_top_k == 0:
@@ -351,6 +352,8 @@ class ModelCheckpoint(Checkpoint):
         elif self.monitor in metrics:
             self._save_if_among_best(trainer, metrics)
         else:
+            # The file itself tells it, for a run that goes on from there.
+            self._run.incomplete = by_step
             self._save_unscored(trainer, metrics)
 
     def _save_newest(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
@@ -527,8 +530,7 @@ class ModelCheckpoint(Checkpoint):
 
     def _say(self, trainer: Trainer, outcome: str) -> None:
         if self.verbose:
-            where = f"Epoch {trainer.current_epoch}, global step {trainer.global_step}"
-            rank_zero_info(f"{where}: {self.monitor!r} {outcome}")
+            rank_zero_info(f"Epoch {trainer.current_epoch}, step {trainer.global_step}: {self.monitor!r} {outcome}")
 
     def _warn_missing(self, trainer: Trainer) -> None:
         if not self._run.warned:

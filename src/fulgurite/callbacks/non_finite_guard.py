@@ -86,12 +86,16 @@ class NonFiniteGuard(Callback):
             )
         self.lr_factor = lr_factor
         self.bad_steps = self.in_a_row = self.rollbacks = 0
+        self._of_before: dict[str, Any] = {}
         self._forget()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"bad_steps": self.bad_steps, "in_a_row": self.in_a_row, "rollbacks": self.rollbacks}
+        state = {"bad_steps": self.bad_steps, "in_a_row": self.in_a_row, "rollbacks": self.rollbacks}
+        open_window = {"bad_loss": self._bad_loss, "buffers": self._earlier, "found": self._found}
+        return state | {name: value for name, value in open_window.items() if value is not None and value != []}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._of_before = {name: state_dict.get(name) for name in ("bad_loss", "buffers", "found")}
         self.bad_steps, self.in_a_row = state_dict["bad_steps"], state_dict["in_a_row"]
         self.rollbacks = state_dict["rollbacks"]
 
@@ -106,6 +110,7 @@ class NonFiniteGuard(Callback):
         self._knows = pl_module.device.type == "cpu" and not any(isinstance(each, LBFGS) for each in trainer.optimizers)
         looks_ahead = self.action == "skip" or (self.action == "stop" and self._knows)
         self._buffers = list(pl_module.buffers()) if looks_ahead else []
+        self._take_up(pl_module.device)
         if self.action == "rollback":
             self._good = _Good(trainer)
 
@@ -143,7 +148,7 @@ class NonFiniteGuard(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         good = self._good
-        if good is not None and not self._found and good.step != trainer.global_step:
+        if good is not None and not self._found and not self.in_a_row and good.step != trainer.global_step:
             self._good = _Good(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -159,6 +164,14 @@ class NonFiniteGuard(Callback):
         self._every, self._knows = 1, False
         self._bad_loss = self._good = None
         self._found, self._told, self._buffers, self._earlier = [], [], [], []
+
+    def _take_up(self, device: torch.device) -> None:
+        """Go on with the open window, and the steps that nobody had looked at, when the checkpoint was written."""
+        before, self._of_before = self._of_before, {}
+        bad_loss, buffers, found = (before.get(name) for name in ("bad_loss", "buffers", "found"))
+        self._bad_loss = None if bad_loss is None else bad_loss.to(device)
+        self._earlier = [buffer.to(device) for buffer in buffers or ()]
+        self._found = [(code.to(device), epoch, batch_idx) for code, epoch, batch_idx in found or ()]
 
     def _code(self, optimizer: Optimizer, device: torch.device, look_at_gradients: bool) -> Tensor:
         """What is bad about this step, as a number on the device: nothing, `LOSS`, `GRADIENT` or their sum."""

@@ -22,6 +22,7 @@ CALLBACKS = {
     "lr_monitor": "LearningRateMonitor",
     "model_checkpoint": "ModelCheckpoint",
     "model_summary": "ModelSummary",
+    "loader_timeout": "LoaderTimeout",
     "non_finite_guard": "NonFiniteGuard",
     "on_exception_checkpoint": "OnExceptionCheckpoint",
     "prediction_writer": "BasePredictionWriter",

@@ -1,6 +1,7 @@
 """The logger that needs nothing: one table of metrics and one file of hyperparameters per run."""
 
 import csv
+import io
 import os
 import time
 from itertools import islice
@@ -125,11 +126,18 @@ class ExperimentWriter:
         if not self.metrics:
             return
         self._make_room_for({name for row in self.metrics for name in row})
-        with open(self.metrics_file_path, "a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.metrics_keys, restval="").writerows(self.metrics)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        lines = io.StringIO(newline="")
+        csv.DictWriter(lines, self.metrics_keys, restval="").writerows(self.metrics)
+        data = lines.getvalue().encode()
+        try:
+            append(self.metrics_file_path, data, durable)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror}: {len(self.metrics)} rows wait for room, {len(data)} bytes. They are tried again "
+                "at the next write, and when the run is closed. Make room, or give CSVLogger another save_dir",
+                self.metrics_file_path,
+            ) from error
         self.metrics = []
         self._written_at = time.monotonic()
 
@@ -166,3 +174,18 @@ class ExperimentWriter:
                 with open(self.metrics_file_path, newline="", encoding="utf-8") as narrow:
                     writer.writerows(csv.DictReader(narrow))
         self.metrics_keys = keys
+
+
+def append(path: str, data: bytes, durable: bool) -> None:
+    """Append all of ``data`` to the file, or nothing: half a row would spoil the one that comes after it."""
+    with open(path, "ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+            if durable:
+                os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise

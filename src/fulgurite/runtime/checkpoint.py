@@ -11,6 +11,7 @@ import torch
 from fulgurite.base.arguments import fitting, shown
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.folder import is_intact
+from fulgurite.base.format import mentions, newest_first
 from fulgurite.base.pieces import is_piece, like
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
@@ -20,7 +21,7 @@ from fulgurite.runtime.exact import captured, check, of_all_ranks, of_this_rank,
 from fulgurite.runtime.hooks import call, overrides
 from fulgurite.runtime.layout import LIGHTNING_VERSION, loops_tree, read_progress
 from fulgurite.runtime.optim import optimizer_to_device, parameters_of
-from fulgurite.runtime.parts import check_kinds, misfit, part
+from fulgurite.runtime.parts import check_kinds, misfit, part, told
 from fulgurite.runtime.session import Session
 
 Checkpoint = dict[str, Any]
@@ -69,9 +70,9 @@ def restore_model(session: Session, checkpoint: Checkpoint) -> None:
     if "state_dict" not in checkpoint:
         found = ", ".join(map(repr, list(checkpoint)[:8]))
         raise CheckpointError(
-            f"The checkpoint has no 'state_dict', which every checkpoint of a Trainer has; found: {found}. If it holds "
-            "weights alone, put them into the model with `model.load_state_dict(torch.load(path))`, and leave out "
-            "ckpt_path."
+            f"{told(session, 'The checkpoint')} has no 'state_dict', which every checkpoint of a Trainer has; found: "
+            f"{found}. If it holds weights alone, put them into the model with "
+            "`model.load_state_dict(torch.load(path))`, and leave out ckpt_path."
         )
     with part(session, "state_dict", module.load_state_dict):
         weights = checkpoint["state_dict"]
@@ -91,8 +92,8 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
     """Put back counters, optimizers, schedulers and the scaler. Raises ``KeyError`` for a file of weights only."""
     if "optimizer_states" not in checkpoint or "lr_schedulers" not in checkpoint:
         raise KeyError(
-            "The checkpoint holds weights, but no optimizer and scheduler states to go on from: it was saved with "
-            "weights_only or save_weights_only. Load it with "
+            f"{told(session, 'The checkpoint')} holds weights, but no optimizer and scheduler states to go on from: it "
+            "was saved with weights_only or save_weights_only. Load it with "
             f"`{type(session.module).__name__}.load_from_checkpoint`, and call `fit` without ckpt_path."
         )
     name = type(session.precision).__qualname__
@@ -183,11 +184,19 @@ def _last(trainer: Any) -> str | None:
         candidates |= {Path(known)} if known and Path(known).exists() else set()
     if job_files.goes_on(trainer):
         candidates |= set(job_files.found(trainer))
-    # Of a file and a link to it, the link: it is what was asked for by name.
-    for path in sorted(candidates, key=lambda path: (path.stat().st_mtime, path.is_symlink()), reverse=True):
-        if is_intact(path):
+    weights_alone: list[str] = []
+    for path in newest_first(candidates):
+        if not is_intact(path):
+            fault = "is damaged or cut short"
+        elif trainer.state.fn == "fit" and not mentions(path, "optimizer_states"):
+            fault = "holds weights alone"
+            weights_alone.append(str(path))
+        else:
             return str(path)
-        rank_zero_warn(f"The checkpoint {str(path)!r} is damaged or cut short: ckpt_path='last' takes the one before.")
+        rank_zero_warn(f"The checkpoint {str(path)!r} {fault}: ckpt_path='last' takes the one before.")
+    if weights_alone:
+        # Its error says that nothing can go on from there; a fresh start would hide that.
+        return weights_alone[0]
     if trainer.state.fn != "fit":
         raise ValueError(
             f"`.{trainer.state.fn}(ckpt_path='last')`: there is no checkpoint in the folders of this Trainer's "

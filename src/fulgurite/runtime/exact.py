@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from fulgurite.base.arguments import shown
-from fulgurite.base.errors import CheckpointError
 from fulgurite.base.pieces import like
 from fulgurite.base.rank import warn_once
 from fulgurite.base.seed import collect_rng_states, packed_rng_states, set_rng_states, unpacked_rng_states
@@ -156,10 +155,8 @@ def put_back_random_states(session: Session) -> None:
 def put_back_meters(session: Session, metrics: Metrics) -> None:
     """Go on with what was logged in the epoch so far. Raises ``CheckpointError`` where that can't be read."""
     meters, session.restart.meters = session.restart.meters, []
-    try:
+    with part(session, "fulgurite/meters"):
         metrics.load(meters, session.module, session.device)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(f"What the checkpoint tells of logged values is damaged ({error!r}).") from error
 
 
 def put_back_gradients(session: Session) -> None:

@@ -7,7 +7,7 @@ file was written had already been counted.
 from dataclasses import asdict, fields
 from typing import Any
 
-from fulgurite.base.errors import CheckpointError
+from fulgurite.base.arguments import shown
 from fulgurite.progress import Progress
 
 LIGHTNING_VERSION = "2.6.6"
@@ -88,13 +88,13 @@ def read_progress(checkpoint: Tree, automatic: bool) -> Progress:
 
 
 def _checked(progress: Progress) -> Progress:
-    """The counters, if they are such: a loop that counts on from NaN has no end."""
+    """The counters, if they are such: a loop that counts on from NaN has no end. Raises ``ValueError``."""
     for field in fields(Progress):
         value: Any = getattr(progress, field.name)
         least = -1 if field.name == "validated_batch" else 0
         kind = bool if isinstance(field.default, bool) else int
         if type(value) is not kind or not least <= value < 2**62:
-            raise CheckpointError(f"The checkpoint is damaged: it says {field.name}={value!r}.")
+            raise ValueError(f"it says {field.name}={shown(value)}")
     return progress
 
 

@@ -42,9 +42,10 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     if overrides(module, "configure_model", LightningModule):
         with session.strategy.tensor_init_context(), session.precision.module_init_context():
             call(moment, "configure_model", module.configure_model)
+    # Before weights are put back: float64 that goes through a float32 parameter is rounded.
+    session.strategy.model = session.precision.convert_module(module)
     wraps_first = session.strategy.restore_checkpoint_after_setup
     checkpoint = None if wraps_first else restored_weights(session, read)
-    session.strategy.model = session.precision.convert_module(module)
     session.strategy.model_to_device()
     if session.strategy.layer_sync is not None and session.strategy.world_size > 1:
         session.strategy.layer_sync.apply(module)
@@ -127,7 +128,11 @@ def end_workers(session: Session, error: BaseException) -> None:
     feeds = list(session.feeds.values())
     running = workers.passes_in(error.__traceback__)
     running += [batches for feed in feeds for batches in feed.passes if batches not in running]
-    workers.end(running, hung=isinstance(error, LoaderTimeoutError) or "timed out after" in str(error))
+    hung = isinstance(error, LoaderTimeoutError) or "timed out after" in str(error)
+    trainer = session.trainer
+    # The second Ctrl-C: torch would wait five seconds for a worker that is busy.
+    at_once = isinstance(error, KeyboardInterrupt) and trainer.received_sigint and not trainer.ended_as_asked
+    workers.end(running, hung=hung or at_once)
     workers.let_go([loader for feed in feeds for loader in feed.loaders], running)
 
 

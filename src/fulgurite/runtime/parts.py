@@ -30,8 +30,9 @@ def part(session: "Session", name: str, reader: Callable[..., Any] | None = None
 
 def misfit(session: "Session", name: str, reason: str) -> CheckpointError:
     """The error for a part that can't be put back."""
+    what = f"The part {name!r} of {told(session)}" if name else told(session, "The checkpoint")
     return CheckpointError(
-        f"The part {name!r} of {told(session)} does not fit this run, or is damaged: {reason}. Go on with the module, "
+        f"{what} does not fit this run, or is damaged: {reason}. Go on with the module, "
         "callbacks and optimizers that it was written with, or load the weights alone with "
         f"`{type(session.module).__name__}.load_from_checkpoint`."
     )
@@ -51,7 +52,7 @@ def of_ours(reader: Callable[..., Any]) -> bool:
     return str(getattr(reader, "__module__", "")).startswith(("fulgurite.", "torch."))
 
 
-def told(session: "Session") -> str:
+def told(session: "Session", what: str = "the checkpoint") -> str:
     """The checkpoint by its path."""
     path = session.trainer.ckpt_path
-    return "the checkpoint" if path is None else f"the checkpoint {str(path)!r}"
+    return what if path is None else f"{what} {str(path)!r}"

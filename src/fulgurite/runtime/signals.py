@@ -22,8 +22,11 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
         yield
         return
     on_term, on_int = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    process = os.getpid()
 
     def terminate(number: int, frame: Any) -> None:
+        if os.getpid() != process and not callable(on_term):
+            end_process(number)
         trainer.received_sigterm = True
         if callable(on_term):
             on_term(number, frame)
@@ -33,8 +36,6 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
             raise KeyboardInterrupt
         trainer.received_sigint = True
         rank_zero_info("Ctrl-C: training ends after this batch. Press it again to end at once.")
-
-    process = os.getpid()
 
     def make_room(number: int, frame: Any) -> None:
         if os.getpid() != process:
@@ -46,6 +47,7 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
     if on_int is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
     announces = _free_requeue_signal(trainer)
+    on_room = None if announces is None else signal.getsignal(announces)
     if announces is not None:
         signal.signal(announces, make_room)
     try:
@@ -59,7 +61,35 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
         signal.signal(signal.SIGTERM, on_term if on_term is not None else signal.SIG_DFL)
         signal.signal(signal.SIGINT, on_int if on_int is not None else signal.default_int_handler)
         if announces is not None:
-            signal.signal(announces, signal.SIG_DFL)
+            signal.signal(announces, on_room)
+
+
+@contextmanager
+def ended_at_once(trainer: Any) -> Iterator[None]:
+    """While this is open, SIGTERM and what a cluster sends end the run where it stands: there is no batch to finish."""
+    cluster, process = trainer.strategy.cluster_environment, os.getpid()
+    numbers = {signal.SIGTERM, signal.SIGTERM if cluster is None else cluster.requeue_signal} - {None}
+
+    def end(number: int, frame: Any) -> None:
+        if os.getpid() != process:
+            end_process(number)
+        raise SIGTERMException if number == signal.SIGTERM else RequeueException(number)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    free = [each for each in numbers if in_main_thread and signal.getsignal(each) is signal.SIG_DFL]
+    for number in free:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def end_process(number: int) -> None:
+    """What a signal does by default; in a process that was forked, which has nothing to close."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def end_if_asked(session: Any) -> None:

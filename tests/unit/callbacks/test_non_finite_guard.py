@@ -217,6 +217,16 @@ def test_rollback_goes_to_the_last_good_checkpoint(tmp_path):
     assert torch.equal(weights[15], torch.load(tmp_path / "epoch=1-step=12.ckpt")["state_dict"]["net.0.weight"])
 
 
+def test_a_save_between_rollbacks_does_not_count_as_progress(tmp_path):
+    """What it holds are the weights of the copy, so that the tries at it go on."""
+    guard = NonFiniteGuard("rollback", patience=1)
+    saving = ModelCheckpoint(tmp_path, every_n_train_steps=1)
+    trainer = Trainer(callbacks=[guard, saving], **{**QUIET, "enable_checkpointing": True}, max_epochs=2)
+    trainer.fit(Model(bad=range(4, 1000)), DataLoader(ROWS, batch_size=4))
+
+    assert trainer.global_step == 6 and guard.rollbacks == 2
+
+
 def test_rollback_ends_with_good_weights_where_it_does_not_help():
     """After as many tries as it is patient, at rates that were lower each time."""
     guard = NonFiniteGuard("rollback", patience=1, snapshot_every_n_steps=3, check_every_n_steps=1)

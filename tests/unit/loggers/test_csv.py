@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fulgurite import Trainer
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.loggers import CSVLogger, TrackLogger
+from fulgurite.loggers.csv import ExperimentWriter
 from fulgurite.testing import QUIET, TinyModule, batches
 
 
@@ -129,3 +130,27 @@ def test_a_folder_that_cannot_be_made_says_how_to_name_another(tmp_path):
     for logger in (CSVLogger(tmp_path / "file"), TrackLogger(tmp_path / "file")):
         with pytest.raises(MisconfigurationException, match=r"can't make its folder under .*save_dir"):
             Trainer(**{**QUIET, "logger": logger}).fit(TinyModule(), batches(2))
+
+
+def test_rows_that_a_full_disk_refuses_come_later(tmp_path):
+    """Nothing of them stays in the file, the error names it, and the next write brings them all, once."""
+    resource = pytest.importorskip("resource")
+    writer = ExperimentWriter(str(tmp_path))
+    writer.log_metrics({"loss": 0.5}, step=0)
+    writer.save()
+    path = Path(writer.metrics_file_path)
+    before = path.read_bytes()
+    for step in range(1, 4):
+        writer.log_metrics({"loss": step / 7}, step=step)
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="3 rows wait for room.*metrics.csv"):
+            writer.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert path.read_bytes() == before
+    writer.save()
+    assert [line.split(",")[1] for line in path.read_text().splitlines()] == ["step", "0", "1", "2", "3"]

@@ -134,7 +134,7 @@ def test_the_console_says_what_broke(store, console):
         trainer.fit(TinyModule(), batches(4))
 
     lines = [(line.stream, line.line) for line in store.console.read(only_run(store).id)]
-    assert (("stderr", "ValueError: broken") in lines[-1:]) == console
+    assert (("stderr", "ValueError: broken") in lines[-2:]) == console
     assert any("on_train_batch_end" in line for _, line in lines) == console
 
 

@@ -259,6 +259,20 @@ def test_the_search_for_a_rate_is_no_training(job, tmp_path):
     assert torch.equal(model.layer.weight, TinyModule().layer.weight)
 
 
+def test_a_job_whose_time_is_up_in_the_set_up_begins_again(job, tmp_path):
+    """There is nothing to save yet, and the job must not be lost from the queue."""
+
+    class Sets(TinyModule):
+        def setup(self, stage):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    with pytest.raises(RequeueException):
+        Trainer(**{**QUIET, "logger": (logger := Statuses())}, default_root_dir=tmp_path).fit(Sets(), batches(4))
+
+    assert job.read_text() == "requeue 4711\n" and logger.ends == ["finished"] and not [*tmp_path.glob("*.ckpt")]
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
 def test_a_sanity_check_leaves_nothing_to_save(job, tmp_path):
     class Early(Callback):
         def on_sanity_check_start(self, trainer, pl_module):
