@@ -139,6 +139,11 @@ def is_intact(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def mentions(path: str | os.PathLike[str], key: str) -> bool:
+    """Whether the whole checkpoint at ``path`` has such a key somewhere; its tensors are not read."""
+    return format.mentions(os.path.join(path, REST) if os.path.isdir(path) else path, key)
+
+
 def _fits_index(path: Path) -> bool:
     """Whether the rest of the checkpoint is whole, and was written with this index."""
     try:

@@ -164,8 +164,8 @@ class ModelCheckpoint(Checkpoint):
             "last_model_path": self.last_model_path,
             "last_global_step_saved": self._last_global_step_saved,
         }
-        waits = self._run.incomplete or self._run.due_at >= 0
-        more = {"unscored_model_path": self._unscored_path, "waits_for_score": waits}
+        run = self._run
+        more = {"unscored_model_path": self._unscored_path, "waits_for_score": run.incomplete or run.due_at >= 0}
         return state | {name: value for name, value in more.items() if value}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -183,12 +183,11 @@ class ModelCheckpoint(Checkpoint):
 
     def _recall(self, state: Mapping[str, Any]) -> None:
         self.best_model_score = state.get("best_model_score")
-        self.best_model_path = state.get("best_model_path", "")
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            setattr(self, name, state.get(name, ""))
         self.current_score = state.get("current_score")
         self.best_k_models = dict(state.get("best_k_models", {}))
-        self.kth_best_model_path = state.get("kth_best_model_path", "")
         self.kth_value = state.get("kth_value", top_k.unbeaten(self.mode))
-        self.last_model_path = state.get("last_model_path", "")
         self._unscored_path = state.get("unscored_model_path", "")
         self._last_global_step_saved = state.get("last_global_step_saved", -1)
 

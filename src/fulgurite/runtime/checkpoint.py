@@ -10,8 +10,8 @@ import torch
 
 from fulgurite.base.arguments import fitting, shown
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
-from fulgurite.base.folder import is_intact
-from fulgurite.base.format import mentions, newest_first
+from fulgurite.base.folder import is_intact, mentions
+from fulgurite.base.format import newest_first
 from fulgurite.base.pieces import is_piece, like
 from fulgurite.base.rank import rank_zero_info, rank_zero_warn
 from fulgurite.core.callback import Callback
