@@ -1,6 +1,7 @@
 """ModelCheckpoint where the disk is full."""
 
 import resource
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,33 @@ def test_a_full_disk_ends_the_run_or_is_put_up_with(tmp_path, options):
 def test_an_unknown_answer_to_a_failed_save_is_refused():
     with pytest.raises(MisconfigurationException, match="on_save_error='ignore'.*'raise' or 'warn'"):
         ModelCheckpoint(on_save_error="ignore")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, with room for three megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("on_save_error", ["raise", "warn"])
+def test_a_disk_that_fills_up(small_disk, on_save_error):
+    """Three files of one megabyte are there; the fourth finds no room, and takes nothing of them along."""
+    saving = ModelCheckpoint(small_disk, filename="{epoch}", save_top_k=-1, on_save_error=on_save_error)
+    trainer = Trainer(max_epochs=4, callbacks=[saving], **{**QUIET, "enable_checkpointing": True})
+    expected = (
+        pytest.raises(CheckpointError, match="No space left.*needs about 1.0 MB")
+        if on_save_error == "raise"
+        else pytest.warns(UserWarning, match="No space left.*Training goes on")
+    )
+    with expected:
+        trainer.fit(Big(), batches(2), batches(1))
+
+    assert sorted(path.name for path in small_disk.iterdir()) == ["epoch=0.ckpt", "epoch=1.ckpt", "epoch=2.ckpt"]
+    assert all(map(is_intact, small_disk.iterdir()))
+    assert trainer.current_epoch == (3 if on_save_error == "raise" else 4)
