@@ -169,6 +169,7 @@ def train_batches(session: Session, step: Step, batches: Iterator[tuple[Any, boo
     hooks, progress, moment = session.hooks, session.progress, session.moment
     move, schedulers = transfer(session), session.schedulers if session.module.automatic_optimization else ()
     session.train_metrics.begin_batches()  # type: ignore[union-attr]
+    session.strategy.begin_epoch()
     for batch, is_last in batches:
         plan, batch_idx = session.plan, progress.batches_ready
         if move is not None:
