@@ -33,6 +33,8 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     session.board.clear()
     lend_log(session)
     session.strategy.setup_environment()
+    # Each rank has looked for it by itself, and may have seen another state of the folder.
+    session.trainer.ckpt_path = session.strategy.broadcast(session.trainer.ckpt_path)
     session.trainer.accelerator.setup_device(session.device)
     prepare_data(session)
     for logger in sorted(session.loggers, key=lambda logger: type(logger).__name__ != "WandbLogger"):
