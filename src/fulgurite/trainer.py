@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -368,7 +369,7 @@ class Trainer(TrainerViews):
         )  # fmt: skip
         if self._session is not None:
             session.take_over(self._session)
-        path = self.ckpt_path = checkpoints.find(self, ckpt_path, has_model)
+        self.ckpt_path = checkpoints.find(self, ckpt_path, has_model)
         self._session, self.datamodule = session, datamodule
         self.strategy.connect(module)
         module.trainer = self
@@ -385,9 +386,7 @@ class Trainer(TrainerViews):
         lifecycle.verify(session)
         if self.state.fn == "fit":
             lifecycle.warn_of_halves(session)
-        lifecycle.begin(
-            session, lambda: None if path is None else checkpoints.read(session, path, weights_only), compile_step
-        )
+        lifecycle.begin(session, partial(checkpoints.read, session, weights_only), compile_step)
         return session
 
     def _begin_logging(self, session: Session) -> None:

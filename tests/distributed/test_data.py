@@ -153,3 +153,23 @@ def test_limits_count_each_ranks_batches_and_streams_are_told():
 
     assert one == two == [1]
     assert len(told) == 1 and "Stream" in told[0] and "global_rank" in told[0]
+
+
+class Endless(torch.utils.data.Sampler):
+    def __iter__(self):
+        while True:
+            yield int(torch.randint(ROWS, (1,)))
+
+
+def read_without_end():
+    model = Reads()
+    quiet(max_epochs=-1, max_steps=40).fit(model, loader(sampler=Endless()))
+    return model.seen["train"]
+
+
+def test_a_sampler_without_end_is_drawn_alike_bit_by_bit():
+    """Both ranks take every second batch of the same numbers, which differ from one another."""
+    one, two = on_ranks(read_without_end)
+
+    assert len(one) == len(two) == 40
+    assert len({tuple(rows) for rows in one + two}) > 70

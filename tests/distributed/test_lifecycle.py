@@ -144,3 +144,73 @@ def test_a_stop_that_rank_zero_hears_ends_all_after_the_same_batch(tmp_path):
 
     assert one == two
     assert 3 <= one[0] < 40 and one[1] == "finished"
+
+
+class Differs(Net):
+    """What it measures, how long it takes and when it wants to stop is another on each rank."""
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        time.sleep(0.02 * (1 + self.trainer.global_rank * (batch_idx % 3)))
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val", 0.5 + self.trainer.global_rank - 0.01 * self.trainer.global_step)
+
+    def on_validation_end(self):
+        self.told.append(self.trainer.global_step)
+
+    def on_train_epoch_end(self):
+        self.trainer.should_stop = self.trainer.global_rank == 1 and self.trainer.current_epoch == 3
+
+    def test_step(self, batch, batch_idx):
+        pass
+
+
+def decided(folder):
+    # The folders are the machine's own: rank 1 has another one, which is empty.
+    own = folder / os.environ["LOCAL_RANK"]
+    saves = ModelCheckpoint(dirpath=folder / "best", monitor="val", filename="{step}-{val:.2f}")
+    settings = {"max_epochs": 9, "num_sanity_val_steps": 0, "enable_checkpointing": True}
+    trainer, model = quiet(callbacks=[saves], val_check_interval="00:00:00:01", **settings), Differs()
+    rows = DataLoader(TensorDataset(torch.arange(80.0)[:, None]), batch_size=2)
+    trainer.fit(model, rows, loader())
+    trainer.test(model, loader(), ckpt_path="best", verbose=False)
+    best = trainer.ckpt_path
+    trainer.save_checkpoint(folder / "last.ckpt")
+    own.mkdir(parents=True)
+    if trainer.is_global_zero:
+        os.link(folder / "last.ckpt", own / "last.ckpt")
+    again = quiet(callbacks=[ModelCheckpoint(dirpath=own)], **{**settings, "max_epochs": 5})
+    again.fit(Differs(), rows, ckpt_path="last")
+    return trainer.global_step, [step for step in model.told if step != "prepare_data"], str(best), again.global_step
+
+
+def test_ranks_that_see_different_things_do_the_same(tmp_path):
+    """When a validation is due, when training is over, which file is the best and which the last, is agreed on."""
+    one, two = on_ranks(decided, tmp_path)
+
+    assert one == two
+    assert (one[0], one[3]) == (80, 100)
+    assert len(one[1]) > 1
+    assert os.path.basename(one[2]).startswith("step=")
+
+
+def told_alone():
+    model = Net(fails_on=1)
+    hears = Hears()
+    try:
+        quiet(callbacks=[hears], max_epochs=2).fit(model, loader())
+    except Exception:
+        return hears.heard
+
+
+class Hears(Callback):
+    heard = None
+
+    def on_exception(self, trainer, pl_module, exception):
+        gathered = trainer.strategy.all_gather(torch.tensor([trainer.global_rank]))
+        self.heard = trainer.strategy.broadcast(f"rank {trainer.global_rank}"), gathered.tolist()
+
+
+def test_a_rank_that_failed_hears_itself():
+    """What it asks the others from then on, it answers by itself."""
+    assert on_ranks(told_alone) == [("rank 0", [[0], [0]]), ("rank 1", [[1], [1]])]

@@ -119,3 +119,25 @@ def test_a_value_of_an_edge_that_one_rank_logs_is_an_error_and_no_hang():
         assert problem is not None and "RanksDisagree" in problem
         assert "rank 0 to \"self.log('edge', sync_dist=True)\"" in problem
         assert "is_global_zero" in problem
+
+
+class Ranks(Logs):
+    """Logs an object that gathers lists."""
+
+    def __init__(self):
+        super().__init__()
+        self.curve = torchmetrics.AUROC(task="binary")
+
+    def test_step(self, batch, batch_idx):
+        self.curve.update(batch[0].flatten() / 2, torch.tensor([0, 1]))
+        self.log("curve", self.curve)
+
+
+def gathers_lists():
+    trainer = quiet()
+    return trainer.test(Ranks(), loader(2), verbose=False)
+
+
+def test_a_rank_without_a_batch_takes_part_in_lists():
+    """Rank 1 has nothing to test, and the object that was logged on rank 0 asks it for its rows."""
+    assert on_ranks(gathers_lists) == [[{"curve": 1.0}]] * 2

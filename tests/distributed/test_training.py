@@ -205,3 +205,44 @@ def test_settings_of_ddp_reach_torch_and_searches_agree():
     assert not torch.equal(one[0]["hook"]["net.0.weight"], one[0]["plain"]["net.0.weight"])
     assert one[1] is not None and one[1] == two[1]
     assert any("ddp_find_unused_parameters_true" in note for note in one[2])
+
+
+class Thaws(Net):
+    """Its first layer is frozen until the second epoch, and how many steps there are is asked early."""
+
+    def __init__(self):
+        super().__init__()
+        self.net[0].requires_grad_(False)
+        self.seen = []
+
+    def on_train_epoch_start(self):
+        self.net[0].requires_grad_(self.trainer.current_epoch > 0)
+
+    def on_train_batch_start(self, batch, batch_idx):
+        self.seen.append(batch[1].flatten().tolist())
+
+    def configure_optimizers(self):
+        self.steps = self.trainer.estimated_stepping_batches
+        return super().configure_optimizers()
+
+
+def without_a_seed(folder):
+    model, again = Thaws(), Thaws()
+    saves = ModelCheckpoint(dirpath=folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
+    trainer = Trainer(devices=2, callbacks=[saves], **{**QUIET, "max_epochs": 1, "enable_checkpointing": True})
+    trainer.fit(model, DataLoader(rows(), batch_size=4, shuffle=True))
+    trainer = Trainer(devices=2, **{**QUIET, "max_epochs": 1})
+    trainer.fit(again, DataLoader(rows(), batch_size=4, shuffle=True), ckpt_path=f"{folder}/step=2.ckpt")
+    return trained(Thaws(), 2, 4), trained(Thaws(), 2, 4, accumulate_grad_batches=2), model.seen[2:], again.seen
+
+
+def test_layers_set_free_later_and_an_order_nobody_gave_a_seed_for(tmp_path):
+    """Gradients of such layers are exchanged as well; a run without a seed goes on with the same rows."""
+    one, two = on_ranks(without_a_seed, tmp_path)
+
+    for at, accumulates in enumerate((1, 2)):
+        alone = trained(Thaws(), 1, 8, accumulate_grad_batches=accumulates)
+        for key, value in alone.items():
+            assert torch.equal(one[at][key], two[at][key]), key
+            assert torch.allclose(one[at][key], value, rtol=0, atol=1e-6), key
+    assert one[2] == one[3] != two[2] == two[3]

@@ -75,6 +75,9 @@ class Strategy(Ranks):
     def setup(self, trainer: Any) -> None:
         """Wrap the model for ``trainer.state.fn``; it is on its device, and has no optimizer yet."""
 
+    def begin_epoch(self) -> None:
+        """Batches to train on follow; since the last ones layers may have been frozen, or set free."""
+
     def bind(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
         """Return what the loop shall call for ``step``: the user's own bound method where there is one process."""
         return step

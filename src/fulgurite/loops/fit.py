@@ -93,6 +93,8 @@ def train_epoch(session: Session, step: Step) -> None:
     if hooks.on_train_epoch_end is not None:
         hooks.on_train_epoch_end()
     end_epoch(session)
+    # A hook of one rank may have set it: the others would wait for that one in the next epoch.
+    session.trainer.should_stop = session.strategy.reduce_boolean_decision(session.trainer.should_stop, all=False)
     end_if_asked(session)
 
 
@@ -169,6 +171,7 @@ def train_batches(session: Session, step: Step, batches: Iterator[tuple[Any, boo
     hooks, progress, moment = session.hooks, session.progress, session.moment
     move, schedulers = transfer(session), session.schedulers if session.module.automatic_optimization else ()
     session.train_metrics.begin_batches()  # type: ignore[union-attr]
+    session.strategy.begin_epoch()
     for batch, is_last in batches:
         plan, batch_idx = session.plan, progress.batches_ready
         if move is not None:
@@ -237,7 +240,7 @@ def validation_due(session: Session, is_last: bool) -> bool:
     if session.trainer.should_stop and plan.may_stop_early(progress):
         return True
     if plan.val_check_seconds is not None:
-        return time.monotonic() - session.validated_at >= plan.val_check_seconds
+        return time_is_up(session, plan.val_check_seconds)
     every = session.val_check_batch
     if every == INFINITE:
         return is_last
@@ -245,6 +248,18 @@ def validation_due(session: Session, is_last: bool) -> bool:
         return True
     count = progress.total_batch_idx + 1 if plan.check_val_every_n_epoch is None else progress.batches_ready
     return count % every == 0
+
+
+def time_is_up(session: Session, seconds: float) -> bool:
+    """Whether the last validation is so long ago. Asked again after the same batch, it answers the same.
+
+    All ranks go by the clock of rank 0.
+    """
+    batch, answer = session.timed
+    if batch != session.progress.total_batch_idx:
+        answer = session.strategy.broadcast(time.monotonic() - session.validated_at >= seconds)
+        session.timed = session.progress.total_batch_idx, answer
+    return answer
 
 
 def validate(session: Session, window_is_closed: bool) -> None:

@@ -312,7 +312,8 @@ def _loss_of(output: Any) -> Tensor | None:
     if output is None:
         warn_once(
             "`training_step` returned None: the batch is skipped. If this was on purpose, ignore this; otherwise "
-            "return the loss."
+            "return the loss. Of several processes all must skip the same step, or some wait for the others for ever: "
+            "where one has nothing to learn from, let it return `0 * sum(p.sum() for p in self.parameters())`."
         )
         return None
     if isinstance(output, Mapping):

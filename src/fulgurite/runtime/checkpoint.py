@@ -209,8 +209,11 @@ def _last(trainer: Any) -> str | None:
     return None
 
 
-def read(session: Session, path: str | os.PathLike[str], weights_only: bool | None) -> Checkpoint:
-    """Read a checkpoint through the strategy, and say so."""
+def read(session: Session, weights_only: bool | None) -> Checkpoint | None:
+    """Read the checkpoint that the Trainer goes on from, if there is one, through the strategy, and say so."""
+    path = session.trainer.ckpt_path
+    if path is None:
+        return None
     rank_zero_info(f"Restoring states from the checkpoint path at {path}")
     checkpoint: Checkpoint = session.strategy.load_checkpoint(path, weights_only=weights_only)
     check_kinds(session, "", checkpoint, {"fulgurite": (dict, type(None)), "loops": dict})

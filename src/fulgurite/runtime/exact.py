@@ -71,8 +71,6 @@ def of_all_ranks(session: Session, own: Data) -> Data:
 def of_this_rank(session: Session, data: Data) -> Data:
     """This rank's part of what `of_all_ranks` brought together; rank 0's, where the ranks were of another number."""
     strategy, others = session.strategy, data.get("ranks", [])
-    if strategy.data_seed is not None:
-        strategy.data_seed = data.get("data_seed", strategy.data_seed)
     if not data or len(others) + 1 == strategy.world_size:
         own = others[strategy.global_rank - 1] if strategy.global_rank else data
         return {**own, "gradients": data.get("gradients", {})} if strategy.sharded else own
@@ -89,10 +87,13 @@ def train_loader_states(session: Session) -> list[Any]:
     return _loader_states(session) if session.progress.inside_epoch else []
 
 
-def stored_feeds(checkpoint: Data) -> dict[str, Data]:
-    """How the loaders were fetched in the run that wrote the file, by stage."""
-    found = (checkpoint.get("fulgurite") or {}).get("feeds", {})
-    return dict(found) if isinstance(found, dict) else {}
+def put_back_feeds(session: Session, checkpoint: Data) -> None:
+    """Let the loaders be fetched, and their data dealt out, as in the run that wrote the file."""
+    data, strategy = checkpoint.get("fulgurite") or {}, session.strategy
+    found = data.get("feeds", {})
+    session.stored_feeds = dict(found) if isinstance(found, dict) else {}
+    if strategy.data_seed is not None:
+        strategy.data_seed = data.get("data_seed", strategy.data_seed)
 
 
 KINDS: dict[str, Any] = {

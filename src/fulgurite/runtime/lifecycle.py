@@ -12,7 +12,7 @@ from fulgurite.core.module import LightningModule
 from fulgurite.runtime import faults, profiling, workers
 from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
 from fulgurite.runtime.data import has_loader
-from fulgurite.runtime.exact import stored_feeds
+from fulgurite.runtime.exact import put_back_feeds
 from fulgurite.runtime.hooks import Hooks, call, overrides
 from fulgurite.runtime.optim import configure
 from fulgurite.runtime.session import Session
@@ -33,6 +33,8 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     session.board.clear()
     lend_log(session)
     session.strategy.setup_environment()
+    # Each rank has looked for it by itself, and may have seen another state of the folder.
+    session.trainer.ckpt_path = session.strategy.broadcast(session.trainer.ckpt_path)
     session.trainer.accelerator.setup_device(session.device)
     prepare_data(session)
     for logger in sorted(session.loggers, key=lambda logger: type(logger).__name__ != "WandbLogger"):
@@ -75,7 +77,7 @@ def restored_weights(session: Session, read: Callable[[], Checkpoint | None]) ->
         restore_model(session, checkpoint)
         if str(session.trainer.state.fn) == "fit":
             # Before `configure_optimizers`, which may count the train data.
-            session.stored_feeds = stored_feeds(checkpoint)
+            put_back_feeds(session, checkpoint)
     return checkpoint
 
 

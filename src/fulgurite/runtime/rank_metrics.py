@@ -7,6 +7,7 @@ of epoch-end hooks: there they are used at once.
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fulgurite.base.errors import RanksDisagree
@@ -24,6 +25,7 @@ from fulgurite.metrics import (
     ObjectMeter,
     SumMeter,
     as_tensor,
+    is_metric_object,
     scalars,
 )
 
@@ -55,7 +57,9 @@ class RankMetrics(Metrics):
             if meter.filled and meter.shared is None and _meets(meter) and (every_loader or meter.loader == loader)
         }
         told = {key: {"hook": key[0], **_on_host(meter.state())} for key, meter in mine.items()}
-        everybody = self.strategy.meet("the end of an epoch", told)[:: self.strategy.data_copies]
+        lists = {key: _lists(meter.last) for key, meter in mine.items() if isinstance(meter, ObjectMeter)}
+        came = self.strategy.meet("the end of an epoch", (told, lists))[:: self.strategy.data_copies]
+        everybody = [told for told, _ in came]
         agreed = _agreed(everybody)
         self.load([state for key, state in agreed.items() if key not in mine], self.module, self.strategy.root_device)
         # By name: torchmetrics objects have collectives of their own, which need the same order everywhere.
@@ -63,6 +67,7 @@ class RankMetrics(Metrics):
             meter = self.meters[key]
             if isinstance(meter, ObjectMeter):
                 meter.last = self.module.get_submodule(meter.attribute) if key not in mine else meter.last
+                _give_lists(meter.last, {name: kind for _, lists in came for name, kind in lists.get(key, {}).items()})
                 meter.shared = meter.epoch_value()
             else:
                 parts = [(told[key]["total"], told[key]["weight"]) for told in everybody if key in told]
@@ -183,6 +188,26 @@ def _agreed(everybody: list[dict[Key, Any]]) -> dict[Key, Any]:
                 "sync_dist out."
             )
     return union
+
+
+def _lists(metric: Any) -> dict[str, tuple[torch.dtype, torch.Size]]:
+    """What the lists are made of that a torchmetrics object has gathered: of which numbers, in which rows."""
+    found = {(path, name): getattr(part, name) for path, part in _parts(metric) for name in part._defaults}
+    lists = {f"{path}/{name}": values for (path, name), values in found.items() if isinstance(values, list) and values}
+    return {name: (values[0].dtype, values[0].shape[1:]) for name, values in lists.items()}
+
+
+def _give_lists(metric: Any, known: dict[str, tuple[torch.dtype, torch.Size]]) -> None:
+    """Put nothing, of the right kind, into lists that are empty here alone: they are not exchanged otherwise."""
+    for path, part in _parts(metric):
+        for name in part._defaults:
+            values, kind = getattr(part, name), known.get(f"{path}/{name}")
+            if kind is not None and isinstance(values, list) and not values:
+                values.append(torch.empty((0, *kind[1]), dtype=kind[0], device=part.device))
+
+
+def _parts(metric: Any) -> list[tuple[str, Any]]:
+    return [(path, part) for path, part in metric.named_modules() if is_metric_object(part)]
 
 
 def _on_host(state: dict[str, Any]) -> dict[str, Any]:

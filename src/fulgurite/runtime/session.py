@@ -69,6 +69,8 @@ class Session:
     """Validation and test batches logged so far, by loader: the batch axis of their step rows."""
     validated_at: float = 0.0
     """When the last validation ended, on the monotonic clock."""
+    timed: tuple[int, bool] = (-1, False)
+    """The last batch after which the clock was asked whether a validation is due, and its answer."""
     step: Any = None
     """The shape of the training step, once it is chosen."""
     exhausted: bool = False

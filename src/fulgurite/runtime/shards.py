@@ -13,9 +13,11 @@ from typing import Any
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from fulgurite.base.rank import PossibleUserWarning, warn_once
-from fulgurite.base.seed import seeded
+from fulgurite.base.seed import collect_rng_states, seeded, set_rng_states
 
 _OUT = object()
+LOOK = 64
+"""Batches that are drawn at once where nobody knows how many there are."""
 
 
 class Share(Iterable[Any]):
@@ -138,11 +140,34 @@ def _drawn_alike(batches: Any, seed: int, epoch: int) -> Iterator[Any]:
     drawn = iter(batches)
     if not _draws_at_once(batches):
         # It may draw from Python, NumPy or torch whenever it likes.
+        if not _has_length(batches):
+            return _bit_by_bit(drawn, seed, epoch)
         with seeded(seed, epoch):
             return iter(list(drawn))
     with seeded(seed, epoch):
         first = next(drawn, _OUT)
     return iter(()) if first is _OUT else _with_first(first, drawn)
+
+
+def _bit_by_bit(drawn: Iterator[Any], seed: int, epoch: int) -> Iterator[Any]:
+    """The same of what may have no end: its random numbers wait between two looks."""
+    states = None
+    while True:
+        with seeded(seed, epoch):
+            if states is not None:
+                set_rng_states(states)
+            some = list(islice(drawn, LOOK))
+            states = collect_rng_states(include_cuda=False)
+        if not some:
+            return
+        yield from some
+
+
+def _has_length(batches: Any) -> bool:
+    try:
+        return len(batches) >= 0
+    except TypeError:
+        return False
 
 
 def _with_first(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.parallel import DistributedDataParallel
 
 from fulgurite.strategies.parallel import TIMEOUT, ParallelStrategy
@@ -47,20 +48,47 @@ class DDPStrategy(ParallelStrategy):
         self._ddp_kwargs = kwargs
         self._comm = ddp_comm_state, ddp_comm_hook, ddp_comm_wrapper
         self._wrapped: DistributedDataParallel | None = None
+        self._exchanged: set[Parameter] = set()
+        """Those whose gradients DDP brings together: the ones that were trained as it was built."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_wrapped": None}
+        return {**super().__getstate__(), "_wrapped": None, "_exchanged": set()}
 
     def setup(self, trainer: Any) -> None:
         """Wrap the model where it is trained; the weights of rank 0 go to all."""
-        self._wrapped = None
-        assert self.model is not None
-        trained = any(parameter.requires_grad for parameter in self.model.parameters())
-        if str(trainer.state.fn) != "fit" or not trained:
+        self._wrapped, self._exchanged = None, set()
+        if str(trainer.state.fn) == "fit":
+            self._wrap(self._trained())
+
+    def begin_epoch(self) -> None:
+        trained = self._trained()
+        assert self._module is not None
+        if not self._module.automatic_optimization:
+            # Parameters of the optimizer whose turn it is not are frozen for the moment.
+            trained |= self._exchanged
+        if trained != self._exchanged:
+            self._wrap(trained)
+
+    def _trained(self) -> set[Parameter]:
+        assert self._module is not None
+        return {each for each in self._module.parameters() if each.requires_grad}
+
+    def _wrap(self, trained: set[Parameter]) -> None:
+        if self._wrapped is not None:
+            # Those of the new one come beside them otherwise, and gradients are averaged twice.
+            self._wrapped.reducer._remove_autograd_hooks()
+        self.model, self._wrapped, self._exchanged = self._module, None, trained
+        if not trained:
             return
+        assert self.model is not None
         device = self.root_device
         ids = [device.index] if device.type == "cuda" else None
+        frozen = [each for each in trained if not each.requires_grad]
+        for parameter in frozen:
+            parameter.requires_grad_(True)
         self.model = self._wrapped = DistributedDataParallel(self.model, device_ids=ids, **self._ddp_kwargs)
+        for parameter in frozen:
+            parameter.requires_grad_(False)
         state, hook, wrapper = self._comm
         if hook is not None:
             self._wrapped.register_comm_hook(state, hook if wrapper is None else wrapper(hook))
@@ -68,15 +96,16 @@ class DDPStrategy(ParallelStrategy):
     def bind(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
         """``training_step`` goes through DDP's forward. Validation doesn't: ranks may have other numbers of batches."""
         assert self._module is not None
-        if name != "training_step" or self._wrapped is None or not self._module.automatic_optimization:
+        fits = str(self._module.trainer.state.fn) == "fit"
+        if name != "training_step" or not fits or not self._module.automatic_optimization:
             return step
-        return through(self._wrapped, self._module, step)
+        return through(self, step)
 
     def pre_backward(self, loss: Tensor) -> Tensor:
         """By hand, every loss goes through DDP's forward by itself, right before its backward."""
         if self._wrapped is None or not torch.is_grad_enabled():
             return loss
-        return through(self._wrapped, self._module, lambda given: given)(loss)
+        return through(self, lambda given: given)(loss)
 
     def no_sync(self) -> AbstractContextManager[Any]:
         """The context for batches that only add to the gradients."""
@@ -93,15 +122,15 @@ class DDPStrategy(ParallelStrategy):
 
     def teardown(self) -> None:
         super().teardown()
-        self.model, self._wrapped = self._module, None
+        self.model, self._wrapped, self._exchanged = self._module, None, set()
 
 
-def through(wrapped: DistributedDataParallel, module: Any, step: Callable[..., Any]) -> Callable[..., Any]:
+def through(strategy: DDPStrategy, step: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``step``, called from inside DDP's forward, which prepares the exchange of gradients.
 
     DDP calls its module's ``forward``: that is ``step`` for the moment of entering, and the user's own inside.
     """
-    own = module.__dict__
+    own: dict[str, Any] = strategy._module.__dict__
 
     def redirected(*args: Any, **kwargs: Any) -> Any:
         own.pop("forward", None)
@@ -112,6 +141,9 @@ def through(wrapped: DistributedDataParallel, module: Any, step: Callable[..., A
     before = own.get("forward")
 
     def stepped(*args: Any) -> Any:
+        wrapped = strategy._wrapped
+        if wrapped is None:
+            return step(*args)
         own["forward"] = redirected
         return wrapped(*args)
 

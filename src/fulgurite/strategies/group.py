@@ -89,6 +89,8 @@ class GroupRanks(Ranks):
         self.meet(name or "barrier")
 
     def broadcast(self, value: Any, src: int = 0) -> Any:
+        if self._alone:
+            return value
         return self.meet("broadcast", value if self.global_rank == src else None)[src if self._group else 0]
 
     def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
@@ -104,6 +106,8 @@ class GroupRanks(Ranks):
     def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
         if self._group is None:
             return tensor
+        if self._alone:
+            return torch.stack([tensor] * dist.get_world_size(group))
         tensor = tensor.to(self.root_device).contiguous()
         if sync_grads:
             from torch.distributed.nn.functional import all_gather  # late: only those who differentiate need it
