@@ -40,9 +40,20 @@ STRATEGIES |= {
     "fsdp_cpu_offload": ("fulgurite.strategies.fsdp", "FSDPStrategy", {"cpu_offload": True}),
     "model_parallel": ("fulgurite.strategies.model_parallel", "ModelParallelStrategy", {}),
 }
+STRATEGIES |= {
+    "deepspeed" + suffix: ("fulgurite.strategies.deepspeed", "DeepSpeedStrategy", arguments)
+    for suffix, arguments in {
+        "": {},
+        "_stage_1": {"stage": 1},
+        "_stage_2": {"stage": 2},
+        "_stage_2_offload": {"stage": 2, "offload_optimizer": True},
+        "_stage_3": {"stage": 3},
+        "_stage_3_offload": {"stage": 3, "offload_optimizer": True, "offload_parameters": True},
+    }.items()
+}
 """By name: module, class and arguments. Modules are imported when they are asked for."""
 OTHERS = ("auto", "single_device")
-LATER = ("deepspeed", "xla", "single_xla", "single_tpu", "xla_debug")
+LATER = ("xla", "single_xla", "single_tpu", "xla_debug")
 
 
 def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
@@ -64,7 +75,7 @@ def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
         from fulgurite.plugins.layer_sync import TorchSyncBatchNorm
 
         strategy.layer_sync = plugins.get(LayerSync) or TorchSyncBatchNorm()
-    return accelerator, strategy, precision
+    return accelerator, strategy, strategy.precision_for(precision)
 
 
 def _environment(plugins: Mapping[type, Any], strategy: Any) -> ClusterEnvironment:
@@ -103,7 +114,8 @@ def _started(environment: ClusterEnvironment) -> int | None:
 def _strategy(wanted: Any, devices: list[torch.device], nodes: int, environment: ClusterEnvironment) -> Strategy:
     if isinstance(wanted, Strategy):
         return wanted
-    if len(devices) * nodes == 1 or wanted == "single_device":
+    cuts_alone = wanted.startswith("deepspeed")  # one device, too: its memory may go to the computer's
+    if wanted == "single_device" or (len(devices) * nodes == 1 and not cuts_alone):
         return SingleDeviceStrategy(devices[0])
     if wanted == "auto":
         interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
@@ -122,7 +134,7 @@ def _check_strategy(strategy: Any) -> None:
     known = [*OTHERS, *STRATEGIES]
     if isinstance(strategy, str) and strategy in known:
         return
-    if isinstance(strategy, str) and (strategy in LATER or strategy.startswith("deepspeed")):
+    if isinstance(strategy, str) and strategy in LATER:
         raise MisconfigurationException(f"strategy={strategy!r} is not supported yet.")
     near = difflib.get_close_matches(str(strategy), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -246,3 +246,31 @@ def test_layers_set_free_later_and_an_order_nobody_gave_a_seed_for(tmp_path):
             assert torch.equal(one[at][key], two[at][key]), key
             assert torch.allclose(one[at][key], value, rtol=0, atol=1e-6), key
     assert one[2] == one[3] != two[2] == two[3]
+
+
+class Watches(Net):
+    """Each rank logs something else, and a scheduler watches it."""
+
+    def on_train_epoch_end(self):
+        worse = self.trainer.global_rank == 1
+        self.log("own", float(self.trainer.current_epoch) if worse else -float(self.trainer.current_epoch))
+
+    def configure_optimizers(self):
+        optimizer = super().configure_optimizers()
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "own"}}
+
+
+def trained_on_a_plateau():
+    model = Watches()
+    trainer = Trainer(devices=2, **{**QUIET, "max_epochs": 3})
+    trainer.fit(model, DataLoader(rows(), batch_size=4))
+    return weights(model), trainer.optimizers[0].param_groups[0]["lr"]
+
+
+def test_a_rate_that_follows_a_metric_is_the_same_on_all_ranks():
+    """Rank 0's metric, as everywhere where ranks keep their values to themselves; it gets better."""
+    one, two = on_ranks(trained_on_a_plateau)
+
+    assert one[1] == two[1] == 0.05
+    assert all(torch.equal(one[0][key], two[0][key]) for key in one[0])

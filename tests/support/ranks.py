@@ -20,9 +20,11 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["torch", "torch.distributed", "torchmetrics", "fulgurite.trainer", "support.ranks"])
 
 
-def on_ranks(function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] | None = None) -> list[Any]:
+def on_ranks(
+    function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] | None = None, patience: float = TIMEOUT
+) -> list[Any]:
     """Return what ``function(*args)`` gives on each of so many ranks. Raises ``AssertionError`` where one raises."""
-    found = outcomes(function, *args, ranks=ranks, environ=environ)
+    found = outcomes(function, *args, ranks=ranks, environ=environ, patience=patience)
     for rank, (result, problem) in enumerate(found):
         assert problem is None, f"rank {rank}: {problem}"
         assert result is not Ellipsis, f"rank {rank} was killed"
@@ -30,7 +32,7 @@ def on_ranks(function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] 
 
 
 def outcomes(
-    function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] | None = None
+    function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] | None = None, patience: float = TIMEOUT
 ) -> list[tuple[Any, str | None]]:
     """The same, with (result, traceback) of each rank; a rank that ended otherwise has ``...`` as result."""
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "OMP_NUM_THREADS": "1", **(environ or {})}
@@ -48,7 +50,7 @@ def outcomes(
     for pipe in pipes:
         try:
             found.append(
-                pickle.loads(pipe.recv_bytes()) if pipe.poll(TIMEOUT) else (..., f"nothing came within {TIMEOUT} s")
+                pickle.loads(pipe.recv_bytes()) if pipe.poll(patience) else (..., f"nothing came within {patience} s")
             )
         except EOFError:
             found.append((..., None))

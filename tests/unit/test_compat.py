@@ -71,7 +71,7 @@ def test_a_star_import_brings_what_is_there(aliases):
 @pytest.mark.parametrize(
     "line",
     [
-        "from pytorch_lightning.strategies import DeepSpeedStrategy",
+        "from pytorch_lightning.strategies import XLAStrategy",
         "import lightning.pytorch.plugins.precision.deepspeed",
         "from lightning import Fabric",
     ],

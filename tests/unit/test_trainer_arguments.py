@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fulgurite import Callback, Trainer
-from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.errors import MisconfigurationException, MissingExtra
+from fulgurite.base.optional import available
 from fulgurite.callbacks import EarlyStopping, ModelCheckpoint, ModelSummary, Timer, TQDMProgressBar
 from fulgurite.precision import Precision
 from fulgurite.strategies import SingleDeviceStrategy
@@ -37,7 +38,7 @@ WRONG = [
     ({"num_nodes": 1.0}, ValueError, ["1.0"]),
     ({"strategy": "dpp"}, ValueError, ["'dpp'", "'ddp'", "'auto'"]),
     ({"strategy": "xla"}, MisconfigurationException, ["'xla'", "not supported yet"]),
-    ({"strategy": "deepspeed_stage_2"}, MisconfigurationException, ["deepspeed_stage_2"]),
+    ({"strategy": "deepspeed_stage_4"}, ValueError, ["'deepspeed_stage_4'", "Did you mean 'deepspeed_stage_"]),
     ({"precision": "31"}, ValueError, ["'31'", "16-mixed", "bf16-true"]),
     ({"precision": 8}, ValueError, ["8", "32-true"]),
     ({"precision": 32, "plugins": Precision()}, ValueError, ["precision=32", "plugin"]),
@@ -569,3 +570,9 @@ def test_sanity_steps(steps, done):
     quiet(num_sanity_val_steps=steps, callbacks=Sees()).fit(TinyModule(), batches(1), batches(5))
 
     assert seen.count(True) == done
+
+
+@pytest.mark.skipif(available("deepspeed"), reason="the package is installed")
+def test_a_strategy_without_its_package_says_how_to_get_it():
+    with pytest.raises(MissingExtra, match="pip install deepspeed"):
+        quiet(strategy="deepspeed_stage_2")

@@ -49,6 +49,7 @@ LOGGERS = {
 }
 STRATEGIES = {
     "ddp": "DDPStrategy",
+    "deepspeed": "DeepSpeedStrategy",
     "fsdp": "FSDPStrategy",
     "model_parallel": "ModelParallelStrategy",
     "parallel": "ParallelStrategy",

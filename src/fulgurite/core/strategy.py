@@ -12,6 +12,7 @@ from fulgurite.base.arguments import checked
 from fulgurite.base.device import as_device
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 from fulgurite.core.cluster import ClusterEnvironment
+from fulgurite.core.precision import Precision
 from fulgurite.core.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Strategy(Ranks):
     """Whether tensors made under ``torch.inference_mode`` can be exchanged."""
     sharded = False
     """Whether each process holds pieces of the weights, so that a forward pass takes all of them."""
+    offloads = False
+    """Whether the optimizer's memory lies elsewhere than on the device that computes."""
     restore_checkpoint_after_setup = False
     """Whether a checkpoint's weights are put into the model when it is wrapped, not before."""
     layer_sync: Any = None
@@ -78,9 +81,16 @@ class Strategy(Ranks):
     def begin_epoch(self) -> None:
         """Batches to train on follow; since the last ones layers may have been frozen, or set free."""
 
+    def precision_for(self, precision: Precision) -> Precision:
+        """Return in which numbers to compute here, where ``precision`` was asked for."""
+        return precision
+
     def bind(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
         """Return what the loop shall call for ``step``: the user's own bound method where there is one process."""
         return step
+
+    def take_optimizers(self, session: Any) -> None:
+        """Be given ``session.optimizers``, before a checkpoint is put into them."""
 
     def pre_backward(self, loss: Tensor) -> Tensor:
         """Return what to call ``backward`` on, where a module optimises by hand."""

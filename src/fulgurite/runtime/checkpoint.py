@@ -109,7 +109,7 @@ def restore_training(session: Session, checkpoint: Checkpoint) -> None:
             if session.strategy.sharded:
                 state = _in_pieces(optimizer, state)
             _load_optimizer(optimizer, state)
-            if not session.strategy.sharded:
+            if not session.strategy.sharded and not session.strategy.offloads:
                 # There torch has put it where each parameter lies, which may not be the device that computes.
                 optimizer_to_device(optimizer, session.device)
     for config, state in zip(session.schedulers, checkpoint["lr_schedulers"], strict=False):

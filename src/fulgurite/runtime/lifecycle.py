@@ -56,6 +56,7 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     bind_steps(session, compile_step)
     if fn == "fit":
         configured(session)
+        session.strategy.take_optimizers(session)
     session.hooks = Hooks(session.trainer, module, LightningModule, session.callbacks, moment)
     if session.profiler is not None:
         profiling.watch_hooks(session.hooks, session.profiler)

@@ -150,6 +150,9 @@ def step_schedulers(session: "Session", interval: str, plateau: bool = False, cl
         if config.interval != interval or config.reduce_on_plateau is not plateau or reached % config.frequency:
             continue
         metric = _monitored(config, session.trainer.callback_metrics) if plateau else None
+        if plateau and session.strategy.world_size > 1:
+            # All step by what rank 0 watches: rates that differ would part the weights.
+            metric = session.strategy.broadcast(move_data_to_device(metric, "cpu"))
         if plateau and metric is None:
             continue
         call(session.moment, "lr_scheduler_step", session.module.lr_scheduler_step, config.scheduler, metric)

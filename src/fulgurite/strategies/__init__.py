@@ -7,6 +7,7 @@ from fulgurite.base.lazy import lazily
 if TYPE_CHECKING:
     from fulgurite.core.strategy import Strategy as Strategy
     from fulgurite.strategies.ddp import DDPStrategy as DDPStrategy
+    from fulgurite.strategies.deepspeed import DeepSpeedStrategy as DeepSpeedStrategy
     from fulgurite.strategies.fsdp import FSDPStrategy as FSDPStrategy
     from fulgurite.strategies.model_parallel import ModelParallelStrategy as ModelParallelStrategy
     from fulgurite.strategies.parallel import ParallelStrategy as ParallelStrategy
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "DDPStrategy": "fulgurite.strategies.ddp",
+    "DeepSpeedStrategy": "fulgurite.strategies.deepspeed",
     "FSDPStrategy": "fulgurite.strategies.fsdp",
     "ModelParallelStrategy": "fulgurite.strategies.model_parallel",
     "ParallelStrategy": "fulgurite.strategies.parallel",
