@@ -125,10 +125,10 @@ class DDPStrategy(ParallelStrategy):
         self.model, self._wrapped, self._exchanged = self._module, None, set()
 
 
-def through(strategy: DDPStrategy, step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``step``, called from inside DDP's forward, which prepares the exchange of gradients.
+def through(strategy: Any, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``step``, called in the forward of ``strategy._wrapped``, which prepares the exchange of gradients.
 
-    DDP calls its module's ``forward``: that is ``step`` for the moment of entering, and the user's own inside.
+    That calls its module's ``forward``: that is ``step`` for the moment of entering, and the user's own inside.
     """
     own: dict[str, Any] = strategy._module.__dict__
 

@@ -113,6 +113,8 @@ class DeepSpeedStrategy(ParallelStrategy):
         """DeepSpeed's engine; None outside of a training."""
         return self._engine
 
+    _wrapped = engine
+
     def precision_for(self, precision: Precision) -> Precision:
         known = type(precision).__module__.startswith("fulgurite.") and precision.precision in PRECISIONS
         if not known:
@@ -182,7 +184,7 @@ class DeepSpeedStrategy(ParallelStrategy):
         optimizer.register_load_state_dict_pre_hook(self._pieces.take)
         # What its groups hold now are the engine's buffers, of which some gradients have to stay where they are.
         optimizer.zero_grad = keep_gradients  # type: ignore[method-assign]
-        self._through = through(self._engine, module, self._step)
+        self._through = through(self, self._step)
 
     def _full_config(self, plan: Any, halves: bool) -> dict[str, Any]:
         """DeepSpeed's configuration with what the Trainer was told. Raises where the two contradict each other."""
