@@ -12,11 +12,12 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SEED_FILES = ("data.py", "model.py", "train.py")
 ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1")  # as in the other tests: these models are too small for more
 QUICK = ("--epochs", "3")
-PIECES = sorted(file for kind in ("callbacks", "loggers", "profilers", "plugins", "tuner")
+PIECES = sorted(file for kind in ("callbacks", "loggers", "profilers", "plugins", "strategies", "tuner")
                 for file in (EXAMPLES / kind).glob("*.py"))  # fmt: skip
 
 NEEDS = {
     "comet_logger": "comet_ml",
+    "deepspeed_strategy": "deepspeed",
     "device_stats_monitor": "psutil",
     "mlflow_logger": "mlflow",
     "tensorboard_logger": "tensorboard",
