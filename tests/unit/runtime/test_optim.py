@@ -26,6 +26,7 @@ from fulgurite.runtime.optim import (
 )
 from fulgurite.runtime.plan import Plan
 from fulgurite.runtime.session import Session
+from fulgurite.strategies.single import SingleDeviceStrategy
 
 
 class Model(LightningModule):
@@ -79,7 +80,8 @@ def session(model, metrics=None):
     optimizers, configs = configure(model)
     return Session(
         trainer=SimpleNamespace(callback_metrics=metrics or {}), module=model, plan=Plan(), progress=Progress(),
-        board=Board(), moment=Moment(), strategy=None, precision=Precision(), callbacks=[], loggers=[],
+        board=Board(), moment=Moment(), strategy=SingleDeviceStrategy(), precision=Precision(),
+        callbacks=[], loggers=[],
         optimizers=optimizers, schedulers=configs,
     )  # fmt: skip
 
