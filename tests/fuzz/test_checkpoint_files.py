@@ -215,7 +215,7 @@ def test_hostile_code_never_runs(sound, tmp_path, place, kind, drawn):
         path.write_bytes(written(whole, kind))
         for door, through in DOORS.items():
             if drawn == "few" and name != "mkdir" and door != "anomaly":
-                continue  # the same function reads it; `-m slow` goes through all
+                continue  # the same function reads it; `-m deep` goes through all
             try:
                 with nothing_runs():
                     through(path)

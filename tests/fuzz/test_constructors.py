@@ -37,7 +37,7 @@ def needed(kind: type) -> dict[str, object]:
     return {name: NEEDED.get(name) for name, given in parameters(kind).items() if given.default is given.empty}
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 @pytest.mark.filterwarnings("ignore")
 def test_every_argument_takes_or_refuses_every_value(kind):

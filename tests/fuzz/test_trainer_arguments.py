@@ -52,7 +52,7 @@ def test_a_trainer_runs_or_says_what_is_wrong(chosen):
     run(**chosen)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_argument_takes_or_refuses_every_value(name):
     """One at a time, without chance."""
