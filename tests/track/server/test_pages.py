@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -20,8 +21,8 @@ EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</sc
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("pages")) as running:
+def server(browser, tmp_path_factory):
+    with shown(browser, tmp_path_factory.mktemp("pages")) as running:
         yield running
 
 
@@ -31,6 +32,14 @@ def browser(tmp_path_factory):
         started.size(1280, 900)
         yield started
         assert started.complaints == []
+
+
+@contextmanager
+def shown(browser, folder):
+    """A server whose pages are left before it ends: one that asks it for news would complain."""
+    with served(folder) as running:
+        yield running
+        browser.open("about:blank")
 
 
 def made(server, project, name, **known):
@@ -69,7 +78,7 @@ def test_no_text_is_read_as_html():
 
 @browsers
 def test_an_empty_store_says_how_to_begin(browser, tmp_path):
-    with served(tmp_path) as server:
+    with shown(browser, tmp_path) as server:
         browser.open(server.url)
 
         browser.wait("document.body.innerText.includes('There is no run yet')")
@@ -232,7 +241,7 @@ def test_a_logged_page_runs_outside_of_our_origin(browser, server):
 @browsers
 def test_a_key_opens_the_pages(browser, tmp_path):
     """They ask for it, and show what was asked for as soon as it is given."""
-    with served(tmp_path) as server:
+    with shown(browser, tmp_path) as server:
         made(server, "secret", "abc")
         key = server.store.users.add("ada", "reader")
         browser.open(f"{server.url}/local/secret")
