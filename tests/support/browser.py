@@ -88,7 +88,7 @@ class Browser:
         if message.get("method") == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(said["exceptionDetails"])[:500])
         elif message.get("method") == "Log.entryAdded" and said["entry"]["level"] == "error":
-            self.complaints.append(said["entry"]["text"])
+            self.complaints.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")
 
 
 @contextmanager

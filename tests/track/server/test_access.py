@@ -115,7 +115,7 @@ def test_a_browser_without_a_key_gets_a_page_to_log_in(public):
 
     assert answer.status_code == 401
     assert '<main id="view"' in answer.text
-    assert public.get("/static/login.js").status_code == 200
+    assert public.get("/static/views/login.js").status_code == 200
 
 
 def test_a_reader_looks_and_changes_nothing(public, store, run):

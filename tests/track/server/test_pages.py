@@ -60,19 +60,21 @@ def test_every_address_that_the_client_prints_is_a_page(client):
 
 def test_all_that_a_page_loads_is_served_from_here(client):
     """No other host is named in any of our files, and what they import is there."""
-    names = {file.name for file in FOLDER.iterdir()}
-    for name in names - {"index.html"}:
-        assert client.get(f"/static/{name}").status_code == 200
-    for file in FOLDER.iterdir():
+    files = [file for file in FOLDER.rglob("*") if file.is_file()]
+    for file in files:
+        name = file.relative_to(FOLDER).as_posix()
+        if name != "index.html":
+            assert client.get(f"/static/{name}").status_code == 200, name
         text = file.read_text().replace("http://www.w3.org/", "")
-        assert not re.search(r"https?://|//cdn|@import", text), file.name
-        assert {found.partition("./")[2] for found in re.findall(r'from "(\./[^"]+)"', text)} <= names
+        assert not re.search(r"https?://|//cdn|@import", text), name
+        for wanted in re.findall(r'(?:from |import\()"(\.[^"]+)"', text):
+            assert (file.parent / wanted).is_file(), f"{name} imports {wanted}"
     assert client.get("/static/plotly.min.js").content.startswith(b"/**\n* plotly.js")
 
 
 def test_no_text_is_read_as_html():
     """The pages make elements and text nodes only."""
-    for file in FOLDER.glob("*.js"):
+    for file in FOLDER.rglob("*.js"):
         assert not AS_HTML.search(file.read_text()), file.name
 
 
@@ -267,6 +269,8 @@ def test_a_key_opens_the_pages(browser, tmp_path):
 @browsers
 @pytest.mark.parametrize("path", ["/", "/local/many", "/local/live/runs/abc", "/local/live/runs/abc#overview"])
 def test_nothing_sticks_out_on_a_phone(browser, server, path):
+    made(server, "live", "abc")
+    made(server, "many", "abc")
     browser.size(400, 800)
     browser.open(server.url + path)
     browser.wait("document.querySelector('main h1')")

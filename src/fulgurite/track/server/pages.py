@@ -20,7 +20,7 @@ ASK_AGAIN = {"Cache-Control": "no-cache"}
 def routes() -> list[BaseRoute]:
     """The last routes of a server: they take every address of up to five parts that nobody else took."""
     return [
-        Route("/static/{name}", static, methods=["GET"]),
+        Route("/static/{name:path}", static, methods=["GET"]),
         Route("/favicon.ico", static_favicon, methods=["GET"]),
         Route("/", page, methods=["GET"]),
         Route("/{entity}/{project}", page, methods=["GET"]),
@@ -41,7 +41,7 @@ def shell(status: int = 200) -> Response:
 
 
 def static(request: Request) -> Response:
-    """A file of the pages, by its name alone."""
+    """A file of the pages, by its path in their folder."""
     name = request.path_params["name"]
     if name == PLOTLY:
         return FileResponse(_plotly(), headers=ASK_AGAIN, media_type="text/javascript")
@@ -56,7 +56,7 @@ def static_favicon(request: Request) -> Response:
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset(file.name for file in FOLDER.iterdir() if file.suffix[1:] in KINDS)
+    return frozenset(file.relative_to(FOLDER).as_posix() for file in FOLDER.rglob("*") if file.suffix[1:] in KINDS)
 
 
 @cache

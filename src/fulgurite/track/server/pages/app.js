@@ -1,28 +1,25 @@
 // Shows what the address says.
 
-import { get, pageOf, post } from "./api.js";
-import { fill, h } from "./dom.js";
-import { showLogin } from "./login.js";
-import { showProjects } from "./projects.js";
-import { showRun } from "./run.js";
-import { showRuns } from "./runs.js";
+import { get, pageOf, post } from "./base/api.js";
+import { fill, h } from "./base/dom.js";
 
 const THEMES = ["auto", "light", "dark"];
 const view = document.getElementById("view");
 
 async function show() {
-  const [entity, project, kind, name] = location.pathname.split("/").slice(1).filter(Boolean).map(decodeURIComponent);
-  const isRun = kind === "runs" && name !== undefined;
-  document.title = [isRun ? name : null, project, "Fulgurite"].filter(Boolean).join(" · ");
-  showTop(entity, project, isRun ? name : null, null);
+  const [entity, project, kind, ...rest] = location.pathname.split("/").slice(1).filter(Boolean).map(decodeURIComponent);
+  const run = kind === "runs" && rest.length ? rest[0] : null;
+  document.title = [run, project, "Fulgurite"].filter(Boolean).join(" · ");
+  showTop(entity, project, run, null);
   try {
     const session = await get("/session");
-    showTop(entity, project, isRun ? name : null, session);
-    if (project === undefined) await showProjects(view);
-    else if (isRun) await showRun(view, entity, project, name);
-    else await showRuns(view, entity, project, kind);
+    showTop(entity, project, run, session);
+    const where = { entity, project, kind, rest, session, mayWrite: session.role !== "reader" };
+    if (project === undefined) (await import("./views/projects.js")).showProjects(view, where);
+    else if (run !== null) await (await import("./views/run.js")).showRun(view, entity, project, run, where);
+    else await (await import("./views/project.js")).showProject(view, where);
   } catch (error) {
-    if (error.status === 401) showLogin(view);
+    if (error.status === 401) (await import("./views/login.js")).showLogin(view);
     else showFault(error);
   }
 }
@@ -42,7 +39,8 @@ function themeButton() {
     localStorage.setItem("theme", next);
     location.reload();
   };
-  return h("button.plain", { click, title: `Theme: ${now}. Change to ${next}.` }, { auto: "◐", light: "☀", dark: "☾" }[now]);
+  const title = `Theme: ${now}. Change to ${next}.`;
+  return h("button.plain", { click, title, "aria-label": title }, { auto: "◐", light: "☀", dark: "☾" }[now]);
 }
 
 async function logOut() {

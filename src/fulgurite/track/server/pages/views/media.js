@@ -1,9 +1,9 @@
 // What a run logged that is no line: pictures, sounds, films, pages, histograms, and anything else as text.
 
-import { get } from "./api.js";
-import { fill, h } from "./dom.js";
+import { get } from "../base/api.js";
+import { fill, h } from "../base/dom.js";
 import { fileAddress } from "./files.js";
-import { brief } from "./format.js";
+import { brief } from "../base/format.js";
 
 const NEWEST = 8;
 const ROWS = 100; // of a table

@@ -1,7 +1,7 @@
 // What is known of a run beside its series: summary, configuration, and where it ran.
 
-import { fill, h } from "./dom.js";
-import { brief, leaves } from "./format.js";
+import { fill, h } from "../base/dom.js";
+import { brief, leaves } from "../base/format.js";
 
 export function overviewTab() {
   const element = h("div.columns", {});

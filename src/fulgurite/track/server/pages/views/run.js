@@ -1,15 +1,15 @@
 // One run: its charts, what is known of it, and what it left.
 
-import { get, pathOf } from "./api.js";
+import { get, pathOf } from "../base/api.js";
+import { badge } from "../base/badge.js";
 import { chartsTab } from "./charts.js";
 import { consoleTab } from "./console.js";
-import { fill, h } from "./dom.js";
+import { fill, h } from "../base/dom.js";
 import { filesTab } from "./files.js";
-import { ago, duration, moment } from "./format.js";
+import { ago, duration, moment } from "../base/format.js";
 import { mediaTab } from "./media.js";
 import { overviewTab } from "./overview.js";
-import { every } from "./poll.js";
-import { badge } from "./runs.js";
+import { every } from "../base/poll.js";
 
 // Each makes an element, and is told of the run's newer versions while it is in sight.
 const TABS = {

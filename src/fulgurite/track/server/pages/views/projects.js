@@ -1,9 +1,9 @@
 // All projects of the store.
 
-import { get, pageOf } from "./api.js";
-import { fill, h } from "./dom.js";
-import { ago, moment } from "./format.js";
-import { every } from "./poll.js";
+import { get, pageOf } from "../base/api.js";
+import { fill, h } from "../base/dom.js";
+import { ago, moment } from "../base/format.js";
+import { every } from "../base/poll.js";
 
 const KEY = "local-" + "0".repeat(40);
 

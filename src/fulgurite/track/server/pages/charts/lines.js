@@ -1,6 +1,6 @@
 // Draws one line with Plotly: the last value of each stretch, and its lowest and highest as a band.
 
-import { h } from "./dom.js";
+import { h } from "../base/dom.js";
 
 const COLOURS = { line: "--accent", band: "--band", text: "--quiet", grid: "--line" };
 // Plotly brings the styles of its maps along and adds them where no element has this name. We draw no maps.

@@ -1,22 +1,21 @@
 // The runs of a project, the newest first.
 
-import { get, pageOf, pathOf } from "./api.js";
-import { fill, h } from "./dom.js";
-import { ago, brief, duration, leaves, moment } from "./format.js";
-import { every } from "./poll.js";
+import { get, pageOf } from "../base/api.js";
+import { badge } from "../base/badge.js";
+import { fill, h } from "../base/dom.js";
+import { ago, brief, duration, leaves, moment } from "../base/format.js";
+import { every } from "../base/poll.js";
 
 const PAGE = 200;
 const VALUES = 5; // columns of the summary
 const SETTINGS = 3; // columns of the configuration
 
-export async function showRuns(place, entity, project, kind) {
-  const path = pathOf(entity, project);
+export async function show(place, { path }) {
   const runs = new Map();
   const more = h("button", { hidden: true }, "Show older runs");
   const table = h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Runs" });
-  const title = h("h1", {}, project);
   const count = h("p.quiet", {});
-  fill(place, title, kind && kind !== "runs" ? h("p.note", {}, `There is no page of ${kind} yet. These are the project's runs.`) : null, count, table, more);
+  fill(place, count, table, more);
   let version = null;
 
   const take = (answer) => {
@@ -71,10 +70,6 @@ function rowOf(run, settings, values) {
 
 function cell(kind, value) {
   return h(kind, { title: value === undefined ? null : brief(value) }, brief(value));
-}
-
-export function badge(state) {
-  return h("span.state", { data: { state } }, state);
 }
 
 function scalars(summary) {

@@ -1,8 +1,8 @@
 // Lines of all keys of a run. Only charts in sight are asked for and drawn; a zoom asks the server for its detail.
 
-import { get } from "./api.js";
-import { fill, h } from "./dom.js";
-import { drawLine, loadPlotly, releaseLine } from "./lines.js";
+import { get } from "../base/api.js";
+import { fill, h } from "../base/dom.js";
+import { drawLine, loadPlotly, releaseLine } from "../charts/lines.js";
 
 const AXES = ["_step", "_runtime", "_timestamp"];
 const AXIS_NAMES = { _step: "step", _runtime: "seconds since the start", _timestamp: "time" };

@@ -1,7 +1,7 @@
 // Asks for a key where one is demanded.
 
-import { post } from "./api.js";
-import { fill, h } from "./dom.js";
+import { post } from "../base/api.js";
+import { fill, h } from "../base/dom.js";
 
 export function showLogin(place) {
   const key = h("input", { type: "password", name: "key", required: true, autocomplete: "current-password", id: "key" });

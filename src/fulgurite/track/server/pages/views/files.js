@@ -1,8 +1,8 @@
 // The files of a run.
 
-import { address, get } from "./api.js";
-import { fill, h } from "./dom.js";
-import { ago, moment, size } from "./format.js";
+import { address, get } from "../base/api.js";
+import { fill, h } from "../base/dom.js";
+import { ago, moment, size } from "../base/format.js";
 
 /** The address of a run's file; what it holds can't act in this page's name. */
 export function fileAddress(path, name, download = null) {

@@ -1,7 +1,7 @@
 // What a run printed: the last lines, and new ones as they come.
 
-import { get } from "./api.js";
-import { fill, h } from "./dom.js";
+import { get } from "../base/api.js";
+import { fill, h } from "../base/dom.js";
 
 const SHOWN = 1000;
 const REWRITTEN = 20; // a progress bar writes its last lines again

@@ -1,0 +1,36 @@
+// A project: its runs as charts, as a table and over their settings, and what belongs to no single run.
+
+import { pageOf, pathOf } from "../base/api.js";
+import { fill, h } from "../base/dom.js";
+
+// Each module exports `show(place, where)`; `where` is the project's address in parts, its API path and who looks.
+const TABS = {
+  "": ["Runs", () => import("./table.js")],
+};
+// Views without a tab of their own: reached from within the others.
+const FURTHER = {};
+
+export async function showProject(place, { kind = "", ...where }) {
+  const { entity, project } = where;
+  const known = kind === "runs" ? "" : kind;
+  const load = TABS[known]?.[1] ?? FURTHER[known];
+  const body = h("div", {});
+  const note = load ? null : h("p.note", {}, `There is no view ${kind}. These are the project's runs.`);
+  fill(place, h("h1", {}, project), tabs(entity, project, known), note, body);
+  const { show } = await (load ?? TABS[""][1])();
+  await show(body, { ...where, kind: known, path: pathOf(entity, project) });
+}
+
+/** What is filtered, sorted and chosen goes along from tab to tab. */
+function tabs(entity, project, chosen) {
+  const base = pageOf(entity, project);
+  const carry = (event) => {
+    const link = event.currentTarget;
+    link.href = link.dataset.to + location.search;
+  };
+  const link = ([kind, [title]]) => {
+    const to = kind ? `${base}/${kind}` : base;
+    return h("a", { href: to, data: { to }, click: carry, auxclick: carry, "aria-current": kind === chosen ? "page" : null }, title);
+  };
+  return h("nav.tabs", { "aria-label": "Views of the project" }, Object.entries(TABS).map(link));
+}
