@@ -36,9 +36,7 @@ def test_keys_of_several_runs_are_told_once(client, run, other):
     }  # fmt: skip
     assert keys["own"]["runs"] == 1 and keys["word"]["kind"] == "other"
     assert [each["name"] for each in found["keys"] if each["name"].startswith("deep")] == ["deep.x"]
-    assert found["runs"] == [
-        {"run": each.name, "version": each.version, "state": each.state} for each in (run, other)
-    ]
+    assert found["runs"] == [{"run": each.name, "version": each.version, "state": each.state} for each in (run, other)]
 
 
 def test_keys_that_are_named_are_told_alone(client, run, other):

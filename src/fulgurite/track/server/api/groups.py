@@ -14,8 +14,8 @@ Array = Any  # a numpy array of numbers
 def together(lines: Sequence[Mapping[str, Array]], buckets: int) -> Mapping[str, Array]:
     """The mean of ``lines`` (as of ``axes.line``) at ``x``, their ``deviation`` from it, and ``low`` and ``high``.
 
-    ``x`` are the places at which any line has a point, or the ends of ``buckets`` stretches where these are more. At each
-    of them a line counts with its last value up to there, from its first point to the end of the stretch in which it
+    ``x`` are the places at which any line has a point, or the ends of ``buckets`` stretches where these are more. At
+    each a line counts with its last value up to there, from its first point to the end of the stretch in which it
     ends; so lines with points at different places are not mistaken for fewer lines. The mean and the (population)
     deviation are over lines, each with the same weight. What is not finite counts in no mean.
     """
@@ -41,8 +41,8 @@ def together(lines: Sequence[Mapping[str, Array]], buckets: int) -> Mapping[str,
 
 def _laid_on(x: Array, line: Mapping[str, Array]) -> tuple[Array, Array, Array]:
     """Last, lowest and highest value of the line in each stretch of ``x``; NaN where the line is not there."""
-    place = np.searchsorted(line["x"], x, "right") - 1  # the line's last point in each stretch, or before it
-    before = np.concatenate([[-1], place[:-1]])
+    place: Array = np.searchsorted(line["x"], x, "right") - 1  # the line's last point in each stretch, or before it
+    before: Array = np.concatenate([[-1], place[:-1]])
     there = (place >= 0) & (before < len(line["x"]) - 1)
     last, low, high = (np.where(there, line[name][place], np.nan).astype(float) for name in ("last", "last", "last"))
     # Where several points of the line lie in one stretch, their extremes count; what lay before the first is one more.
