@@ -135,10 +135,7 @@ def install_browser():
         start(packages, *quiet, "update")
         start(packages, *quiet, "install", "--yes", "--no-install-recommends", "chromium")
     if not any(shutil.which(name) for name in BROWSERS):
-        print(
-            "There is no Chromium, so the tests of the pages are skipped. On Debian: apt-get install chromium",
-            flush=True,
-        )
+        print("There is no Chromium: tests of the pages are skipped. On Debian: apt-get install chromium", flush=True)
 
 
 def fingerprint():
