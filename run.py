@@ -18,6 +18,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 RECORD = VENV / "installed.json"
 OLDEST = (3, 11)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 USAGE = """usage: python3 run.py COMMAND [ARGUMENTS]
 
@@ -63,6 +64,7 @@ def test(arguments):
     if arguments[:1] == ["--extra"]:
         extras, arguments = extras + arguments[1:2], arguments[2:]
     install(*extras)
+    install_browser()
     workers = [] if "-n" in arguments else ["-n", str(min(os.cpu_count() or 1, 4))]
     return start(PYTHON, "-m", "pytest", *workers, *arguments)
 
@@ -120,6 +122,20 @@ def install(*extras):
     if start(*pip, "-c", ROOT / "constraints.txt", "-e", project):
         sys.exit("The installation failed; pip's own words are above. Call again to take it up where it stopped.")
     RECORD.write_text(json.dumps(wanted))
+
+
+def install_browser():
+    """Have Chromium for the tests of the pages: installed where CI runs as root on Debian, else only spoken of."""
+    if any(shutil.which(name) for name in BROWSERS):
+        return
+    packages = shutil.which("apt-get")
+    if packages and os.environ.get("CI") and os.geteuid() == 0:
+        print("Installing Chromium for the tests of the pages ...", flush=True)
+        quiet = ["-qq", "-o", "Dpkg::Use-Pty=0"]
+        start(packages, *quiet, "update")
+        start(packages, *quiet, "install", "--yes", "--no-install-recommends", "chromium")
+    if not any(shutil.which(name) for name in BROWSERS):
+        print("There is no Chromium: tests of the pages are skipped. On Debian: apt-get install chromium", flush=True)
 
 
 def fingerprint():

@@ -123,7 +123,7 @@ class Reading:
             return self._several(name, wanted, depth)
         if name.startswith("$"):
             raise BadFilter(f"{name} is not known as an operator here. Known: $and, $or, $nor, $not.")
-        read, test = self.field(name), _condition(wanted, _is_time(name), depth)
+        read, test = self.field(name), condition(wanted, _is_time(name), depth)
         return lambda candidate: test(read(candidate))
 
     def _several(self, name: str, wanted: Any, depth: int) -> Test:
@@ -178,7 +178,7 @@ class Reading:
         return lambda candidate: MISSING if candidate.row[column] is None else candidate.row[column]
 
 
-def _condition(wanted: Any, is_time: bool, depth: int) -> Callable[[Any], bool]:
+def condition(wanted: Any, is_time: bool = False, depth: int = 0) -> Callable[[Any], bool]:
     """What a value must be like: equal to ``wanted``, or as its operators say."""
     if not (isinstance(wanted, Mapping) and any(str(name).startswith("$") for name in wanted)):
         return _operator("$eq", wanted, is_time)
@@ -187,7 +187,7 @@ def _condition(wanted: Any, is_time: bool, depth: int) -> Callable[[Any], bool]:
     tests: list[Callable[[Any], bool]] = []
     for name, operand in wanted.items():
         if name == "$not":
-            tests.append(_negated(_condition(operand, is_time, depth + 1)))
+            tests.append(_negated(condition(operand, is_time, depth + 1)))
         elif name == "$regex":
             tests.append(_pattern(operand, wanted.get("$options", "")))
         elif name != "$options":

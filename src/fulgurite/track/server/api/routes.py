@@ -15,6 +15,7 @@ from fulgurite.track.server.api.runs import RunRoutes
 from fulgurite.track.server.api.series import SeriesRoutes
 from fulgurite.track.server.api.session import SessionRoutes
 from fulgurite.track.server.api.shapes import answer
+from fulgurite.track.server.api.table import TableRoutes
 from fulgurite.track.server.sessions import Sessions
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.store import Store
@@ -27,6 +28,7 @@ def api(store: Store, sessions: Sessions) -> Starlette:
     """The API over ``store`` as an application to be mounted."""
     routes = [
         *RunRoutes(store).routes(),
+        *TableRoutes(store).routes(),
         *SeriesRoutes(store).routes(),
         *KeyRoutes(store).routes(),
         *FileRoutes(store).routes(),

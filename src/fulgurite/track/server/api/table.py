@@ -1,0 +1,189 @@
+"""The table of a project's runs: its columns, and the part of it that is in sight."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.choice import Choice, Group, known_column
+from fulgurite.track.server.api.runs import project_of
+from fulgurite.track.server.api.shapes import answer, unless_known
+from fulgurite.track.server.api.sheet import About, Entry, Sheet, Sheets, kind_of
+from fulgurite.track.store.runs import Run
+from fulgurite.track.store.store import Store
+
+WINDOW, MOST = 200, 5000
+MOST_COLUMNS = 500
+SETTINGS, RESULTS = 4, 6  # columns of config and summary that are shown unless others are asked for
+
+
+class ColumnShape(TypedDict):
+    """A column of config or summary; ``values`` are all of its values where they are few, else null."""
+
+    name: str
+    kind: str
+    count: int
+    low: float | None
+    high: float | None
+    values: list[Any] | None
+
+
+class RowShape(TypedDict):
+    """A run as a row of the table."""
+
+    id: int
+    name: str
+    display_name: str
+    state: str
+    tags: list[str]
+    notes: str | None
+    group: str | None
+    job_type: str | None
+    sweep: str | None
+    created: float
+    duration: float
+    rows: int
+    version: int
+
+
+class GroupShape(TypedDict):
+    """Runs with the same ``key``; ``first`` is the place of its first one among all matches.
+
+    ``means`` are those of the numbers in each asked column, null where there is none.
+    """
+
+    key: list[Any]
+    first: int
+    count: int
+    means: list[float | None]
+
+
+class TableRoutes:
+    """Addresses over the runs of projects as tables."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sheets = Sheets(store.database)
+
+    def routes(self) -> list[BaseRoute]:
+        project = "/projects/{entity}/{project}"
+        return [
+            Route(project + "/columns", self.columns, methods=["GET"]),
+            Route(project + "/table", self.table, methods=["GET"]),
+        ]
+
+    def columns(self, request: Request) -> Response:
+        """All columns of config and summary, unless the browser has them."""
+        sheet = self._sheets.of(project_of(self._store, request))
+        return unless_known(
+            request,
+            f"columns-{sheet.version}",
+            lambda: {
+                "columns": [column_shape(name, about) for name, about in sheet.columns().items()],
+                "version": sheet.version,
+            },
+        )
+
+    def table(self, request: Request) -> Response:
+        """The rows from place ``from`` on; with ``since`` only those among them that have changed after it."""
+        project = project_of(self._store, request)
+        first, start = asked.integer(request, "first", WINDOW, 0, MOST), asked.integer(request, "from", 0)
+        since = asked.integer(request, "since", -1, -1)
+        query = request.query_params
+        choice = Choice(query.get("search", ""), query.getlist("filter"), query.getlist("sort"), query.getlist("group"))
+        sheet = self._sheets.of(project)
+        columns = _columns(query.getlist("column"), sheet)
+        entries = sheet.entries
+        found, groups = choice.of(entries.values())
+        window = found[start : start + first]
+        fresh = [entry for entry in window if since > sheet.version or entry.run.version > since]
+        return answer(
+            {
+                "total": len(entries),
+                "matched": len(found),
+                "running": sheet.living(),
+                "version": sheet.version,
+                "order": [entry.run.id for entry in window],
+                "columns": columns,
+                "runs": [row_shape(entry.run) for entry in fresh],
+                "values": {entry.run.id: [entry.value(column) for column in columns] for entry in fresh},
+                "groups": [group_shape(each, columns) for each in groups],
+            }
+        )
+
+
+def _columns(names: Sequence[str], sheet: Sheet) -> list[str]:
+    if len(names) > MOST_COLUMNS:
+        raise asked.BadRequest(f"{len(names)} columns are more than {MOST_COLUMNS} at once.")
+    return [known_column(name) for name in names] if names else usual(sheet)
+
+
+def usual(sheet: Sheet) -> list[str]:
+    """The settings that differ and the results that most runs have."""
+    about = sheet.columns()
+    settings = [name for name, each in about.items() if name.startswith("config.") and _differs(each)]
+    results = [
+        name
+        for name, each in about.items()
+        if name.startswith("summary.") and not name.startswith("summary._") and "number" in each.kinds
+    ]
+    results.sort(key=lambda name: -about[name].count)
+    return settings[:SETTINGS] + sorted(results[:RESULTS])
+
+
+def _differs(about: About) -> bool:
+    return about.kind != "other" and (about.values is None or len(about.values) > 1)
+
+
+def column_shape(name: str, about: About) -> ColumnShape:
+    numbers = about.low <= about.high
+    return {
+        "name": name,
+        "kind": about.kind,
+        "count": about.count,
+        "low": about.low if numbers else None,
+        "high": about.high if numbers else None,
+        "values": None if about.values is None else sorted(about.values, key=_place),
+    }
+
+
+def _place(value: Any) -> tuple[str, str, Any]:
+    """Sorts values of any kinds: those of one kind and type beside each other."""
+    return kind_of(value), "" if isinstance(value, int | float) else "text", value
+
+
+def row_shape(run: Run) -> RowShape:
+    return {
+        "id": run.id,
+        "name": run.name,
+        "display_name": run.display_name or run.name,
+        "state": run.state,
+        "tags": run.tags,
+        "notes": run.notes,
+        "group": run.group_name,
+        "job_type": run.job_type,
+        "sweep": run.sweep,
+        "created": run.created_at,
+        "duration": (run.ended_at or run.seen_at) - run.created_at,
+        "rows": run.row_count,
+        "version": run.version,
+    }
+
+
+def group_shape(group: Group, columns: Sequence[str]) -> GroupShape:
+    return {
+        "key": list(group.key),
+        "first": group.first,
+        "count": len(group.entries),
+        "means": [_mean(group.entries, column) for column in columns],
+    }
+
+
+def _mean(entries: Sequence[Entry], column: str) -> float | None:
+    values = [entry.value(column) for entry in entries]
+    numbers = [value for value in values if type(value) in (int, float) and math.isfinite(value)]
+    return sum(numbers) / len(numbers) if numbers else None
