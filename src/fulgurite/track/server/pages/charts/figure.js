@@ -1,21 +1,21 @@
 // What Plotly is told to draw: the lines of one chart with their bands, and the axes.
 
-import { colour, faint, themeColours } from "./plotly.js";
+import { colour, faint, plain, themeColours } from "./plotly.js";
 import { smoothed } from "./smoothing.js";
 
 const FEW = 40; // points that are drawn as points, too
 const QUANTILES = [0.05, 0.95]; // what lies beyond them counts as an outlier
 
 /**
- * Traces and layout. `lines` are [{line, style}]: the server's line (x, last, low, high, deviation) and how it looks
- * (title, colour, dash, faded, strong). `settings` are those of the board, `look` those of this chart: title and kind of
- * x, the range in sight, log y and the limits of y.
+ * Traces, layout, and what the crosshair reads. `lines` are [{line, style}]: what the server told (x, last, low, high,
+ * deviation) and how it looks (title, colour, dash). `settings` are those of the board; `look` is of this chart: its size,
+ * title, kind and scale of x, the range of x in sight, whether y is logarithmic, and its limits.
  */
 export function figure(lines, settings, look) {
-  const drawn = lines.filter(({ line }) => line.x.length).map((each) => ({ ...each, ...points(each.line, settings, look) }));
-  const lowest = look.logY ? Math.min(...drawn.flatMap(({ y }) => y.filter((value) => value > 0))) : null;
+  const drawn = lines.map((each, number) => ({ ...each, number, ...points(each.line, settings, look) })).filter(({ x }) => x.length);
+  const lowest = look.logY ? lowestAboveZero(drawn) : null;
   const traces = [
-    ...(settings.band ? drawn.flatMap((each) => bands(each, settings, lowest)) : []),
+    ...(settings.band === "none" ? [] : drawn.map((each) => band(each, settings, lowest)).filter(Boolean)),
     ...(settings.smooth > 0 ? drawn.map(rawTrace) : []),
     ...drawn.map(lineTrace),
   ];
@@ -27,32 +27,36 @@ function points(line, settings, look) {
   return { x, raw: line.last, y: smoothed(line.last, settings.by, settings.smooth) };
 }
 
-function lineTrace({ x, y, style }) {
-  const shown = { color: faint(colour(style.colour), style.faded ? 0.18 : 1), width: style.strong ? 2.6 : 1.5, dash: style.dash };
-  return { x, y, mode: x.length <= FEW ? "lines+markers" : "lines", line: shown, marker: { size: 4 }, name: style.title, hoverinfo: "skip" };
+/** A `uid` ends up as a class of what is drawn: ".tracel3" is the line of the fourth series. */
+function lineTrace({ x, y, style, number }) {
+  const shown = { color: colour(style.colour), width: 1.6, dash: style.dash };
+  return { uid: `l${number}`, x, y, mode: x.length <= FEW ? "lines+markers" : "lines", line: shown, marker: { size: 4 }, hoverinfo: "skip" };
 }
 
-function rawTrace({ x, raw, style }) {
-  return { x, y: raw, mode: "lines", line: { color: faint(colour(style.colour), style.faded ? 0.06 : 0.25), width: 1 }, hoverinfo: "skip" };
+function rawTrace({ x, raw, style, number }) {
+  return { uid: `r${number}`, x, y: raw, mode: "lines", line: { color: faint(colour(style.colour), 0.25), width: 1 }, hoverinfo: "skip" };
 }
 
-/** The stretches of the band as one shape: there along its upper edge and back along the lower one. */
-function bands({ line, x, style }, settings, lowest) {
+/** The band as one shape: there along its upper edge and back along the lower one, piece by piece. */
+function band({ line, x, style, number }, settings, lowest) {
   const [low, high] = edges(line, settings);
-  if (!low) return [];
+  if (!low) return null;
   const [xs, ys] = [[], []];
+  const put = (i, values) => {
+    xs.push(x[i]);
+    ys.push(lowest === null ? values[i] : Math.max(values[i], lowest));
+  };
   for (let start = 0; start < x.length; start++) {
-    if (low[start] === null || high[start] === null) continue;
+    if (low[start] === null) continue;
     let end = start;
-    while (end + 1 < x.length && low[end + 1] !== null && high[end + 1] !== null) end++;
-    for (let i = start; i <= end; i++) xs.push(x[i]), ys.push(high[i]);
-    for (let i = end; i >= start; i--) xs.push(x[i]), ys.push(low[i]);
-    xs.push(null), ys.push(null);
+    while (end + 1 < x.length && low[end + 1] !== null) end++;
+    for (let i = start; i <= end; i++) put(i, high);
+    for (let i = end; i >= start; i--) put(i, low);
+    xs.push(null);
+    ys.push(null);
     start = end;
   }
-  const y = lowest === null ? ys : ys.map((value) => (value === null ? null : Math.max(value, lowest)));
-  const fillcolor = faint(colour(style.colour), style.faded ? 0.04 : 0.16);
-  return [{ x: xs, y, mode: "none", fill: "toself", fillcolor, hoverinfo: "skip" }];
+  return { uid: `b${number}`, x: xs, y: ys, mode: "none", fill: "toself", fillcolor: faint(colour(style.colour), 0.16), hoverinfo: "skip" };
 }
 
 function edges(line, settings) {
@@ -60,41 +64,43 @@ function edges(line, settings) {
   return [-1, 1].map((sign) => line.last.map((mean, i) => (mean === null ? null : mean + sign * line.deviation[i])));
 }
 
+function lowestAboveZero(drawn) {
+  let lowest = Infinity;
+  for (const { y } of drawn) for (const value of y) if (value > 0 && value < lowest) lowest = value;
+  return lowest;
+}
+
 function layout(drawn, settings, look) {
   const theme = themeColours();
   const touch = matchMedia("(pointer: coarse)").matches;
-  const axis = { color: theme.text, gridcolor: theme.grid, linecolor: theme.grid, zeroline: false, automargin: true };
-  const x = {
-    ...axis, fixedrange: touch, nticks: 6, type: look.isTime ? "date" : settings.logx ? "log" : "linear",
-    title: { text: look.xTitle, standoff: 4, font: { size: 10 } },
-    ...rangeOf(look.range?.map((value) => value * look.scale), settings.logx && !look.isTime),
-  };
-  const y = { ...axis, fixedrange: true, nticks: 6, type: look.logY ? "log" : "linear", ...rangeOf(limits(drawn, settings, look), look.logY) };
+  const axis = { color: theme.text, gridcolor: theme.grid, linecolor: theme.grid, zeroline: false, automargin: true, nticks: 6 };
+  const logX = settings.logx && !look.isTime;
+  const title = { text: plain(look.xTitle), standoff: 4, font: { size: 10 } };
+  const range = look.range?.map((value) => value * look.scale) ?? null;
   return {
-    height: look.height, width: look.width, margin: { l: 46, r: 10, t: 6, b: 30 }, showlegend: false, hovermode: false,
+    height: look.height, width: look.width, margin: { l: 44, r: 10, t: 6, b: look.xTitle ? 34 : 24 }, showlegend: false, hovermode: false,
     dragmode: touch ? false : "zoom", paper_bgcolor: "transparent", plot_bgcolor: "transparent",
-    font: { color: theme.text, size: 11, family: "inherit" }, xaxis: x, yaxis: y, uirevision: "kept",
+    font: { color: theme.text, size: 11, family: "inherit" },
+    xaxis: { ...axis, title, fixedrange: touch, type: look.isTime ? "date" : logX ? "log" : "linear", ...rangeOf(range, logX) },
+    yaxis: { ...axis, fixedrange: true, exponentformat: "power", type: look.logY ? "log" : "linear", ...rangeOf(limits(drawn, settings, look), look.logY) },
   };
 }
 
-/** A range as Plotly has it: on a log axis in powers of ten. */
+/** A range as Plotly has it: on a logarithmic axis in powers of ten. */
 function rangeOf(range, log) {
-  if (!range) return { autorange: true };
+  if (!range || (log && !(range[1] > 0))) return { autorange: true };
   if (!log) return { range, autorange: false };
-  if (!(range[1] > 0)) return { autorange: true };
   return { range: [Math.log10(range[0] > 0 ? range[0] : range[1] / 1e6), Math.log10(range[1])], autorange: false };
 }
 
-/** The limits of y that were set, or those without the outliers, or null. */
+/** The limits of y that were set, for the rest those of what is drawn, without the outliers if so; null: Plotly's own. */
 function limits(drawn, settings, look) {
-  const values = [];
-  if (settings.outliers || look.limits) for (const { y } of drawn) for (const value of y) if (Number.isFinite(value) && value !== null) values.push(value);
+  if (!settings.outliers && !look.limits) return null;
+  const values = drawn.flatMap(({ y }) => y).filter((value) => value !== null && Number.isFinite(value) && (!look.logY || value > 0));
   if (values.length === 0) return null;
-  const ordered = look.logY ? values.filter((value) => value > 0).sort((a, b) => a - b) : values.sort((a, b) => a - b);
-  if (ordered.length === 0) return null;
-  const at = (share) => ordered[Math.round(share * (ordered.length - 1))];
-  const [from, to] = settings.outliers ? QUANTILES.map(at) : [ordered[0], ordered.at(-1)];
+  values.sort((a, b) => a - b);
+  const at = (share) => values[Math.round(share * (values.length - 1))];
+  const [from, to] = settings.outliers ? QUANTILES.map(at) : [values[0], values.at(-1)];
   const room = look.logY ? 0 : 0.08 * (to - from || Math.abs(to) || 1);
-  const own = [from - room, to + room];
-  return [look.limits?.[0] ?? own[0], look.limits?.[1] ?? own[1]];
+  return [look.limits?.[0] ?? from - room, look.limits?.[1] ?? to + room];
 }

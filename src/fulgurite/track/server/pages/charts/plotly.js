@@ -33,6 +33,11 @@ export function faint(hex, share) {
   return hex + Math.round(share * 255).toString(16).padStart(2, "0");
 }
 
+/** A text that Plotly shows as it is: it would read tags in it. */
+export function plain(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
+
 function value(variable) {
   return getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
 }
