@@ -4,6 +4,7 @@ import { fill, h } from "../base/dom.js";
 import { axisOf } from "./axes.js";
 import { figure } from "./figure.js";
 
+const FEW = 3; // lines
 const CONFIG = { displayModeBar: false, responsive: false, doubleClick: "autosize", showAxisDragHandles: false };
 
 export class Chart {
@@ -25,7 +26,9 @@ export class Chart {
     const { settings } = this.board;
     const [low, high] = this.inRange ?? [null, null];
     const x = this.board.stream === "system" ? "_step" : settings.x;
-    return { x, low, high, buckets: 50 * Math.max(4, Math.ceil(this.plot.clientWidth / 50)) };
+    // Where many lines lie over each other, a point for each second pixel is enough: the band holds the rest.
+    const dense = this.board.series.length > FEW ? 0.5 : 1;
+    return { x, low, high, buckets: 50 * Math.max(3, Math.ceil((dense * this.plot.clientWidth) / 50)) };
   }
 
   get inRange() {

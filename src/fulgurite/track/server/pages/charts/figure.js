@@ -4,6 +4,7 @@ import { colour, faint, plain, themeColours } from "./plotly.js";
 import { smoothed } from "./smoothing.js";
 
 const FEW = 40; // points that are drawn as points, too
+const BAND = 0.2; // how much one band covers; of many each covers less
 const QUANTILES = [0.05, 0.95]; // what lies beyond them counts as an outlier
 
 /**
@@ -15,7 +16,7 @@ export function figure(lines, settings, look) {
   const drawn = lines.map((each, number) => ({ ...each, number, ...points(each.line, settings, look) })).filter(({ x }) => x.length);
   const lowest = look.logY ? lowestAboveZero(drawn) : null;
   const traces = [
-    ...(settings.band === "none" ? [] : drawn.map((each) => band(each, settings, lowest)).filter(Boolean)),
+    ...(settings.band === "none" ? [] : drawn.map((each) => band(each, settings, lowest, BAND / Math.sqrt(drawn.length))).filter(Boolean)),
     ...(settings.smooth > 0 ? drawn.map(rawTrace) : []),
     ...drawn.map(lineTrace),
   ];
@@ -38,7 +39,7 @@ function rawTrace({ x, raw, style, number }) {
 }
 
 /** The band as one shape: there along its upper edge and back along the lower one, piece by piece. */
-function band({ line, x, style, number }, settings, lowest) {
+function band({ line, x, style, number }, settings, lowest, share) {
   const [low, high] = edges(line, settings);
   if (!low) return null;
   const [xs, ys] = [[], []];
@@ -56,7 +57,7 @@ function band({ line, x, style, number }, settings, lowest) {
     ys.push(null);
     start = end;
   }
-  return { uid: `b${number}`, x: xs, y: ys, mode: "none", fill: "toself", fillcolor: faint(colour(style.colour), 0.16), hoverinfo: "skip" };
+  return { uid: `b${number}`, x: xs, y: ys, mode: "none", fill: "toself", fillcolor: faint(colour(style.colour), share), hoverinfo: "skip" };
 }
 
 function edges(line, settings) {
@@ -73,17 +74,41 @@ function lowestAboveZero(drawn) {
 function layout(drawn, settings, look) {
   const theme = themeColours();
   const touch = matchMedia("(pointer: coarse)").matches;
-  const axis = { color: theme.text, gridcolor: theme.grid, linecolor: theme.grid, zeroline: false, automargin: true, nticks: 6 };
+  const axis = { color: theme.text, gridcolor: theme.grid, linecolor: theme.grid, zeroline: false, nticks: 6 };
   const logX = settings.logx && !look.isTime;
   const title = { text: plain(look.xTitle), standoff: 4, font: { size: 10 } };
   const range = look.range?.map((value) => value * look.scale) ?? null;
+  const seen = limits(drawn, settings, look);
+  const labels = labelsOf(...(seen ?? extremes(drawn)));
   return {
-    height: look.height, width: look.width, margin: { l: 44, r: 10, t: 6, b: look.xTitle ? 34 : 24 }, showlegend: false, hovermode: false,
+    height: look.height, width: look.width, margin: { l: labels.room, r: 12, t: 6, b: look.xTitle ? 34 : 24 }, showlegend: false, hovermode: false,
     dragmode: touch ? false : "zoom", paper_bgcolor: "transparent", plot_bgcolor: "transparent",
     font: { color: theme.text, size: 11, family: "inherit" },
     xaxis: { ...axis, title, fixedrange: touch, type: look.isTime ? "date" : logX ? "log" : "linear", ...rangeOf(range, logX) },
-    yaxis: { ...axis, fixedrange: true, exponentformat: "power", type: look.logY ? "log" : "linear", ...rangeOf(limits(drawn, settings, look), look.logY) },
+    yaxis: { ...axis, fixedrange: true, exponentformat: labels.format, type: look.logY ? "log" : "linear", ...rangeOf(seen, look.logY) },
   };
+}
+
+function extremes(drawn) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { y } of drawn) {
+    for (const value of y) {
+      if (value < low && value !== null) low = value;
+      if (value > high && value !== null) high = value;
+    }
+  }
+  return low <= high ? [low, high] : [0, 1];
+}
+
+/** How the numbers at y are written, and the room they take. Plotly could measure it, but draws twice to do so. */
+function labelsOf(low, high) {
+  const largest = Math.max(Math.abs(low), Math.abs(high)) || 1;
+  const small = largest < 1e-3;
+  const magnitude = Math.floor(Math.log10(largest));
+  const exponent = small ? magnitude : Math.max(0, 3 * Math.floor(magnitude / 3)); // written apart, or as k, M, B
+  const decimals = Math.min(9, Math.max(0, exponent - Math.floor(Math.log10((high - low || largest) / 5))));
+  const digits = Math.max(1, magnitude - exponent + 1) + (decimals ? decimals + 0.6 : 0) + (low < 0 ? 0.8 : 0) + (small ? 3 : exponent ? 1 : 0);
+  return { format: small ? "e" : "B", room: Math.round(Math.max(34, 12 + 6.6 * digits)) };
 }
 
 /** A range as Plotly has it: on a logarithmic axis in powers of ten. */

@@ -11,7 +11,7 @@ let loading = null;
 export function loadPlotly() {
   loading ??= new Promise((resolve, reject) => {
     const missing = () => reject(new Error('Plotly could not be loaded. On the server: pip install "fulgurite[track]"'));
-    const script = h("script", { src: "/static/plotly.min.js", load: () => resolve(window.Plotly), error: missing });
+    const script = h("script", { src: document.querySelector("meta[name=plotly]").content, load: () => resolve(window.Plotly), error: missing });
     document.head.append(h("template", { id: STYLES_OF_MAPS }), script);
   });
   return loading;
