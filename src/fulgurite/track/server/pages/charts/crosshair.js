@@ -4,6 +4,7 @@ import { fill, h } from "../base/dom.js";
 import { number } from "../base/format.js";
 
 const ROWS = 12; // values that are told in a chart
+const FEW = 3; // lines of which the band is told, too
 const WHOLE = { day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
 /** `charts()` are those that are drawn: {plot, drawn, look}. Call `watch` with each when it has a plot. */
@@ -74,13 +75,13 @@ function rows(chart, x, named) {
   }
   found.sort((a, b) => b.value - a.value);
   const more = found.length > ROWS ? [h("span.quiet", {}, `and ${found.length - ROWS} more`)] : [];
-  return [...found.slice(0, ROWS).map((each) => row(each, named)), ...more];
+  return [...found.slice(0, ROWS).map((each) => row(each, named, found.length <= FEW)), ...more];
 }
 
-function row({ style, value, line, i }, named) {
+function row({ style, value, line, i }, named, few) {
   const swatch = h("i.swatch", {});
   swatch.style.background = style.colour;
-  const band = named && line.low && line.low[i] !== null ? h("span.quiet", {}, ` ${number(line.low[i])} … ${number(line.high[i])}`) : null;
+  const band = named && few && line.low && line.low[i] !== null ? h("span.quiet", {}, ` ${number(line.low[i])} … ${number(line.high[i])}`) : null;
   return h("span.value", {}, swatch, h("span.figure", {}, number(value)), named ? h("span.title", {}, style.title) : null, band);
 }
 

@@ -74,7 +74,7 @@ function lowestAboveZero(drawn) {
 function layout(drawn, settings, look) {
   const theme = themeColours();
   const touch = matchMedia("(pointer: coarse)").matches;
-  const axis = { color: theme.text, gridcolor: theme.grid, linecolor: theme.grid, zeroline: false, nticks: 6 };
+  const axis = { color: theme.text, gridcolor: theme.grid, linecolor: theme.grid, zeroline: false };
   const logX = settings.logx && !look.isTime;
   const title = { text: plain(look.xTitle), standoff: 4, font: { size: 10 } };
   const range = look.range?.map((value) => value * look.scale) ?? null;
@@ -84,8 +84,8 @@ function layout(drawn, settings, look) {
     height: look.height, width: look.width, margin: { l: labels.room, r: 12, t: 6, b: look.xTitle ? 34 : 24 }, showlegend: false, hovermode: false,
     dragmode: touch ? false : "zoom", paper_bgcolor: "transparent", plot_bgcolor: "transparent",
     font: { color: theme.text, size: 11, family: "inherit" },
-    xaxis: { ...axis, title, fixedrange: touch, type: look.isTime ? "date" : logX ? "log" : "linear", ...rangeOf(range, logX) },
-    yaxis: { ...axis, fixedrange: true, exponentformat: labels.format, type: look.logY ? "log" : "linear", ...rangeOf(seen, look.logY) },
+    xaxis: { ...axis, nticks: Math.max(3, Math.round(look.width / 60)), title, fixedrange: touch, type: look.isTime ? "date" : logX ? "log" : "linear", ...rangeOf(range, logX) },
+    yaxis: { ...axis, nticks: Math.max(4, Math.round(look.height / 40)), fixedrange: true, exponentformat: labels.format, type: look.logY ? "log" : "linear", ...rangeOf(seen, look.logY) },
   };
 }
 

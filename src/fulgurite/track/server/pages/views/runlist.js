@@ -34,7 +34,12 @@ export function runList({ path, entity, project, state, draw, point }) {
   };
   let listed = ""; // what was asked for
   const reload = () => tick().catch((error) => fill(fault, error.message));
-  const tick = async () => {
+  /** What can't be understood is told beside the fields; that the server is away is told by who asks again and again. */
+  const tick = () => look().catch((error) => {
+    if (error.status !== 400) throw error;
+    fill(fault, error.message);
+  });
+  const look = async () => {
     const what = JSON.stringify(asked());
     const since = what === listed ? answer?.version : null;
     let found = await get(`${path}/table`, { ...asked(), since });
