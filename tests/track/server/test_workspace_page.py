@@ -87,9 +87,8 @@ def test_the_lines_of_several_runs_lie_over_each_other(browser, server):
     names = browser.run("[...document.querySelectorAll('.runrows .name')].map(each => each.innerText)")
     assert names == ["run 2", "run 1", "run 0"]
     listed = browser.run("[...document.querySelectorAll('.runrows line')].map(each => getComputedStyle(each).stroke)")
-    drawn = browser.run(
-        "[...document.querySelectorAll('[data-key=\"train/loss\"] .js-line')].map(each => getComputedStyle(each).stroke)"
-    )
+    lines = "[...document.querySelectorAll('[data-key=\"train/loss\"] .js-line')]"
+    drawn = browser.run(f"{lines}.map(each => getComputedStyle(each).stroke)")
     assert listed == drawn and len(set(drawn)) == 3
     assert browser.run(f"{plot('train/loss')}.data[0].y[0]") == 7.0
 
