@@ -10,9 +10,11 @@ import torch
 import torch.distributed as dist
 
 from fulgurite.base import start
-from fulgurite.base.errors import CheckpointError, RankFailed
+from fulgurite.base.arguments import checked
+from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
 from fulgurite.core.checkpoint_io import CheckpointIO
+from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.strategy import Strategy
 from fulgurite.strategies.control import Control
 from fulgurite.strategies.group import GroupRanks
@@ -32,11 +34,12 @@ _meeting_groups: dict[int, tuple[Any, Control]] = {}
 class ParallelStrategy(GroupRanks, Strategy):
     """One process for each device, on one machine or several, in a group of ``torch.distributed``."""
 
+    @checked
     def __init__(
         self,
         *,
         parallel_devices: Sequence[torch.device] | None = None,
-        cluster_environment: Any = None,
+        cluster_environment: ClusterEnvironment | None = None,
         checkpoint_io: CheckpointIO | None = None,
         process_group_backend: str | None = None,
         timeout: timedelta = TIMEOUT,
@@ -44,10 +47,12 @@ class ParallelStrategy(GroupRanks, Strategy):
     ) -> None:
         if start_method not in STARTS:
             raise ValueError(f"start_method={start_method!r}: one of {', '.join(map(repr, STARTS))} was expected.")
+        if timeout <= timedelta(0):
+            raise MisconfigurationException(f"timeout={timeout!r}: ranks wait for one another; give more than 0.")
         super().__init__(checkpoint_io=checkpoint_io)
         self.start_method = start_method
         self.parallel_devices = list(parallel_devices or [torch.device("cpu")])
-        self.cluster_environment = cluster_environment
+        self.cluster_environment: Any = cluster_environment
         self.process_group_backend, self.timeout = process_group_backend, timeout
         self._num_nodes = 1
         self.launcher: Launcher | None = None
