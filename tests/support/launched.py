@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from datetime import timedelta
 
@@ -13,7 +14,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from fulgurite import Callback, LightningModule, Trainer, seed_everything
 from fulgurite.callbacks import EarlyStopping, ModelCheckpoint
 from fulgurite.loggers import CSVLogger
+from fulgurite.strategies import release
 from fulgurite.strategies.ddp import DDPStrategy
+
+# Spawned ranks come by here, too.
+release.STILL = float(os.environ.get("STILL", release.STILL))
 
 
 class Net(LightningModule):
@@ -216,6 +221,46 @@ def hanging(where):
 
 def disagreeing(when):
     trainer(DDPStrategy(timeout=timedelta(seconds=20))).fit(Own(when), rows())
+
+
+class Apart(Net):
+    """At the fourth batch signals come, and rank 0, or rank 1, does something that the other does not."""
+
+    def __init__(self, what, numbers):
+        super().__init__()
+        self.what, self.numbers = what, numbers
+
+    def training_step(self, batch, batch_idx):
+        loss = self.layers(batch[0]).square().mean()
+        if batch_idx == 3:
+            for after, number in enumerate(self.numbers if self.global_rank == 0 else []):
+                threading.Timer(0.5 + after, os.kill, (int(os.environ["LEADER"]), number)).start()
+            if self.what == "waits" and self.global_rank == 0:
+                self.log("only_here", loss, sync_dist=True)
+            if self.what == "sleeps" and self.global_rank == 1:
+                time.sleep(4)
+            if self.what == "computes" and self.global_rank == 1:
+                # In backward passes of its own, where ranks wait for one another as well.
+                x, end = torch.ones(2500, 2500, requires_grad=True), time.monotonic() + 5
+                while time.monotonic() < end:
+                    torch.autograd.grad((x @ x @ x).sum(), x)
+        return loss
+
+
+def apart(strategy, what, *names):
+    """A training whose ranks wait for one another for ever, or for long, as signals come to the program."""
+    os.environ.setdefault("LEADER", str(os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else os.getpid()))
+    seed_everything(7, verbose=False)
+    keeps = ModelCheckpoint("files", every_n_train_steps=2, save_top_k=-1, save_on_exception=True)
+    one = trainer(strategy, keeps, max_epochs=1)
+    try:
+        one.fit(Apart(what, [getattr(signal, name) for name in names]), rows(16))
+    except BaseException as error:
+        print(f"ENDED {one.global_rank} {one.global_step} {type(error).__name__}", flush=True)
+        raise
+    finally:
+        threads = sorted(thread.name for thread in threading.enumerate() if "_listen" in thread.name)
+        print("LEFT", threads, signal.set_wakeup_fd(-1), flush=True)
 
 
 class Everywhere(Net):

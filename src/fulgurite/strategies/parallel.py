@@ -190,6 +190,10 @@ class ParallelStrategy(GroupRanks, Strategy):
         tell_torchrun(error)
         return error
 
+    @property
+    def was_freed(self) -> bool:  # type: ignore[override]
+        return self._control is not None and self._control.freed
+
     def agree_on_end(self, progress: Any) -> bool:
         if self._control is None or self.world_size == 1:
             return True
