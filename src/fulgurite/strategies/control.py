@@ -60,8 +60,8 @@ class Control:
         self._main, self.waiting_at, self._place_is_final = threading.get_ident(), "", False
         self._failure = None
         self._ended, self._agreed, self._last_batch = threading.Event(), threading.Event(), 0
-        self._ear = Ear()
-        self._release = Release(trainer, self.rank, self.world_size, Stillness(self._main), self._key)
+        self._ear, still = Ear(), Stillness(self._main, on_cpu=trainer.strategy.root_device.type == "cpu")
+        self._release = Release(trainer, self.rank, self.world_size, still, self._key)
         heard = trainer, self._ended, self._ear, self._release
         self._thread = threading.Thread(target=self._listen, args=heard, daemon=True)
         self._thread.start()
@@ -99,6 +99,7 @@ class Control:
                 text = "".join(traceback.format_exception(error))
                 failure = {"rank": self.rank, "error": f"{type(error).__name__}: {error}", "traceback": text}
                 self._store.set(self._key("failure"), json.dumps(failure))
+                self._store.add(self._key("news"), 1)
         except RuntimeError:
             return  # the store is gone with rank 0, which everybody sees
 
@@ -165,12 +166,14 @@ class Control:
                 release.hear(numbers)
                 if not self._place_is_final:
                     self._tell_place(store, trainer, release.stuck)
-                if self._failure is None and store.add(self._key("failures"), 0):
+                # One question in place of several: rank 0 answers those of all ranks, for as long as the run lasts.
+                has_news = bool(store.add(self._key("news"), 0))
+                if has_news and self._failure is None and store.add(self._key("failures"), 0):
                     self._failure = json.loads(store.get(self._key("failure")))
                     store.set(self._key(f"heard/{self.rank}"), "1")
-                if not self._agreed.is_set():
+                if (has_news or signals.asking(trainer) or trainer.received_stop) and not self._agreed.is_set():
                     self._pass_on_end(store, trainer)
-                if self.world_size > 1:
+                if self.world_size > 1 and (has_news or release.in_haste):
                     release.act(store, partial(self._places, store), partial(self.told_places, store))
         except RuntimeError:
             return  # the store is gone
@@ -189,6 +192,7 @@ class Control:
             if not number and not trainer.received_stop:
                 return
             store.set(end, str(number))
+            store.add(self._key("news"), 1)
         if not store.check([mine]):
             number = int(store.get(end))
             if number:

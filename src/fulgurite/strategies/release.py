@@ -45,6 +45,11 @@ class Release:
         self._at_once: float | None = None
         self._asked: float | None = None
 
+    @property
+    def in_haste(self) -> bool:
+        """Whether the second Ctrl-C has come."""
+        return self._at_once is not None
+
     def hear(self, numbers: set[int]) -> None:
         """Take note of signals that came. The main thread gets a moment to do so itself."""
         now = time.monotonic()
@@ -101,6 +106,7 @@ class Release:
             flush=True,
         )
         store.set(self._key("freed"), str(number))
+        store.add(self._key("news"), 1)
 
 
 def _marks(trainer: Any) -> tuple[Any, ...]:

@@ -4,10 +4,11 @@ import os
 import sys
 import time
 from collections.abc import Hashable
+from functools import partial
 from types import FrameType
 
 BUSY = 0.05
-"""The share of one processor from which on a process computes. One that waits, and looks at itself, takes a tenth."""
+"""The share of one processor from which on a thread, or a process, computes."""
 SLACK = 0.1
 """Seconds of computing that tell nothing."""
 WAITS = (
@@ -21,20 +22,25 @@ WAITS = (
 
 
 class Stillness:
-    """How long a thread has stayed where it is while the whole process computed nothing."""
+    """How long a thread has stayed where it is and computed nothing.
 
-    def __init__(self, thread: int) -> None:
+    Where not all is computed ``on_cpu`` the whole process counts: autograd has a thread for each further device.
+    """
+
+    def __init__(self, thread: int, on_cpu: bool = True) -> None:
         self.thread = thread
+        alone = on_cpu and hasattr(time, "pthread_getcpuclockid")
+        self._clock = partial(time.clock_gettime, time.pthread_getcpuclockid(thread)) if alone else time.process_time
         self.moved = self._since = time.monotonic()
         """When it was last seen to have moved."""
-        self._computed = time.process_time()
+        self._computed = self._clock()
         self._mark: Hashable = None
         self.waits = False
         """Whether it is where ranks wait for one another."""
 
     def look(self, *beside: Hashable) -> float:
         """Return for how many seconds nothing happened. What is ``beside`` tells of a move as well."""
-        now, computed = time.monotonic(), time.process_time()
+        now, computed = time.monotonic(), self._clock()
         frame = sys._current_frames().get(self.thread)
         # The frame itself would keep alive what it holds.
         mark = (id(frame), 0 if frame is None else frame.f_lasti, *beside)
