@@ -1,5 +1,6 @@
 """A script of several processes: `python launched.py WHAT [STRATEGY]` trains one, and prints what it saw as JSON."""
 
+import atexit
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -164,8 +166,16 @@ def under_torchrun(devices, act="nothing", rank="0", at="9"):
     }
 
 
+def torch_threads(when):
+    """Print how many threads groups and stores of torch have in this process; Linux names them."""
+    names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+    print(f"THREADS {when}", names.count("pt_gloo_runloop"), names.count("pt_tcpstore_uv"), flush=True)
+
+
 def many_turns(place):
     """Fits of two Trainers, a third on one device, and the first again; then the second rank ends badly."""
+    # What is registered first is called last.
+    atexit.register(torch_threads, f"after {os.environ.get('LOCAL_RANK', '0')}")
     os.chdir(place)
     sys.argv = [sys.argv[0], place, "more"]
     losses = []
@@ -181,6 +191,7 @@ def many_turns(place):
     one.max_epochs = 2
     first = one.global_step
     one.fit(model, rows())
+    torch_threads(f"before {one.global_rank}")
     if one.global_rank:
         sys.exit(5)
     return {"steps": [first, other.global_step, alone.global_step // 2, one.global_step], "losses": len(set(losses))}

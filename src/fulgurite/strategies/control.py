@@ -78,6 +78,11 @@ class Control:
         if ear is not None:
             ear.close()
 
+    def close(self) -> None:
+        """The store is needed no more; on rank 0 its server ends."""
+        self.leave()
+        self._store = self._hosted = None
+
     @property
     def freed(self) -> bool:
         """Whether a rank has ended so that the others come back from a collective that nobody could finish."""
