@@ -36,8 +36,6 @@ class Strategy(Ranks):
     """Whether a checkpoint's weights are put into the model when it is wrapped, not before."""
     layer_sync: Any = None
     """What exchanges layers for ones that work over all processes, where that was asked for."""
-    was_freed = False
-    """Whether ranks that waited for one another as they were asked to end came back by the end of one of them."""
     data_seed: int | None = None
     """What the order of shared-out data is drawn with; None where data are not shared out."""
 

@@ -174,10 +174,6 @@ class ParallelStrategy(GroupRanks, Strategy):
         elif self._control is not None:
             self._control.report(error)
 
-    def forget_groups(self) -> None:
-        """The process groups end: hold on to none of them."""
-        self._group = self._control = None
-
     def end_group(self) -> None:
         """Leave the process group, well and for good: this process ends."""
         _end_group()
@@ -198,10 +194,6 @@ class ParallelStrategy(GroupRanks, Strategy):
             return RankFailed(words)
         tell_torchrun(error)
         return error
-
-    @property
-    def was_freed(self) -> bool:  # type: ignore[override]
-        return self._control is not None and self._control.freed
 
     def agree_on_end(self, progress: Any) -> bool:
         if self._control is None or self.world_size == 1:
