@@ -9,10 +9,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.about import About, kind_of
 from fulgurite.track.server.api.choice import Choice, Group, known_column
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.shapes import answer, unless_known
-from fulgurite.track.server.api.sheet import About, Entry, Sheet, Sheets, kind_of
+from fulgurite.track.server.api.sheet import Entry, Sheet, Sheets
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.store import Store
 
@@ -123,8 +124,8 @@ def _columns(names: Sequence[str], sheet: Sheet) -> list[str]:
 
 
 def usual(sheet: Sheet) -> list[str]:
-    """The settings that differ and the results that most runs have."""
-    about = sheet.columns()
+    """The settings that differ and the results that most runs have, of the newest ones."""
+    about = sheet.recent_columns()
     settings = [name for name, each in about.items() if name.startswith("config.") and _differs(each)]
     results = [
         name
