@@ -99,7 +99,7 @@ def about(values: Sequence[Any]) -> About:
     if types <= {int, float}:
         return _about_numbers(there)
     kinds = set(map(kind_of, there))
-    numbers = [value for value in there if type(value) in (int, float) and math.isfinite(value)]
+    numbers = [value for value in there if is_finite(value)]
     found = About(len(there), kinds, values=None if "other" in kinds else _few(there))
     if numbers:
         found.low, found.high = min(numbers), max(numbers)
@@ -110,10 +110,18 @@ def _about_numbers(values: Sequence[Any]) -> About:
     if not values:
         return About()
     found = About(len(values), {"number"}, values=_few(values))
-    finite = values if _all_finite(values) else [value for value in values if math.isfinite(value)]
+    finite = values if _all_finite(values) else list(filter(is_finite, values))
     if finite:
         found.low, found.high = min(finite), max(finite)
     return found
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that can be computed with. A whole number may be larger than any float."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _all_finite(values: Sequence[Any]) -> bool:

@@ -29,6 +29,7 @@ OWN: Mapping[str, Callable[[Run], Any]] = {
     "rows": lambda run: run.row_count,
     "source": lambda run: run.source,
 }
+TIMES = {"created"}  # in seconds since 1970
 
 
 class Entry:
