@@ -18,10 +18,11 @@ export async function showProject(place, { kind = "", ...where }) {
   const { entity, project } = where;
   const known = kind === "runs" ? "" : kind;
   const load = TABS[known]?.[1] ?? FURTHER[known];
+  const loading = (load ?? TABS[""][1])();
   const body = h("div", {});
   const note = load ? null : h("p.note", {}, `There is no view ${kind}. These are the project's runs.`);
   fill(place, h("h1", {}, project), description(pathOf(entity, project), where.mayWrite), tabs(entity, project, known), note, body);
-  const { show } = await (load ?? TABS[""][1])();
+  const { show } = await loading;
   await show(body, { ...where, kind: known, path: pathOf(entity, project) });
 }
 
