@@ -11,7 +11,7 @@ let number = 0;
  */
 export function openAt(anchor, content, { label, kind = "dialog", closed = null }) {
   const before = document.activeElement;
-  const element = h("div.popover", { role: kind, "aria-label": label, popover: "auto", tabindex: -1, id: `popover-${++number}` }, content);
+  const element = h("div.pop", { role: kind, "aria-label": label, popover: "auto", tabindex: -1, id: `popover-${++number}` }, content);
   document.body.append(element);
   element.addEventListener("toggle", (event) => {
     if (event.newState !== "closed") return;
