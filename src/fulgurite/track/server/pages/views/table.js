@@ -8,7 +8,7 @@ import { every } from "../base/poll.js";
 import { addressState } from "../base/state.js";
 import { attempt } from "../base/toast.js";
 import { EDITABLE, actionsOf } from "./table/actions.js";
-import { OWN, columnOf } from "./table/cells.js";
+import { OWN, bestOf, columnOf } from "./table/cells.js";
 import { askedColumns, moved, openChooser, shownColumns, titlesOf } from "./table/columns.js";
 import { Grid } from "./table/grid.js";
 import { keyOf, layoutOf } from "./table/layout.js";
@@ -30,11 +30,13 @@ export async function show(place, where) {
   // What the server tells of all columns. It comes after the first rows, which don't wait for it.
   let known = { columns: [], own: {}, version: null };
   let about = new Map();
+  let best = new Map();
   const learn = async () => {
     const news = await get(`${path}/columns`);
     if (news.version === known.version) return;
     known = news;
     about = new Map(news.columns.map((column) => [column.name, column]));
+    best = new Map(news.columns.map((column) => [column.name, bestOf(column)]));
     columnsChanged();
   };
 
@@ -71,6 +73,9 @@ export async function show(place, where) {
       row: (at) => rows.at(at),
       columns: () => columns,
       isChosen: (name) => selection.has(name),
+      chosen: () => selection.names.size,
+      matched: () => rows.matched,
+      best: (name) => best.get(name) ?? null,
       isClosed: (key) => state.get("closed").includes(key),
     },
     {
@@ -154,7 +159,6 @@ export async function show(place, where) {
     fill(note, matched ? null : total ? nothingFound(state) : nothing(entity, project));
     if (drawnColumns !== String(rows.columns)) columnsChanged();
     else grid.draw();
-    if (grid.all) Object.assign(grid.all, { checked: matched > 0 && selection.names.size >= matched, indeterminate: selection.names.size > 0 && selection.names.size < matched });
     actions.drawBar();
     grouping.draw();
   };
