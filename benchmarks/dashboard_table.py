@@ -1,6 +1,6 @@
 """How long the table of runs takes in a headless Chromium: until it is there, to scroll, to sort, to search, to follow.
 
-    PYTHONPATH=tests python benchmarks/dashboard_table.py [--rounds 5] [--runs 2000] [--keys 200] [--json FILE]
+    python benchmarks/dashboard_table.py [--rounds 5] [--runs 2000] [--keys 200] [--json FILE]
 
 "cold" is a server that has just been started, "warm" one that was asked before; both from the navigation to rows on the
 screen. Needs Chromium (`apt-get install chromium`).

@@ -7,7 +7,7 @@ import { openMenu } from "../base/menu.js";
 import { every } from "../base/poll.js";
 import { addressState } from "../base/state.js";
 import { attempt } from "../base/toast.js";
-import { EDITABLE, actionsOf } from "./table/actions.js";
+import { EDITABLE, MOST_DRAWN, actionsOf } from "./table/actions.js";
 import { OWN, bestOf, columnOf } from "./table/cells.js";
 import { askedColumns, moved, openChooser, shownColumns, titlesOf } from "./table/columns.js";
 import { Grid } from "./table/grid.js";
@@ -16,13 +16,16 @@ import { Rows, pageOfPlace } from "./table/rows.js";
 import { Selection } from "./table/selection.js";
 
 const TYPING = 200; // milliseconds without a key after which a search is asked
-const DEFAULTS = { search: "", filter: [], sort: [], group: [], column: [], pin: [], closed: [] };
+const DEFAULTS = { search: "", filter: [], sort: [], group: [], column: [], pin: [], closed: [], runs: [] };
 
 export async function show(place, where) {
   const { entity, project, path, mayWrite } = where;
   const state = addressState(DEFAULTS, `project ${entity}/${project}`);
   const rows = new Rows(path, () => drawAll());
-  const selection = new Selection(() => drawAll());
+  // What is chosen here is what the charts draw, as long as it fits into an address.
+  const selection = new Selection(state.get("runs"), () => {
+    state.set({ runs: selection.names.size > MOST_DRAWN ? [] : [...selection.names] });
+  });
   const renew = async () => {
     await rows.renew(grid.places());
     if (rows.version !== known.version) learn().catch(() => {});
