@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from fulgurite.track.server.api.asked import BadRequest
 from fulgurite.track.server.api.files import FileRoutes
+from fulgurite.track.server.api.keys import KeyRoutes
 from fulgurite.track.server.api.runs import RunRoutes
 from fulgurite.track.server.api.series import SeriesRoutes
 from fulgurite.track.server.api.session import SessionRoutes
@@ -29,6 +30,7 @@ def api(store: Store, sessions: Sessions) -> Starlette:
         *RunRoutes(store).routes(),
         *TableRoutes(store).routes(),
         *SeriesRoutes(store).routes(),
+        *KeyRoutes(store).routes(),
         *FileRoutes(store).routes(),
         *SessionRoutes(store.users, sessions).routes(),
         Route("/{rest:path}", nothing),
