@@ -9,12 +9,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fulgurite.track.server.api.asked import BadRequest
+from fulgurite.track.server.api.diff import DiffRoutes
 from fulgurite.track.server.api.files import FileRoutes
+from fulgurite.track.server.api.histograms import HistogramRoutes
+from fulgurite.track.server.api.media import MediaRoutes
 from fulgurite.track.server.api.runs import RunRoutes
+from fulgurite.track.server.api.searching import SearchRoutes
 from fulgurite.track.server.api.series import SeriesRoutes
 from fulgurite.track.server.api.session import SessionRoutes
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.server.api.table import TableRoutes
+from fulgurite.track.server.api.tables import TableFileRoutes
 from fulgurite.track.server.sessions import Sessions
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.store import Store
@@ -30,6 +35,11 @@ def api(store: Store, sessions: Sessions) -> Starlette:
         *TableRoutes(store).routes(),
         *SeriesRoutes(store).routes(),
         *FileRoutes(store).routes(),
+        *DiffRoutes(store).routes(),
+        *HistogramRoutes(store).routes(),
+        *MediaRoutes(store).routes(),
+        *SearchRoutes(store).routes(),
+        *TableFileRoutes(store).routes(),
         *SessionRoutes(store.users, sessions).routes(),
         Route("/{rest:path}", nothing),
     ]

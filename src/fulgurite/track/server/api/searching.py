@@ -1,0 +1,80 @@
+"""Where in all that a run printed a text occurs."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.asked import BadRequest
+from fulgurite.track.server.api.runs import run_of
+from fulgurite.track.server.api.shapes import answer
+from fulgurite.track.store.console import Console
+from fulgurite.track.store.store import Store
+from fulgurite.track.wire.patterns import BadPattern, Pattern
+
+AT_ONCE = 10_000  # lines read in one go
+MOST = 20_000  # numbers of lines in an answer
+FARTHEST = 2000  # characters of a line in which a pattern is looked for
+PATIENCE = 20.0  # seconds
+LONGEST = 1000  # characters of what is looked for
+# Colours, movements, titles and links: what a terminal obeys and nobody reads.
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+
+
+class SearchRoutes:
+    """The address that searches the console."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def routes(self) -> list[BaseRoute]:
+        run = "/projects/{entity}/{project}/runs/{run}"
+        return [Route(run + "/console/search", self.search, methods=["GET"])]
+
+    def search(self, request: Request) -> Response:
+        """The numbers of the lines from ``first`` on that hold ``text``, which is a pattern with ``regex``."""
+        run, text = run_of(self._store, request), asked.text(request, "text")
+        if not 0 < len(text) <= LONGEST:
+            raise BadRequest(f"{len(text)} characters can't be looked for: give 1 to {LONGEST}.")
+        first = asked.integer(request, "first", 0)
+        try:
+            holds = _test(text, asked.flag(request, "regex"), asked.flag(request, "case"))
+            found = [number for number, line in lines(self._store.console, run.id, first) if holds(line)]
+        except BadPattern as error:
+            raise BadRequest(f"The pattern {text!r} {error}.") from error
+        return answer({"numbers": found[:MOST], "count": len(found), "lines": self._store.console.count(run.id)})
+
+
+def lines(console: Console, run: int, first: int) -> Iterator[tuple[int, str]]:
+    """The number and the readable text of each line, a stretch of them in memory at a time.
+
+    Raises ``BadRequest`` when whoever reads them takes too long.
+    """
+    until = time.monotonic() + PATIENCE
+    while stretch := console.read(run, first, AT_ONCE):
+        for line in stretch:
+            if time.monotonic() > until:
+                raise BadRequest(f"The search took more than {PATIENCE:.0f} seconds. Search for less.")
+            yield line.number, readable(line.line)
+        first = stretch[-1].number + 1
+
+
+def readable(line: str) -> str:
+    """A line as a terminal would leave it, without its colours."""
+    if "\x1b" in line:
+        line = ESCAPES.sub("", line)
+    if "\r" in line:
+        line = next((part for part in reversed(line.split("\r")) if part), "")
+    return line
+
+
+def _test(text: str, regex: bool, case: bool) -> Callable[[str], bool]:
+    if not regex:
+        wanted = text if case else text.lower()
+        return lambda line: wanted in (line if case else line.lower())
+    pattern = Pattern(text, ignore_case=not case)
+    return lambda line: pattern.is_in(line[:FARTHEST])
