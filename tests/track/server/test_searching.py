@@ -64,3 +64,14 @@ def test_a_pattern_that_would_take_for_ever_is_refused(client, store, run):
 )
 def test_escapes_are_no_text(line):
     assert readable(line) == "text"
+
+
+def test_all_lines_come_as_one_text(client, store, run):
+    """To be read, or as they were printed."""
+    printed(store, run, ["\x1b[31mé\x1b[0m", "", *map(str, range(AT_ONCE))])
+
+    answer = client.get(SEARCH.replace("search", "text"))
+
+    assert answer.text == "é\n\n" + "".join(f"{number}\n" for number in range(AT_ONCE))
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert client.get(SEARCH.replace("search", "text"), params={"raw": 1}).text.startswith("\x1b[31mé\x1b[0m\n")

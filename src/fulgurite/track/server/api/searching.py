@@ -1,11 +1,12 @@
 """Where in all that a run printed a text occurs."""
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
@@ -26,14 +27,17 @@ ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?
 
 
 class SearchRoutes:
-    """The address that searches the console."""
+    """Addresses over the whole of a console."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def routes(self) -> list[BaseRoute]:
         run = "/projects/{entity}/{project}/runs/{run}"
-        return [Route(run + "/console/search", self.search, methods=["GET"])]
+        return [
+            Route(run + "/console/search", self.search, methods=["GET"]),
+            Route(run + "/console/text", self.text, methods=["GET"]),
+        ]
 
     def search(self, request: Request) -> Response:
         """The numbers of the lines from ``first`` on that hold ``text``, which is a pattern with ``regex``."""
@@ -48,18 +52,27 @@ class SearchRoutes:
             raise BadRequest(f"The pattern {text!r} {error}.") from error
         return answer({"numbers": found[:MOST], "count": len(found), "lines": self._store.console.count(run.id)})
 
+    def text(self, request: Request) -> Response:
+        """All that was printed as one text to be saved: as it can be read, or with ``raw`` as it came."""
+        run, raw = run_of(self._store, request), asked.flag(request, "raw")
+        found = lines(self._store.console, run.id, 0, math.inf, raw)
+        headers = {"Content-Disposition": 'attachment; filename="console.txt"', "Cache-Control": "no-cache"}
+        return StreamingResponse((f"{line}\n".encode() for _, line in found), 200, headers, "text/plain")
 
-def lines(console: Console, run: int, first: int) -> Iterator[tuple[int, str]]:
+
+def lines(
+    console: Console, run: int, first: int, patience: float = PATIENCE, raw: bool = False
+) -> Iterator[tuple[int, str]]:
     """The number and the readable text of each line, a stretch of them in memory at a time.
 
-    Raises ``BadRequest`` when whoever reads them takes too long.
+    Raises ``BadRequest`` when whoever reads them takes more than ``patience`` seconds.
     """
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while stretch := console.read(run, first, AT_ONCE):
         for line in stretch:
             if time.monotonic() > until:
-                raise BadRequest(f"The search took more than {PATIENCE:.0f} seconds. Search for less.")
-            yield line.number, readable(line.line)
+                raise BadRequest(f"The search took more than {patience:.0f} seconds. Search for less.")
+            yield line.number, line.line if raw else readable(line.line)
         first = stretch[-1].number + 1
 
 

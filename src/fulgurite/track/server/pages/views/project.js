@@ -8,7 +8,9 @@ const TABS = {
   "": ["Runs", () => import("./table.js")],
 };
 // Views without a tab of their own: reached from within the others.
-const FURTHER = {};
+const FURTHER = {
+  compare: () => import("./compare.js"),
+};
 
 export async function showProject(place, { kind = "", ...where }) {
   const { entity, project } = where;
