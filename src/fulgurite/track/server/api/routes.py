@@ -12,6 +12,7 @@ from fulgurite.track.server.api.asked import BadRequest
 from fulgurite.track.server.api.diff import DiffRoutes
 from fulgurite.track.server.api.files import FileRoutes
 from fulgurite.track.server.api.histograms import HistogramRoutes
+from fulgurite.track.server.api.keys import KeyRoutes
 from fulgurite.track.server.api.media import MediaRoutes
 from fulgurite.track.server.api.runs import RunRoutes
 from fulgurite.track.server.api.searching import SearchRoutes
@@ -34,6 +35,7 @@ def api(store: Store, sessions: Sessions) -> Starlette:
         *RunRoutes(store).routes(),
         *TableRoutes(store).routes(),
         *SeriesRoutes(store).routes(),
+        *KeyRoutes(store).routes(),
         *FileRoutes(store).routes(),
         *DiffRoutes(store).routes(),
         *HistogramRoutes(store).routes(),

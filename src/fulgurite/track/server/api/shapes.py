@@ -95,6 +95,23 @@ class ChartShape(TypedDict):
     count: int
 
 
+class GroupChartShape(TypedDict):
+    """The lines of one key of a group of runs as one: ``last`` is their mean, ``deviation`` how far they lie from it.
+
+    ``runs`` of the group logged the key.
+    """
+
+    group: str
+    runs: int
+    key: str
+    x: list[Any]
+    last: list[Any]
+    low: list[Any]
+    high: list[Any]
+    deviation: list[Any]
+    count: int
+
+
 class LineShape(TypedDict):
     number: int
     stream: str

@@ -12,7 +12,7 @@ async function show() {
   document.title = [run, project, "Fulgurite"].filter(Boolean).join(" · ");
   showTop(entity, project, run, null);
   try {
-    const session = await get("/session");
+    const [session] = await Promise.all([get("/session"), ahead(project, run)]);
     showTop(entity, project, run, session);
     const where = { entity, project, kind, rest, session, mayWrite: session.role !== "reader" };
     if (project === undefined) (await import("./views/projects.js")).showProjects(view, where);
@@ -22,6 +22,13 @@ async function show() {
     if (error.status === 401) (await import("./views/login.js")).showLogin(view);
     else showFault(error);
   }
+}
+
+/** Fetches what the page will need while the server says who looks; where there are charts, Plotly takes longest. */
+function ahead(project, run) {
+  if (project === undefined) return import("./views/projects.js");
+  import("./charts/plotly.js").then(({ loadPlotly }) => loadPlotly()).catch(() => {}); // who draws will say it
+  return run === null ? import("./views/project.js") : import("./views/run.js");
 }
 
 function showTop(entity, project, run, session) {
