@@ -31,6 +31,7 @@ class ProjectShape(TypedDict):
     description: str | None
     created_at: float
     runs: int
+    running: int
     seen_at: float | None
     version: int
 
@@ -142,6 +143,7 @@ def project_shape(overview: Overview) -> ProjectShape:
         "description": project.description,
         "created_at": project.created_at,
         "runs": overview.runs,
+        "running": overview.running,
         "seen_at": overview.seen_at,
         "version": overview.version,
     }
