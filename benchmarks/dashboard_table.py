@@ -93,7 +93,10 @@ def a_round(browser, url, data):
     typed = "(e => { e.value = 'lively-77'; e.dispatchEvent(new Event('input')) })(document.querySelector('input'))"
     yield "search, from the key to rows", acted(browser, typed, "document.querySelector('.count').innerText")
     yield "a change of a run on the screen", followed(browser, data)
-    shown(browser, f"{page}?search=&column=state&" + "&".join(f"column=config.group{i // 10}.setting{i:03}" for i in range(100)))
+    shown(
+        browser,
+        f"{page}?search=&column=state&" + "&".join(f"column=config.group{i // 10}.setting{i:03}" for i in range(100)),
+    )
     time.sleep(1)
     scrolled = browser.run(SCROLL)
     yield "scroll through all, 100 columns: median frame", statistics.median(scrolled["frames"])
@@ -148,7 +151,12 @@ def fill(folder, runs, keys):
             for j in range(keys // 2):
                 config.setdefault(f"group{j // 10}", {})[f"setting{j:03}"] = setting(chance, j)
             summary = {f"part{j // 10}/key{j:03}": chance.random() * 10 ** (j % 5 - 2) for j in range(keys // 2)}
-            known = {"display_name": f"lively-{i}", "config": config, "summary": summary, "tags": ["a"] if i % 3 else []}
+            known = {
+                "display_name": f"lively-{i}",
+                "config": config,
+                "summary": summary,
+                "tags": ["a"] if i % 3 else [],
+            }
             run, _ = store.runs.open(project, f"run{i:05}", created_at=1.7e9 + i * 60, **known)
             store.end(run, 0)
     store.close()

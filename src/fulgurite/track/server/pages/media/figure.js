@@ -21,7 +21,7 @@ export function figureView(file, { size = 0 }) {
     if (missing) throw new Error(`figures of the kind ${missing.type} need what this page's policy forbids.`);
     const traces = data.map((trace) => ({ ...trace, type: PLAIN[trace.type] ?? trace.type }));
     fill(plot, "");
-    await (plotly ?? window.Plotly).newPlot(plot, traces, { ...layout, autosize: true, width: undefined, height: Math.min(layout.height ?? 360, 900) }, { responsive: true, displaylogo: false, showLink: false, plotlyServerURL: "" });
+    await (plotly ?? window.Plotly).newPlot(plot, traces, { ...layout, autosize: true, width: undefined, height: Math.min(layout.height ?? 360, 900) }, { responsive: true, displayModeBar: false });
   });
   return h("div.figure-view", { data: { plot: "figure" } }, plot, link);
 }

@@ -56,7 +56,8 @@ export function tableView(path, name, about = {}) {
     element.removeAttribute("aria-busy");
   };
   const show = (page) => {
-    fill(head, h("th.number", { scope: "col" }, "#"), page.columns.map(header));
+    const isNumeric = (i) => typeof page.rows.find((row) => (row[i] ?? null) !== null)?.[i] === "number";
+    fill(head, h("th.number", { scope: "col" }, "#"), page.columns.map((column, i) => header(column, isNumeric(i))));
     const cells = (row, i) => h("tr", {}, h("th.number.quiet", { scope: "row" }, page.numbers[i]), row.map((cell) => cellOf(cell, path)));
     fill(body, page.rows.map(cells));
     if (columns.options.length !== page.columns.length) fill(columns, page.columns.map((each) => h("option", { value: each }, each)));
@@ -67,7 +68,7 @@ export function tableView(path, name, about = {}) {
     turns.first.disabled = turns.back.disabled = asked.from === 0;
     turns.on.disabled = turns.last.disabled = to >= page.matched;
   };
-  const header = (column) => {
+  const header = (column, isNumeric) => {
     const place = asked.sort.findIndex((each) => each === column || each === `-${column}`);
     const falls = place >= 0 && asked.sort[place] !== column;
     const sort = (event) => {
@@ -75,9 +76,9 @@ export function tableView(path, name, about = {}) {
       ask({ sort: place < 0 ? [...kept, column] : falls ? kept : [...kept, `-${column}`], from: 0 });
     };
     const mark = place < 0 ? "" : falls ? " ▼" : " ▲";
-    return h("th", { scope: "col", "aria-sort": place < 0 ? "none" : falls ? "descending" : "ascending" }, h("button.plain.sorter", { type: "button", title: `Sort by ${column}; with Shift beside others`, click: sort }, column + mark));
+    return h(isNumeric ? "th.number" : "th", { scope: "col", "aria-sort": place < 0 ? "none" : falls ? "descending" : "ascending" }, h("button.plain.sorter", { type: "button", title: `Sort by ${column}; with Shift beside others`, click: sort }, column + mark));
   };
-  const showFilters = () => fill(chips, asked.filter.map((text, i) => h("button.chip", { type: "button", "aria-label": `Take the filter ${text} away`, click: () => ask({ filter: asked.filter.filter((_, j) => j !== i), from: 0 }) }, `${text} ✕`)));
+  const showFilters = () => fill(chips, asked.filter.map((text, i) => h("button.pill", { type: "button", "aria-label": `Take the filter ${text} away`, click: () => ask({ filter: asked.filter.filter((_, j) => j !== i), from: 0 }) }, `${text} ✕`)));
 
   let timer = null;
   search.addEventListener("input", () => {

@@ -48,7 +48,7 @@ export async function codeDifference(place, path, runs, state) {
     state.set({ split: split.checked });
     load();
   });
-  fill(place, h("h2", {}, "Code"), h("div.tools", {}, h("span", {}, `${first.display_name} against `), others.length > 1 ? other : h("span", {}, others[0].display_name), h("label", {}, split, " Beside each other")), note, list);
+  fill(place, h("h2", {}, "Code"), h("div.tools", {}, h("span", {}, `${first.display_name} against `, others.length > 1 ? other : others[0].display_name), h("label", {}, split, " Beside each other")), note, list);
   await load();
 }
 
@@ -57,7 +57,7 @@ function drawn({ hunks, more, binary }, split) {
   const rows = hunks.map((hunk) => h("tbody", {}, h("tr.hunk", {}, h("td", { colspan: 4 }, `from line ${hunk.a} and ${hunk.b}`)), split ? pairs(hunk) : single(hunk)));
   const note = more ? h("p.note", {}, "There is more: download both files to compare them whole.") : null;
   if (!rows.length) return h("p.quiet", {}, "They differ in the ends of their lines alone.");
-  return [h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Differences" }, h("table.diff", { class: split ? "diff split" : "diff" }, rows)), note];
+  return [h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Differences" }, h("table.diff", { class: split ? "diff split" : "diff" }, h("colgroup", {}, (split ? ["no", "text", "no", "text"] : ["no", "no", "sign", "text"]).map((kind) => h(`col.${kind}`, {}))), rows)), note];
 }
 
 function single({ a, b, lines }) {

@@ -26,7 +26,7 @@ const PASSING = ["writerId", "startedAt", "disk", "memory"]; // they differ alwa
 
 export async function show(place, { entity, project, path }) {
   await loadStyles("run");
-  const state = addressState({ run: [], all: false, known: "", files: "", split: true }, `compare ${entity}/${project}`);
+  const state = addressState({ run: [], all: false, known: "", files: "", split: innerWidth > 800 }, `compare ${entity}/${project}`);
   const runs = [];
   const missing = [];
   for (const found of await Promise.allSettled(state.get("run").slice(0, MOST).map((name) => get(`${path}/runs/${encodeURIComponent(name)}`)))) {
@@ -58,7 +58,7 @@ export async function show(place, { entity, project, path }) {
     draw();
   });
   draw();
-  const code = h("section", {});
+  const code = h("section.apart", {});
   fill(place, h("h2", {}, `Compare ${runs.length} runs`), notes, pick, h("div.tools", {}, search, h("label", {}, all, " Also what is the same")), tables, code);
   await codeDifference(code, path, runs, state);
 }
@@ -72,7 +72,7 @@ async function picker(path, state) {
     location.reload();
   };
   const named = new Map(runs.map((run) => [run.name, run.display_name]));
-  const chips = chosen.map((name) => h("button.chip", { type: "button", title: `Take ${name} away`, "aria-label": `Take ${named.get(name) ?? name} away`, click: () => go(chosen.filter((each) => each !== name)) }, `${named.get(name) ?? name} ✕`));
+  const chips = chosen.map((name) => h("button.pill", { type: "button", title: `Take ${name} away`, "aria-label": `Take ${named.get(name) ?? name} away`, click: () => go(chosen.filter((each) => each !== name)) }, `${named.get(name) ?? name} ✕`));
   const others = runs.filter((run) => !chosen.includes(run.name));
   const select = h("select", { "aria-label": "Add a run", change: () => go([...chosen, select.value]) }, h("option", { value: "" }, "Add a run …"), others.map((run) => h("option", { value: run.name }, `${run.display_name} (${run.name}, ${ago(run.created_at)})`)));
   return h("div.tools.chips", {}, chips, chosen.length < MOST && others.length ? select : null);
@@ -80,7 +80,7 @@ async function picker(path, state) {
 
 /** A row for each name, a column for each run. A value that is unlike the first run's is marked. */
 function table(title, runs, values, all, words, { entity, project }) {
-  const found = values.map((each) => new Map(leaves(each)));
+  const found = values.map((each) => new Map(leaves(each).map(([name, value]) => [name, value?._type ?? value])));
   const names = [...new Set(found.flatMap((each) => [...each.keys()]))].sort();
   const key = (each, name) => JSON.stringify(each.get(name) ?? null);
   const lines = names.map((name) => ({ name, differs: new Set(found.map((each) => key(each, name))).size > 1 }));

@@ -47,7 +47,7 @@ export function histogramsTab(path, { state }) {
     fill(card.note, steps.length < count - unreadable ? `${steps.length} of ${count} steps${left}` : `${count} ${count === 1 ? "step" : "steps"}${left}`);
     if (!card.inSight) return void (card.stale = true);
     card.slider.max = Math.max(steps.length - 1, 0);
-    if (card.step === null || Number(card.slider.value) >= steps.length) card.slider.value = steps.length - 1;
+    card.slider.value = card.step === null ? steps.length - 1 : Math.max(steps.findLastIndex((step) => step <= card.step), 0);
     drawMap(card, log.checked, (place) => {
       card.slider.value = place;
       card.step = found.steps[place];

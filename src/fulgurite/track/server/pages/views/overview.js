@@ -20,11 +20,16 @@ export function overviewTab(path, where) {
   };
   const program = h("section.card", {});
   const others = h("div.stack", {});
+  const beside = h("p.quiet", {});
+  sheets.summary.element.append(beside);
   let run = null;
 
   const draw = () => {
     const words = search.value;
-    sheets.summary.show(withoutOwn(run.summary), words);
+    const results = Object.entries(withoutOwn(run.summary));
+    const media = results.filter(([, value]) => isMedia(value));
+    sheets.summary.show(Object.fromEntries(results.filter(([, value]) => !isMedia(value))), words);
+    fill(beside, media.length ? h("a", { href: "#media" }, `and ${media.length} with media`) : "");
     sheets.config.show(withoutOwn(run.config), words);
     const facts = circumstances(run.facts);
     sheets.machine.show(Object.fromEntries(Object.entries(facts).filter(([name]) => !PROGRAM.includes(name) && !HIDDEN.includes(name))), words);
@@ -53,6 +58,11 @@ export function circumstances({ _wandb: own, ...facts }) {
 /** What people said, without what clients keep for themselves under names with a low line before them. */
 export function withoutOwn(values) {
   return Object.fromEntries(Object.entries(values).filter(([name]) => !name.startsWith("_")));
+}
+
+/** Whether a result, or any part of it, is a picture or the like: those have tabs of their own. */
+function isMedia(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value) && ("_type" in value || (Object.keys(value).length > 0 && Object.values(value).every(isMedia)));
 }
 
 function programOf(path, facts, files) {
