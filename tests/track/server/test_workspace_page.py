@@ -177,6 +177,33 @@ def test_a_new_point_is_soon_on_the_screen(browser, server):
 
 
 @browsers
+def test_a_deleted_run_is_no_longer_drawn(browser, server):
+    """Also where it was chosen by its name; the others stay."""
+    for i in range(2):
+        run = made(server, "less", f"d{i}")
+        server.store.history.append(run.id, [(j, {"train/loss": i}) for j in range(3)])
+    opened(browser, server, "/local/less?runs=d0&runs=d1", lines=2)
+
+    server.store.runs.delete([server.run("d1", "less")])
+
+    browser.wait(f"{LINES.format('train/loss')} == 1")
+    browser.complaints.clear()  # that it is not found is an error to the browser
+
+
+@browsers
+def test_a_group_is_followed(browser, server):
+    """Its mean is computed anew when one of its runs goes on."""
+    for i in range(2):
+        run = made(server, "together", f"t{i}", config={"lr": 1})
+        server.store.history.append(run.id, [(j, {"train/loss": i}) for j in range(3)])
+    opened(browser, server, "/local/together?group=config.lr", lines=2)
+
+    server.store.history.append(run.id, [(3, {"train/loss": 5.0})])
+
+    browser.wait(f"{plot('train/loss')}.data.at(-1).y.at(-1) == 5")
+
+
+@browsers
 def test_a_million_values_are_zoomed_into(browser, server):
     """With several runs in the chart; a double click shows the whole again; all charts may go together."""
     for i in range(2):
