@@ -8,12 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fulgurite.track.server.api.alerts import AlertRoutes
+from fulgurite.track.server.api.artifact_contents import ArtifactContentRoutes
+from fulgurite.track.server.api.artifacts import ArtifactRoutes
 from fulgurite.track.server.api.asked import BadRequest
 from fulgurite.track.server.api.files import FileRoutes
+from fulgurite.track.server.api.importance import ImportanceRoutes
 from fulgurite.track.server.api.runs import RunRoutes
 from fulgurite.track.server.api.series import SeriesRoutes
 from fulgurite.track.server.api.session import SessionRoutes
 from fulgurite.track.server.api.shapes import answer
+from fulgurite.track.server.api.sheet import Sheets
+from fulgurite.track.server.api.sweeps import SweepRoutes
 from fulgurite.track.server.api.table import TableRoutes
 from fulgurite.track.server.sessions import Sessions
 from fulgurite.track.store.errors import NotFound, StoreError
@@ -25,11 +31,17 @@ STATUS: Mapping[type[Exception], int] = {BadRequest: 400, NotFound: 404, TooLarg
 
 def api(store: Store, sessions: Sessions) -> Starlette:
     """The API over ``store`` as an application to be mounted."""
+    sheets = Sheets(store.database)
     routes = [
         *RunRoutes(store).routes(),
-        *TableRoutes(store).routes(),
+        *TableRoutes(store, sheets).routes(),
+        *ImportanceRoutes(store, sheets).routes(),
         *SeriesRoutes(store).routes(),
         *FileRoutes(store).routes(),
+        *ArtifactRoutes(store).routes(),
+        *ArtifactContentRoutes(store).routes(),
+        *SweepRoutes(store).routes(),
+        *AlertRoutes(store).routes(),
         *SessionRoutes(store.users, sessions).routes(),
         Route("/{rest:path}", nothing),
     ]

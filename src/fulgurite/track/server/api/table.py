@@ -65,9 +65,8 @@ class GroupShape(TypedDict):
 class TableRoutes:
     """Addresses over the runs of projects as tables."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._sheets = Sheets(store.database)
+    def __init__(self, store: Store, sheets: Sheets) -> None:
+        self._store, self._sheets = store, sheets
 
     def routes(self) -> list[BaseRoute]:
         project = "/projects/{entity}/{project}"
