@@ -13,6 +13,7 @@ from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.choice import Choice, known_column
 from fulgurite.track.server.api.described import many, needed, tells
 from fulgurite.track.server.api.influence import FEW, FOREST, LEAST, Influence, Study, likely, study
+from fulgurite.track.server.api.parameters import CHOICE
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.shapes import unless_known
 from fulgurite.track.server.api.sheet import Entry, Sheets, kind_of
@@ -69,8 +70,7 @@ class ImportanceRoutes:
         query={
             "metric": needed("the column that is to be explained, such as summary.loss"),
             "column": many("a column that may explain it; without one all settings that differ"),
-            "search": "words, as in `/table`",
-            "filter": many("conditions, as in `/table`"),
+            **CHOICE,
         },
     )
     def importance(self, request: Request) -> Response:

@@ -95,7 +95,16 @@ class ChartShape(TypedDict):
     count: int
 
 
+class ValueShape(TypedDict):
+    """A value as it was logged."""
+
+    step: int
+    value: Any
+
+
 class LineShape(TypedDict):
+    """A line of what a run printed; it may be written again, as progress bars do."""
+
     number: int
     stream: str
     written_at: str | None
@@ -104,6 +113,8 @@ class LineShape(TypedDict):
 
 
 class FileShape(TypedDict):
+    """A file of a run."""
+
     name: str
     size: int
     type: str
@@ -112,6 +123,8 @@ class FileShape(TypedDict):
 
 
 class UserShape(TypedDict):
+    """Somebody with a key; ``role`` is reader, writer or admin."""
+
     name: str
     role: str
     created_at: float

@@ -10,6 +10,8 @@ from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.choice import Choice, Group, known_column
+from fulgurite.track.server.api.described import many, tells, whole
+from fulgurite.track.server.api.parameters import CHOICE
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.shapes import answer, unless_known
 from fulgurite.track.server.api.sheet import About, Entry, Sheet, Sheets, kind_of
@@ -62,6 +64,20 @@ class GroupShape(TypedDict):
     means: list[float | None]
 
 
+class TableShape(TypedDict):
+    """The part of the table that is in sight: ``order`` are the ids of its rows, ``values`` are told by id."""
+
+    total: int
+    matched: int
+    running: int
+    version: int
+    order: list[int]
+    columns: list[str]
+    runs: list[RowShape]
+    values: dict[int, list[Any]]
+    groups: list[GroupShape]
+
+
 class TableRoutes:
     """Addresses over the runs of projects as tables."""
 
@@ -75,8 +91,9 @@ class TableRoutes:
             Route(project + "/table", self.table, methods=["GET"]),
         ]
 
+    @tells({"columns": list[ColumnShape], "version": int})
     def columns(self, request: Request) -> Response:
-        """All columns of config and summary, unless the browser has them."""
+        """All columns of config and summary; with an ETag, so that they are not sent again."""
         sheet = self._sheets.of(project_of(self._store, request))
         return unless_known(
             request,
@@ -87,8 +104,20 @@ class TableRoutes:
             },
         )
 
+    @tells(
+        TableShape,
+        query={
+            "column": many("a column to be told; without one those that tell most"),
+            **CHOICE,
+            "sort": many("a column, falling with a `-` before it"),
+            "group": many("a column: runs with the same values stand together"),
+            "first": whole("how many rows", WINDOW),
+            "from": whole("from which place on", 0),
+            "since": whole("a version: `runs` and `values` hold only what has changed after it"),
+        },
+    )
     def table(self, request: Request) -> Response:
-        """The rows from place ``from`` on; with ``since`` only those among them that have changed after it."""
+        """Rows of the table of runs: filtered, sorted, grouped, and told anew only where they have changed."""
         project = project_of(self._store, request)
         first, start = asked.integer(request, "first", WINDOW, 0, MOST), asked.integer(request, "from", 0)
         since = asked.integer(request, "since", -1, -1)
