@@ -139,6 +139,7 @@ def known(store, run):
 ASKED = {
     "charts": {"key": "loss", "run": "abc"}, "values": {"key": "loss"}, "importance": {"metric": "summary.loss"},
     "difference": {"to": "v1"}, "table": {"group": "state"}, "content": {"name": "a.txt"}, "file": {"name": "c"},
+    "keys": {"run": "abc"},
 }  # fmt: skip
 REFUSED = {"/users"}  # needs an admin's key
 

@@ -15,6 +15,8 @@ KINDS = {"js": "text/javascript", "css": "text/css", "html": "text/html", "svg":
 PLOTLY = "plotly.min.js"
 # The browser asks each time whether a file is still the same, which costs it no more than a line.
 ASK_AGAIN = {"Cache-Control": "no-cache"}
+# Plotly's address names its version: the browser keeps it, and what it has compiled of it, which takes a second.
+KEEP = {"Cache-Control": "max-age=31536000, immutable"}
 
 
 def routes() -> list[BaseRoute]:
@@ -37,7 +39,7 @@ def page(request: Request) -> Response:
 
 def shell(status: int = 200) -> Response:
     """The page whose scripts show what its address says. It holds nothing of anybody's runs."""
-    return Response(_text("index.html"), status, ASK_AGAIN, "text/html; charset=utf-8")
+    return Response(_text("index.html").replace("{plotly}", _version()), status, ASK_AGAIN, "text/html; charset=utf-8")
 
 
 def docs(request: Request) -> Response:
@@ -49,10 +51,21 @@ def static(request: Request) -> Response:
     """A file of the pages, by its path in their folder."""
     name = request.path_params["name"]
     if name == PLOTLY:
-        return FileResponse(_plotly(), headers=ASK_AGAIN, media_type="text/javascript")
+        return _file(request, _plotly(), KEEP if request.query_params.get("v") == _version() else ASK_AGAIN, "js")
     if name not in _names():
         raise HTTPException(404, f"There is no file {name!r}.")
-    return FileResponse(FOLDER / name, headers=ASK_AGAIN, media_type=KINDS[name.rpartition(".")[2]])
+    return _file(request, FOLDER / name, ASK_AGAIN, name.rpartition(".")[2])
+
+
+def _file(request: Request, path: Path, headers: dict[str, str], kind: str) -> Response:
+    """The file, or only word that it is still what the browser has."""
+    found = FileResponse(path, headers=headers, media_type=KINDS[kind], stat_result=path.stat())
+    tag = found.headers["etag"]
+    return Response(status_code=304, headers={"ETag": tag, **headers}) if _knows(request, tag) else found
+
+
+def _knows(request: Request, tag: str) -> bool:
+    return tag in request.headers.get("if-none-match", "")
 
 
 def static_favicon(request: Request) -> Response:
@@ -69,6 +82,16 @@ def _text(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
+def _version() -> str:
+    """What tells one installed Plotly from another."""
+    try:
+        about = _plotly().stat()
+    except HTTPException:
+        return ""
+    return f"{about.st_size}-{int(about.st_mtime)}"
+
+
+@cache
 def _plotly() -> Path:
     """The script that the installed plotly brings, found without importing it."""
     spec = find_spec("plotly")

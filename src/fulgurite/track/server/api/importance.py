@@ -10,13 +10,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.about import kind_of
 from fulgurite.track.server.api.choice import Choice, known_column
 from fulgurite.track.server.api.described import many, needed, tells
 from fulgurite.track.server.api.influence import FEW, FOREST, LEAST, Influence, Study, likely, study
 from fulgurite.track.server.api.parameters import CHOICE
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.shapes import unless_known
-from fulgurite.track.server.api.sheet import Entry, Sheets, kind_of
+from fulgurite.track.server.api.sheet import Entry, Sheets
 from fulgurite.track.store.store import Store
 
 MOST_RUNS, MOST_COLUMNS = 2000, 60
@@ -70,7 +71,8 @@ class ImportanceRoutes:
         query={
             "metric": needed("the column that is to be explained, such as summary.loss"),
             "column": many("a column that may explain it; without one all settings that differ"),
-            **CHOICE,
+            "search": CHOICE["search"],
+            "filter": CHOICE["filter"],
         },
     )
     def importance(self, request: Request) -> Response:

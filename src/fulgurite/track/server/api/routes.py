@@ -15,6 +15,7 @@ from fulgurite.track.server.api.artifacts import ArtifactRoutes
 from fulgurite.track.server.api.asked import BadRequest
 from fulgurite.track.server.api.files import FileRoutes
 from fulgurite.track.server.api.importance import ImportanceRoutes
+from fulgurite.track.server.api.keys import KeyRoutes
 from fulgurite.track.server.api.openapi import OpenApiRoutes
 from fulgurite.track.server.api.runs import RunRoutes
 from fulgurite.track.server.api.series import SeriesRoutes
@@ -39,6 +40,7 @@ def api(store: Store, sessions: Sessions) -> Starlette:
         *TableRoutes(store, sheets).routes(),
         *ImportanceRoutes(store, sheets).routes(),
         *SeriesRoutes(store).routes(),
+        *KeyRoutes(store).routes(),
         *FileRoutes(store).routes(),
         *ArtifactRoutes(store).routes(),
         *ArtifactContentRoutes(store).routes(),

@@ -56,11 +56,13 @@ class RunRoutes:
         run = project + "/runs/{run}"
         return [
             Route("/projects", self.projects, methods=["GET"]),
+            Route(project, self.project, methods=["GET"]),
             Route(project, self.describe, methods=["PATCH"]),
             Route(project + "/runs", self.runs, methods=["GET"]),
             Route(project + "/deleted", self.deleted, methods=["GET"]),
             Route(project + "/deleted", self.delete, methods=["POST"]),
             Route(project + "/restored", self.restore, methods=["POST"]),
+            Route(project + "/tagged", self.tag, methods=["POST"]),
             Route(run, self.run, methods=["GET"]),
             Route(run, self.edit, methods=["PATCH"]),
             Route(run + "/stop", self.stop, methods=["POST"]),
@@ -70,6 +72,11 @@ class RunRoutes:
     def projects(self, request: Request) -> Response:
         """All projects, the one that was last active first."""
         return answer({"projects": [project_shape(each) for each in self._store.listing.projects()]})
+
+    @tells(ProjectShape)
+    def project(self, request: Request) -> Response:
+        """One project."""
+        return answer(project_shape(self._store.listing.overview(project_of(self._store, request))))
 
     @tells({"description": str}, body={"description": str})
     async def describe(self, request: Request) -> Response:
@@ -144,6 +151,23 @@ class RunRoutes:
                 raise NotFound(f"The project {project.name} has no run with the number {strangers[0]}.")
             self._store.runs.restore(found)
         return [run_shape(self._store.runs.by_id(each)) for each in ids]
+
+    @tells({"changed": list[str]}, body={"runs": list[str], "add": list[str], "remove": list[str]})
+    async def tag(self, request: Request) -> Response:
+        """Add and remove tags of several runs; the answer names those that were changed by it."""
+        body = {"add": [], "remove": [], **await asked.fields(request, {"runs": list, "add": list, "remove": list})}
+        names, add, remove = (asked.texts(body, key) for key in ("runs", "add", "remove"))
+        return answer({"changed": await run_in_threadpool(self._tag, request, names, add, remove)})
+
+    def _tag(self, request: Request, names: list[str], add: list[str], remove: list[str]) -> list[str]:
+        project, changed = project_of(self._store, request), []
+        with self._store.database.writing():
+            for run in [self._store.runs.find(project, name) for name in names]:
+                tags = [tag for tag in dict.fromkeys([*run.tags, *add]) if tag not in remove]
+                if tags != run.tags:
+                    self._store.runs.update(run, tags=tags)
+                    changed.append(run.name)
+        return changed
 
     @tells(WholeRunShape)
     def run(self, request: Request) -> Response:

@@ -31,6 +31,7 @@ class ProjectShape(TypedDict):
     description: str | None
     created_at: float
     runs: int
+    running: int
     seen_at: float | None
     version: int
 
@@ -102,6 +103,23 @@ class ValueShape(TypedDict):
     value: Any
 
 
+class GroupChartShape(TypedDict):
+    """The lines of one key of a group of runs as one: ``last`` is their mean, ``deviation`` how far they lie from it.
+
+    ``runs`` of the group logged the key.
+    """
+
+    group: str
+    runs: int
+    key: str
+    x: list[Any]
+    last: list[Any]
+    low: list[Any]
+    high: list[Any]
+    deviation: list[Any]
+    count: int
+
+
 class LineShape(TypedDict):
     """A line of what a run printed; it may be written again, as progress bars do."""
 
@@ -138,6 +156,7 @@ def project_shape(overview: Overview) -> ProjectShape:
         "description": project.description,
         "created_at": project.created_at,
         "runs": overview.runs,
+        "running": overview.running,
         "seen_at": overview.seen_at,
         "version": overview.version,
     }
