@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from machine import machine
-from support.browser import chromium
 
 from fulgurite.track.store.store import Store
+from support.browser import chromium
 
 PATIENCE = 60.0
 PROJECT = "many"

@@ -8,7 +8,8 @@ from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.asked import BadRequest
-from fulgurite.track.server.api.hunks import hunks
+from fulgurite.track.server.api.described import needed, tells
+from fulgurite.track.server.api.hunks import HunkShape, hunks
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.store.blobs import RunFile
@@ -36,8 +37,15 @@ class DiffRoutes:
     def routes(self) -> list[BaseRoute]:
         return [Route("/projects/{entity}/{project}/diff", self.diff, methods=["GET"])]
 
+    @tells(
+        {"files": list[DifferentFileShape], "same": int, "hunks": list[HunkShape], "more": bool, "binary": bool},
+        query={"a": needed("a run's name"), "b": needed("another one's"), "name": "a file: how that one differs"},
+    )
     def diff(self, request: Request) -> Response:
-        """The files of code that differ between the runs ``a`` and ``b``; with ``name`` how that one does."""
+        """The files of code that differ between two runs, or how one of them does.
+
+        Without ``name`` the answer has ``files`` and ``same``, with it ``hunks``, ``more`` and ``binary``.
+        """
         project = project_of(self._store, request)
         runs = [self._store.runs.find(project, asked.text(request, side)) for side in ("a", "b")]
         a, b = ({file.name: file for file in self._store.blobs.files(run.id) if is_code(file.name)} for run in runs)

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
-from fulgurite.track.server.api.media import keys_asked
+from fulgurite.track.server.api.described import tells, whole
+from fulgurite.track.server.api.media import KEYS, keys_asked
 from fulgurite.track.server.api.runs import run_of
 from fulgurite.track.server.api.shapes import answer, numbers
 from fulgurite.track.store.cells import Column
@@ -51,6 +52,16 @@ class HistogramRoutes:
     def routes(self) -> list[BaseRoute]:
         return [Route("/projects/{entity}/{project}/runs/{run}/histograms", self.histograms, methods=["GET"])]
 
+    @tells(
+        {"histograms": list[HistogramsShape]},
+        query={
+            "key": KEYS,
+            "steps": whole("how many steps at most", STEPS),
+            "bins": whole("how many bins", BINS),
+            "low": whole("the first step"),
+            "high": whole("the last step"),
+        },
+    )
     def histograms(self, request: Request) -> Response:
         """At most ``steps`` of each key: the last one of each stretch of its steps."""
         run, keys = run_of(self._store, request), keys_asked(request)

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.asked import BadRequest
+from fulgurite.track.server.api.described import Parameter, tells, whole
 from fulgurite.track.server.api.runs import run_of
 from fulgurite.track.server.api.shapes import answer, key_shape
 from fulgurite.track.store.history import FIRST_STEP, LAST_STEP
@@ -19,6 +20,7 @@ from fulgurite.track.store.store import Store
 
 MOST_KEYS = 200  # in one request
 MOST_STEPS = 10_000
+KEYS = Parameter("what was logged", list[str], needed=True)
 REMEMBERED = 50_000  # types
 
 
@@ -56,6 +58,7 @@ class MediaRoutes:
             Route(run + "/moment", self.moment, methods=["GET"]),
         ]
 
+    @tells({"keys": list[MediaKeyShape], "version": int})
     def media(self, request: Request) -> Response:
         """All keys that are no lines."""
         run = run_of(self._store, request)
@@ -75,6 +78,7 @@ class MediaRoutes:
             ]
         return answer({"keys": keys, "version": run.version})
 
+    @tells({"steps": list[int]}, query={"key": KEYS})
     def steps(self, request: Request) -> Response:
         """The steps at which any of the keys was logged; evenly thinned where they are too many."""
         run, keys = run_of(self._store, request), keys_asked(request)
@@ -85,6 +89,7 @@ class MediaRoutes:
             steps = steps[np.linspace(0, len(steps) - 1, MOST_STEPS).round().astype(int)]
         return answer({"steps": steps.tolist()})
 
+    @tells({"values": list[MomentShape]}, query={"key": KEYS, "step": whole("the step; the last one without it")})
     def moment(self, request: Request) -> Response:
         """What each key held at ``step``: its last value until then."""
         run, keys = run_of(self._store, request), keys_asked(request)

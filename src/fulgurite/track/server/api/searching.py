@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.asked import BadRequest
+from fulgurite.track.server.api.described import flag, needed, tells, whole
 from fulgurite.track.server.api.runs import run_of
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.store.console import Console
@@ -39,6 +40,15 @@ class SearchRoutes:
             Route(run + "/console/text", self.text, methods=["GET"]),
         ]
 
+    @tells(
+        {"numbers": list[int], "count": int, "lines": int},
+        query={
+            "text": needed("what to look for"),
+            "regex": flag("it is a regular expression"),
+            "case": flag("small and capital letters differ"),
+            "first": whole("the line to begin at", 0),
+        },
+    )
     def search(self, request: Request) -> Response:
         """The numbers of the lines from ``first`` on that hold ``text``, which is a pattern with ``regex``."""
         run, text = run_of(self._store, request), asked.text(request, "text")
@@ -52,6 +62,7 @@ class SearchRoutes:
             raise BadRequest(f"The pattern {text!r} {error}.") from error
         return answer({"numbers": found[:MOST], "count": len(found), "lines": self._store.console.count(run.id)})
 
+    @tells(str, query={"raw": flag("with its colours, as it came")}, media="text/plain")
     def text(self, request: Request) -> Response:
         """All that was printed as one text to be saved: as it can be read, or with ``raw`` as it came."""
         run, raw = run_of(self._store, request), asked.flag(request, "raw")

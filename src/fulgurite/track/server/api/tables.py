@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.asked import BadRequest
 from fulgurite.track.server.api.choice import read_condition
+from fulgurite.track.server.api.described import many, needed, tells, whole
 from fulgurite.track.server.api.runs import run_of
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.server.api.tablefile import NoTable, Order, TableFile
@@ -57,8 +58,19 @@ class TableFileRoutes:
     def routes(self) -> list[BaseRoute]:
         return [Route("/projects/{entity}/{project}/runs/{run}/tables", self.table, methods=["GET"])]
 
+    @tells(
+        TablePageShape,
+        query={
+            "name": needed("a file of the run"),
+            "first": whole("how many rows", PAGE),
+            "from": whole("from which place on", 0),
+            "search": "a text that any cell of a row must hold",
+            "filter": many("COLUMN OPERATOR VALUE; all must hold"),
+            "sort": many("a column, falling with a `-` before it"),
+        },
+    )
     def table(self, request: Request) -> Response:
-        """The rows from place ``from`` on of the table in the run's file ``name``."""
+        """Rows of a logged table."""
         file = self._store.blobs.file(run_of(self._store, request).id, asked.text(request, "name"))
         first, start = asked.integer(request, "first", PAGE, 0, MOST), asked.integer(request, "from", 0)
         query = request.query_params
