@@ -66,7 +66,9 @@ def test_what_is_no_text_is_not_compared(client, store, run, other):
     put(store, run, "code/a.so", b"\0\1")
     put(store, other, "code/a.so", b"\0\2")
 
-    assert asked(client, name="code/a.so") == {"name": "code/a.so", "hunks": [], "more": False, "binary": True}
+    found = asked(client, name="code/a.so")
+
+    assert found["binary"] and found["hunks"] == []
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -8,7 +8,8 @@ PIXELS = "'sha256-AR/cKIZjWPcPmBUPDA6oti9XBiTbJvz0Cro2J1VzzS8='"
 # Scripts, styles and data of our own alone: nothing is loaded from elsewhere, and nothing is sent there.
 POLICY = (
     f"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-hashes' {PIXELS}; img-src 'self' data: blob:; "
-    "media-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "media-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,

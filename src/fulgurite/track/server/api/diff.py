@@ -18,6 +18,7 @@ from fulgurite.track.store.store import Store
 CODE = ("diff.patch", "requirements.txt", "conda-environment.yaml", "pip-freeze.txt")
 LARGEST = 4 << 20  # bytes of a text
 MOST_LINES = 100_000
+NO_DETAIL = {"hunks": [], "more": False, "binary": False}
 
 
 class DifferentFileShape(TypedDict):
@@ -42,29 +43,25 @@ class DiffRoutes:
         query={"a": needed("a run's name"), "b": needed("another one's"), "name": "a file: how that one differs"},
     )
     def diff(self, request: Request) -> Response:
-        """The files of code that differ between two runs, or how one of them does.
-
-        Without ``name`` the answer has ``files`` and ``same``, with it ``hunks``, ``more`` and ``binary``.
-        """
+        """The files of code that differ between two runs, and how the one does that ``name`` names."""
         project = project_of(self._store, request)
         runs = [self._store.runs.find(project, asked.text(request, side)) for side in ("a", "b")]
         a, b = ({file.name: file for file in self._store.blobs.files(run.id) if is_code(file.name)} for run in runs)
         name = request.query_params.get("name")
-        if name is not None:
-            return answer({"name": name, **self._difference(a.get(name), b.get(name), name)})
         different: list[DifferentFileShape] = [
             {"name": each, "a": _size(a.get(each)), "b": _size(b.get(each))}
             for each in sorted({*a, *b})
             if each not in a or each not in b or a[each].blob.sha256 != b[each].blob.sha256
         ]
-        return answer({"files": different, "same": len({*a, *b}) - len(different)})
+        detail = NO_DETAIL if name is None else self._difference(a.get(name), b.get(name), name)
+        return answer({"files": different, "same": len({*a, *b}) - len(different), **detail})
 
     def _difference(self, a: RunFile | None, b: RunFile | None, name: str) -> dict[str, object]:
         if a is None and b is None:
             raise BadRequest(f"Neither run has a file of code {name!r}.")
         texts = [self._text(file) for file in (a, b)]
         if any(text is None for text in texts):
-            return {"hunks": [], "more": False, "binary": True}
+            return {**NO_DETAIL, "binary": True}
         lines = [(text or "").splitlines() for text in texts]
         if max(map(len, lines)) > MOST_LINES:
             raise BadRequest(

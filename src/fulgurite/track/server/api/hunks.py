@@ -21,17 +21,17 @@ class HunkShape(TypedDict):
 
     a: int
     b: int
-    lines: list[tuple[str, str]]
+    lines: list[list[str]]
 
 
 def hunks(a: Sequence[str], b: Sequence[str], most: int = MOST) -> tuple[list[HunkShape], bool]:
     """The changed stretches with what is around them, and whether there are more than fit into ``most`` lines."""
     found: list[HunkShape] = []
     for group in _grouped(changes(a, b)):
-        lines: list[tuple[str, str]] = []
+        lines: list[list[str]] = []
         for a_from, a_to, b_from, b_to, equal in group:
-            removed = [(" " if equal else "-", line[:LONGEST]) for line in a[a_from:a_to]]
-            lines += removed if equal else [*removed, *(("+", line[:LONGEST]) for line in b[b_from:b_to])]
+            removed = [[" " if equal else "-", line[:LONGEST]] for line in a[a_from:a_to]]
+            lines += removed if equal else [*removed, *(["+", line[:LONGEST]] for line in b[b_from:b_to])]
         if most < len(lines):
             found.append({"a": group[0][0] + 1, "b": group[0][2] + 1, "lines": lines[:most]})
             return found, True
