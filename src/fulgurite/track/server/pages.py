@@ -43,6 +43,11 @@ def shell(status: int = 200) -> Response:
     return Response(_text("index.html").replace("{plotly}", _version()), status, ASK_AGAIN, "text/html; charset=utf-8")
 
 
+def docs(request: Request) -> Response:
+    """The page that describes the API; it needs no key, and neither does what it reads."""
+    return Response(_text("docs.html"), 200, ASK_AGAIN, "text/html; charset=utf-8")
+
+
 async def static(request: Request) -> Response:
     """A file of the pages, by its path in their folder."""
     name = request.path_params["name"]
