@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from fulgurite.track.server.api.described import many, tells
+from fulgurite.track.server.api.parameters import LINES
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.series import runs_asked, stream_asked
 from fulgurite.track.server.api.shapes import KeyShape, key_shape, unless_known
@@ -22,6 +24,8 @@ class SharedKeyShape(KeyShape):
 
 
 class RunVersionShape(TypedDict):
+    """A run and what it was like when it was asked."""
+
     run: str
     version: int
     state: str
@@ -43,8 +47,12 @@ class KeyRoutes:
     def routes(self) -> list[BaseRoute]:
         return [Route("/projects/{entity}/{project}/keys", self.keys, methods=["GET"])]
 
+    @tells(
+        SharedKeysShape,
+        query={"run": many("the runs' names"), "key": many("only these keys"), "stream": LINES["stream"]},
+    )
     def keys(self, request: Request) -> Response:
-        """The keys of the runs, or only word that nothing has changed in any of them."""
+        """The keys of several runs; with an ETag, so that they are not sent again when nothing has changed."""
         stream, paths = stream_asked(request), request.query_params.getlist("key")
         with self._store.database.reading():
             runs = runs_asked(self._store, project_of(self._store, request), request)
