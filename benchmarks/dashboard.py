@@ -11,8 +11,8 @@ Parts, each over a store of its own that is filled first:
   longest time between two frames, in which the page would not follow a hand.
 * ``live``: from a point's being logged to its being drawn, beside nine other runs.
 
-Times are by the clock, and ``_cpu`` those of the processors, of the server and all of the browser together: a busy machine
-changes them less, and on one that is free the clock shows less than them. `load` is how many processes wanted to run.
+Times are by the clock, and ``_cpu`` those of the processors, of the server and all of the browser together: a busy
+machine changes them less, and on one that is free the clock shows less. `load` is how many processes wanted to run.
 """
 
 import argparse
