@@ -135,7 +135,9 @@ def test_a_hundred_thousand_lines_scroll(browser, server):
     printed(server, run, ["fresh"], 100_000)
     browser.wait(f"{LINES}.at(-1) == 'fresh'")
 
-    browser.run("(pane => (pane.dispatchEvent(new Event('wheel')), pane.scrollTop = 0))(document.querySelector('.console'))")
+    browser.run(
+        "(pane => (pane.dispatchEvent(new Event('wheel')), pane.scrollTop = 0))(document.querySelector('.console'))"
+    )
     browser.wait(f"{LINES}[0] == 'line 0'")
     printed(server, run, ["later"], 100_001)
     browser.wait("document.body.innerText.includes('100,002 lines')")
@@ -155,7 +157,9 @@ def test_all_lines_are_searched(browser, server):
     typed(browser, "main input[type=search]", "needle")
     browser.wait("document.querySelector('.tally').innerText == '1 of 2'")
     browser.wait("document.querySelector('.current')?.innerText.includes('Needle')")
-    assert browser.run("[...document.querySelectorAll('.current mark')].map(each => each.innerText).join('')") == "Needle"
+    assert (
+        browser.run("[...document.querySelectorAll('.current mark')].map(each => each.innerText).join('')") == "Needle"
+    )
     browser.run("document.querySelector('[aria-label=\"Next match\"]').click()")
 
     browser.wait("document.querySelector('.current')?.innerText.includes('needle again')")
