@@ -11,7 +11,8 @@ Parts, each over a store of its own that is filled first:
   longest time between two frames, in which the page would not follow a hand.
 * ``live``: from a point's being logged to its being drawn, beside nine other runs.
 
-All times are by the clock, of a machine whose state stands beside them: `load` is how many processes wanted to run.
+Times are by the clock, and ``_cpu`` those of the processors, of the server and all of the browser together: a busy
+machine changes them less, and on one that is free the clock shows less. `load` is how many processes wanted to run.
 """
 
 import argparse
@@ -21,11 +22,12 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import psutil
 from machine import machine
 
 from fulgurite.track.server.app import application
@@ -82,26 +84,27 @@ def charts(folder, rounds):
     """Seconds to the first screen of overlaid charts, and from a zoom to its detail."""
     with closing(Store(folder / "data")) as store:
         million_points(store)
-    first, cold, zooms, all_zooms = [], [], [], []
+    told = {}
+
+    def note(name, measured):
+        for kind, seconds in zip(("_s", "_cpu_s"), measured, strict=True):
+            told.setdefault(name + kind, []).append(seconds)
+
     with served(folder) as url:
         address = f"{url}/local/big"
         for number in range(rounds):
             with a_browser(folder / f"cold{number}") as browser:
-                cold.append(opened(browser, address, WHOLE))
+                note("first_screen_cold", opened(browser, address, WHOLE))
         with a_browser(folder / "warm") as browser:
             for _ in range(3):  # the browser keeps what it compiled from the third time on
                 opened(browser, address, WHOLE)
             for number in range(rounds):
-                first.append(opened(browser, address, WHOLE))
+                note("first_screen", opened(browser, address, WHOLE))
                 time.sleep(2)
-                zooms.append(zoomed(browser, "document.querySelectorAll('.chart')[1]", number))
-                all_zooms.append(zoomed(browser, "document.querySelectorAll('.chart')[1]", number, together=True))
-    return {
-        "first_screen_s": first,
-        "first_screen_cold_s": cold,
-        "zoom_s": zooms,
-        "zoom_of_all_in_sight_s": all_zooms,
-    }
+                note("zoom", zoomed(browser, "document.querySelectorAll('.chart')[1]", number))
+                all_together = zoomed(browser, "document.querySelectorAll('.chart')[1]", number, together=True)
+                note("zoom_of_all_in_sight", all_together)
+    return told
 
 
 def million_points(store):
@@ -120,7 +123,7 @@ def million_points(store):
 
 
 def zoomed(browser, card, number, together=False):
-    """Seconds from the end of a drag over a chart to the lines of all runs in detail: in it, or in all in sight."""
+    """Seconds from a zoom into a chart to the lines of all runs in detail: in it, or in all in sight."""
     low, width = 100_000 + 61_000 * number, 40_000
     state = "{linked: true}" if together else "{linked: false}"
     browser.run(f"import('/static/charts/board.js').then((m) => m.boardState('project local/big').set({state}))")
@@ -131,11 +134,12 @@ def zoomed(browser, card, number, together=False):
         return {"top < innerHeight && bottom > 0" if together else f"card === {card}"};
     }}).every((card) => card.querySelector('.plot').data?.every(
         ({{ x }}) => x[0] >= {low} && x.at(-2) <= {low + width} && x.length > 50))"""
+    before = spent()
     start = browser.run(
         f"(window.began = performance.now(), Plotly.relayout({card}.querySelector('.plot'), "
         f"{{'xaxis.range[0]': {low}, 'xaxis.range[1]': {low + width}}}), began)"
     )
-    taken = (browser.run(UNTIL % detail) - start) / 1000
+    taken = (browser.run(UNTIL % detail) - start) / 1000, since(before)
     browser.run(f"Plotly.relayout({card}.querySelector('.plot'), {{'xaxis.autorange': true}}).then(() => 0)")
     time.sleep(1.5)
     return taken
@@ -153,7 +157,7 @@ def scroll(folder, rounds):
     longest, frames, first, waits = [], [], [], []
     with served(folder) as url, a_browser(folder / "browser") as browser:
         for _ in range(rounds):
-            first.append(opened(browser, f"{url}/local/wide", WHOLE))
+            first.append(opened(browser, f"{url}/local/wide", WHOLE)[0])
             time.sleep(2)
             seen = browser.run(SCROLLED)
             longest.append(seen["longest"] / 1000)
@@ -205,10 +209,27 @@ def live(folder, rounds):
 
 
 def opened(browser, address, whole):
-    """Seconds from the address to when the expression is true, by the page's own clock."""
-    browser.open(address)
+    """Seconds from the address to when the expression is true, by the page's own clock, and of the processors."""
+    browser.call("Page.navigate", url="about:blank")
+    time.sleep(1)
+    before = spent()
+    browser.call("Page.navigate", url=address)
     browser.wait("location.pathname.length > 1 && document.body")
-    return browser.run(UNTIL % whole) / 1000
+    return browser.run(UNTIL % whole) / 1000, since(before)
+
+
+def spent():
+    """What the server's and the browser's processes have used of the processors, by process."""
+    used = {}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            used[process.pid] = times.user + times.system
+    return used
+
+
+def since(before):
+    return sum(seconds - before.get(process, 0.0) for process, seconds in spent().items())
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The charts of a project in a real browser: lines over each other, chosen, smoothed, zoomed and followed."""
 
+import base64
 import json
 import re
 
@@ -366,6 +367,38 @@ def test_a_chart_is_told_as_csv(browser, server):
         "b,5,0.3333333333333333,0.25,2",
         "",
     ]
+
+
+@browsers
+def test_a_chart_is_saved_as_a_picture(browser, server):
+    """On the ground of the theme, under the chart's name."""
+    opened(browser, server, "/local/p", lines=3)
+    browser.run("HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href] }, 0")
+    browser.run("document.querySelector('[data-key=\"train/loss\"] [aria-label^=Menu]').click()")
+
+    browser.run("[...document.querySelectorAll('.popover .item')].find(each => /PNG/.test(each.innerText)).click()")
+
+    browser.wait("window.saved")
+    name, address = browser.run("window.saved")
+    assert name == "train_loss.png"
+    picture = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    assert picture.startswith(b"\x89PNG") and len(picture) > 5000
+
+
+@browsers
+def test_lines_come_when_the_server_is_back(browser, server):
+    """A request that failed is sent again, and what it said goes."""
+    opened(browser, server, "/local/p", lines=3)
+    browser.call("Network.enable")
+    browser.call("Network.setBlockedURLs", urls=["*/charts?*"])
+    browser.run("import('/static/charts/board.js').then(m => m.boardState('project local/p').set({x: 'epoch'}))")
+    browser.wait("/fetch/.test(document.querySelector('[data-key=\"train/loss\"] .fallback')?.innerText)")
+
+    browser.call("Network.setBlockedURLs", urls=[])
+
+    browser.wait(f"{plot('train/loss')}.data[0].x[99] == 9")
+    assert browser.run("document.querySelector('[data-key=\"train/loss\"] .fallback').innerText") == ""
+    browser.complaints.clear()  # of what was blocked
 
 
 @browsers

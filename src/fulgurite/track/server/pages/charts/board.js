@@ -13,6 +13,7 @@ import { sections } from "./sections.js";
 import { source } from "./source.js";
 
 const SLICE = 10; // milliseconds of drawing, after which the page may do something else
+const KEPT = 150; // charts
 const states = new Map();
 
 /** The state of all boards of a place; they share one, since they share the address. */
@@ -36,7 +37,8 @@ class Board {
     this.series = [];
     this.charts = new Map();
     this.full = null;
-    this.dirty = new Set();
+    this.dirty = new Set(); // to be drawn, or taken away
+    this.kept = new Set(); // out of sight, with their lines
     this.source = source(path, stream, (chart) => this.draw(chart), (chart, error) => chart.say(error.message));
     this.follower = follower(this, this.source);
     this.cross = crosshair(() => [...this.all()].filter((chart) => chart.drawn && chart.inSight));
@@ -88,7 +90,7 @@ class Board {
   }
 
   /** What the runs of the series have logged; `whole` if these are all of their keys. */
-  takeKeys(keys, runs, whole = true) {
+  takeKeys(keys, whole) {
     const plotted = keys.filter((each) => each.kind !== "other" && !each.name.startsWith("_"));
     let fresh = false;
     for (const about of plotted) {
@@ -121,7 +123,20 @@ class Board {
     if (isIntersecting) {
       this.menu.attach(chart);
       this.renew(chart);
-    } else if (chart.drawn) this.draw(chart);
+    } else if (chart.drawn) {
+      this.draw(chart);
+      this.keep(chart);
+    }
+  }
+
+  /** Keeps the lines of the charts that were last in sight, and forgets those of others. */
+  keep(chart) {
+    this.kept.delete(chart);
+    this.kept.add(chart);
+    if (this.kept.size <= KEPT) return;
+    const [oldest] = this.kept;
+    this.kept.delete(oldest);
+    if (!oldest.inSight) oldest.lines.clear();
   }
 
   /** Draws what there is, and asks for what is missing. */

@@ -18,6 +18,7 @@ export class Chart {
     this.of = ""; // what the lines are of: axis, range and size
     this.range = null; // what was zoomed to, unless all charts are zoomed together
     this.inSight = false;
+    this.asked = 0; // requests that are under way
     this.drawn = null; // what the crosshair reads; null where nothing is drawn
   }
 

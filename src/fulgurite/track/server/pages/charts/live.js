@@ -19,7 +19,7 @@ export function follower(board, source) {
   return {
     async tick() {
       const runs = board.series.flatMap((each) => each.runs);
-      if (runs.length === 0) return void board.takeKeys([], []);
+      if (runs.length === 0) return void board.takeKeys([], true);
       const sight = board.inSight();
       const asked = runs.join("\n");
       // With many keys a look at all of them each time would be too much.
@@ -29,10 +29,14 @@ export function follower(board, source) {
       const first = known !== asked;
       known = asked;
       const before = new Map(sight.map((chart) => [chart, chart.about.count]));
-      board.takeKeys(answer.keys, answer.runs, whole);
+      board.takeKeys(answer.keys, whole);
       const fresh = changed(answer.runs);
       if (!first && fresh.size) await update(board, source, fresh, before);
-      for (const chart of sight) refresh(board, chart);
+      for (const chart of sight) {
+        refresh(board, chart);
+        // What could not be had when it was asked for is asked for again.
+        if (chart.missing.length && !chart.asked) board.want(chart);
+      }
     },
   };
 }
