@@ -134,8 +134,8 @@ export function consoleTab(path, { state }) {
     const { numbers } = found;
     if (!numbers.length) return;
     if (fromHere) {
-      const [from] = window_();
-      current = Math.max(0, numbers.findIndex((number) => number >= from + AROUND));
+      const top = Math.floor(pane.scrollTop / ROW) + first();
+      current = Math.max(0, numbers.findIndex((number) => number >= top));
     } else current = (current + by + numbers.length) % numbers.length;
     setFollow(false);
     jump(numbers[current]);

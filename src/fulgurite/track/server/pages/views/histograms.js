@@ -58,6 +58,7 @@ export function histogramsTab(path, { state }) {
   };
   const release = (card) => {
     window.Plotly?.purge(card.plot);
+    card.plot.classList.remove("js-plotly-plot"); // Plotly leaves it, and it says that it draws here
     fill(card.plot);
     Object.assign(card, { drawn: false, stale: true });
   };
