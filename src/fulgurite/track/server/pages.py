@@ -1,8 +1,6 @@
 """The pages: files of this package, and one shell for every address that shows something."""
 
-import sys
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -10,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from fulgurite.base.errors import MissingExtra
+from fulgurite.track.charting import NAME, plotly_script
+
 FOLDER = Path(__file__).with_name("pages")
 KINDS = {"js": "text/javascript", "css": "text/css", "html": "text/html", "svg": "image/svg+xml"}
-PLOTLY = "plotly.min.js"
 # The browser asks each time whether a file is still the same, which costs it no more than a line.
 ASK_AGAIN = {"Cache-Control": "no-cache"}
 
@@ -43,7 +43,7 @@ def shell(status: int = 200) -> Response:
 def static(request: Request) -> Response:
     """A file of the pages, by its path in their folder."""
     name = request.path_params["name"]
-    if name == PLOTLY:
+    if name == NAME:
         return FileResponse(_plotly(), headers=ASK_AGAIN, media_type="text/javascript")
     if name not in _names():
         raise HTTPException(404, f"There is no file {name!r}.")
@@ -65,8 +65,7 @@ def _text(name: str) -> str:
 
 
 def _plotly() -> Path:
-    """The script that the installed plotly brings, found without importing it."""
-    spec = find_spec("plotly")
-    if spec is None or spec.origin is None:
-        raise HTTPException(404, f'plotly is not installed: {sys.executable} -m pip install "fulgurite[track]"')
-    return Path(spec.origin).parent / "package_data" / PLOTLY
+    try:
+        return plotly_script()
+    except MissingExtra as error:
+        raise HTTPException(404, str(error)) from error
