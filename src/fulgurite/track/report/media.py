@@ -144,11 +144,11 @@ class Media:
             raise self._budget.refused(f"{name} can't be read as a table.") from None
         self._in_table = True
         try:
-            return self._rows(columns, rows)
+            return self._rows(name, columns, rows)
         finally:
             self._in_table = False
 
-    def _rows(self, columns: list[str], rows: list[Any]) -> Markup:
+    def _rows(self, name: str, columns: list[str], rows: list[Any]) -> Markup:
         head = h("tr", [h("th", name, scope="col") for name in columns[:COLUMNS]])
         body = [h("tr", [self._cell(cell) for cell in list(row)[:COLUMNS]]) for row in rows[:ROWS]]
         told = counted(len(rows), "row")
@@ -157,7 +157,9 @@ class Media:
         if len(columns) > COLUMNS:
             told += f", and {COLUMNS} of {len(columns)} columns"
         table = h("table", h("thead", head), h("tbody", body))
-        scroll = h("div", table, kind="scroll", tabindex="0", role="region", aria_label="A logged table")
+        scroll = h(
+            "div", table, kind="scroll", tabindex="0", role="region", aria_label=f"Table {name} of {self._run.name}"
+        )
         return h("div", scroll, h("p", f"{told}.", kind="quiet"))
 
     def _cell(self, cell: Any) -> Markup:

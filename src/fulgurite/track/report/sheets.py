@@ -67,11 +67,17 @@ def config_sheets(runs: Sequence[Run]) -> list[Markup]:
     names = _names(values)
     differing = [name for name in names if len({brief(each.get(name)) for each in values}) > 1]
     if len(runs) == 1:
-        return [sheet(runs, values, names)] if names else [h("p", "Nothing was said.", kind="quiet")]
-    told = sheet(runs, values, differing) if differing else h("p", "The settings are the same.", kind="quiet")
+        return [sheet(runs, values, names, "Settings")] if names else [h("p", "Nothing was said.", kind="quiet")]
+    told = (
+        sheet(runs, values, differing, "Settings that differ, by run")
+        if differing
+        else h("p", "The settings are the same.", kind="quiet")
+    )
     if not names:
         return [h("p", "Nothing was said.", kind="quiet")]
-    whole = h("details", h("summary", f"All settings ({len(names)})"), sheet(runs, values, names))
+    whole = h(
+        "details", h("summary", f"All settings ({len(names)})"), sheet(runs, values, names, "All settings, by run")
+    )
     return [h("h3", "What differs"), told, whole]
 
 
@@ -79,7 +85,7 @@ def summary_sheet(runs: Sequence[Run]) -> Markup:
     """The newest numbers and texts of each run."""
     values = [{name: value for name, value in leaves(run.summary) if _is_short(value)} for run in runs]
     names = _names(values)
-    return sheet(runs, values, names) if names else h("p", "The runs have no results.", kind="quiet")
+    return sheet(runs, values, names, "Results by run") if names else h("p", "The runs have no results.", kind="quiet")
 
 
 def facts_sheet(run: Run) -> Markup:
@@ -103,14 +109,14 @@ def files_sheet(store: Store, run: Run) -> Markup:
     return h("div", h("table", h("tbody", rows), kind="sheet"), more)
 
 
-def sheet(runs: Sequence[Run], values: Sequence[Values], names: Sequence[str]) -> Markup:
+def sheet(runs: Sequence[Run], values: Sequence[Values], names: Sequence[str], told: str) -> Markup:
     """One row for each name. Of one run the values stand alone; of several, each column is headed by its run."""
     rows = [h("tr", h("th", name, scope="row"), [_cell(each.get(name)) for each in values]) for name in names]
     if len(runs) == 1:
         return h("table", h("tbody", rows), kind="sheet")
     heads = [h("th", swatch(i), " ", title_of(run), scope="col", title=title_of(run)) for i, run in enumerate(runs)]
     table = h("table", h("thead", h("tr", h("td"), heads)), h("tbody", rows), kind="runs")
-    return _scroll(table, "Values by run")
+    return _scroll(table, told)
 
 
 def _cell(value: Any) -> Markup:
