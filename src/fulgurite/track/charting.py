@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fulgurite.base.errors import MissingExtra
 
-NAME = "plotly.min.js"
+PLOTLY = "plotly.min.js"
 
 
 def plotly_script() -> Path:
@@ -16,4 +16,4 @@ def plotly_script() -> Path:
         raise MissingExtra(
             f'plotly is not installed: {sys.executable} -m pip install "fulgurite[track]"', name="plotly"
         )
-    return Path(spec.origin).parent / "package_data" / NAME
+    return Path(spec.origin).parent / "package_data" / PLOTLY

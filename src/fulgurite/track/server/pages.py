@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.base.errors import MissingExtra
-from fulgurite.track.charting import NAME, plotly_script
+from fulgurite.track.charting import PLOTLY, plotly_script
 
 FOLDER = Path(__file__).with_name("pages")
 KINDS = {"js": "text/javascript", "css": "text/css", "html": "text/html", "svg": "image/svg+xml"}
@@ -43,7 +43,7 @@ def shell(status: int = 200) -> Response:
 def static(request: Request) -> Response:
     """A file of the pages, by its path in their folder."""
     name = request.path_params["name"]
-    if name == NAME:
+    if name == PLOTLY:
         return FileResponse(_plotly(), headers=ASK_AGAIN, media_type="text/javascript")
     if name not in _names():
         raise HTTPException(404, f"There is no file {name!r}.")
