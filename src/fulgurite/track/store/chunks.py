@@ -101,19 +101,21 @@ class Chunks:
         return self._columns(series, "AND last >= ? AND first <= ?", (low, high))
 
     def blocks(self, series: int, low: int, high: int) -> Any:
-        """Summaries (``cells.SUMMARY``) of all values between ``low`` and ``high``; the edges value by value."""
+        """Summaries (``cells.SUMMARY``) of all values between ``low`` and ``high``, and of none beyond."""
         rows = self._database.query(
             "SELECT first, last, blocks FROM chunk WHERE series_id = ? AND last >= ? AND first <= ? ORDER BY first",
             (series, low, high),
         )
-        parts = []
+        parts: list[bytes] = []
         for row in rows:
             if row["blocks"] is not None and low <= row["first"] and row["last"] <= high:
-                parts.append(np.frombuffer(row["blocks"], SUMMARY))
+                parts.append(row["blocks"])
             else:
                 (part,) = self._columns(series, "AND first = ?", (row["first"],))
-                parts.append(_one_by_one(part.between(low, high)))
-        return np.concatenate(parts) if parts else np.empty(0, SUMMARY)
+                edge = part.between(low, high)
+                parts.append(summary(edge) or _one_by_one(edge))
+        # Joining bytes is several times as quick as joining arrays of records.
+        return np.frombuffer(b"".join(parts), SUMMARY)
 
     def forget(self, run: int) -> None:
         """Delete the chunks of all series of a run."""
@@ -173,9 +175,9 @@ class Chunks:
         ]
 
 
-def _one_by_one(part: Column) -> Any:
+def _one_by_one(part: Column) -> bytes:
     """Every value as a block of its own."""
     numbers, blocks = part.numbers(), np.empty(len(part), dtype=SUMMARY)
     blocks["first"] = blocks["last"] = part.steps
     blocks["low"] = blocks["high"] = blocks["value"] = numbers
-    return blocks
+    return blocks.tobytes()

@@ -31,6 +31,7 @@ class ProjectShape(TypedDict):
     description: str | None
     created_at: float
     runs: int
+    running: int
     seen_at: float | None
     version: int
 
@@ -95,7 +96,33 @@ class ChartShape(TypedDict):
     count: int
 
 
+class ValueShape(TypedDict):
+    """A value as it was logged."""
+
+    step: int
+    value: Any
+
+
+class GroupChartShape(TypedDict):
+    """The lines of one key of a group of runs as one: ``last`` is their mean, ``deviation`` how far they lie from it.
+
+    ``runs`` of the group logged the key.
+    """
+
+    group: str
+    runs: int
+    key: str
+    x: list[Any]
+    last: list[Any]
+    low: list[Any]
+    high: list[Any]
+    deviation: list[Any]
+    count: int
+
+
 class LineShape(TypedDict):
+    """A line of what a run printed; it may be written again, as progress bars do."""
+
     number: int
     stream: str
     written_at: str | None
@@ -104,6 +131,8 @@ class LineShape(TypedDict):
 
 
 class FileShape(TypedDict):
+    """A file of a run."""
+
     name: str
     size: int
     type: str
@@ -112,6 +141,8 @@ class FileShape(TypedDict):
 
 
 class UserShape(TypedDict):
+    """Somebody with a key; ``role`` is reader, writer or admin."""
+
     name: str
     role: str
     created_at: float
@@ -125,6 +156,7 @@ def project_shape(overview: Overview) -> ProjectShape:
         "description": project.description,
         "created_at": project.created_at,
         "runs": overview.runs,
+        "running": overview.running,
         "seen_at": overview.seen_at,
         "version": overview.version,
     }

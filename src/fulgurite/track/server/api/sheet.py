@@ -1,21 +1,18 @@
 """The runs of a project as the rows of one table, kept in memory and renewed by what has changed."""
 
-import math
+import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
+from fulgurite.track.server.api.about import About, Blocks
 from fulgurite.track.store.database import Database
 from fulgurite.track.store.listing import Listing
 from fulgurite.track.store.runs import LIVING, Project, Run
 
 PROJECTS = 4  # whose sheets are kept
-FEW = 12  # distinct values that are told of a column
-LONGEST = 100  # characters of a text that counts as a value to choose from
-
-NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+RECENT = 200  # runs that say which columns are shown unless others are asked for
 
 # What every run has, beside the leaves of its config and summary.
 OWN: Mapping[str, Callable[[Run], Any]] = {
@@ -32,46 +29,32 @@ OWN: Mapping[str, Callable[[Run], Any]] = {
     "rows": lambda run: run.row_count,
     "source": lambda run: run.source,
 }
+TIMES = {"created"}  # in seconds since 1970
 
 
-@dataclass(slots=True)
 class Entry:
-    """A run and the leaves of its config and summary by column name."""
+    """A run and the leaves of its config and summary by column name.
 
-    run: Run
-    cells: Mapping[str, Any]
+    These are read when they are asked for: a page that shows the newest of thousands of runs needs few of them.
+    """
+
+    __slots__ = ("run", "_cells")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._cells: Mapping[str, Any] | None = None
+
+    @property
+    def cells(self) -> Mapping[str, Any]:
+        cells = self._cells
+        if cells is None:
+            cells = self._cells = cells_of(self.run)
+        return cells
 
     def value(self, column: str) -> Any:
         """None where the run has no such value."""
         own = OWN.get(column)
         return own(self.run) if own is not None else self.cells.get(column)
-
-
-@dataclass
-class About:
-    """What a column of config or summary holds over all runs. ``values`` is None if there are more than a few."""
-
-    count: int = 0
-    kinds: set[str] = field(default_factory=set)
-    low: float = math.inf
-    high: float = -math.inf
-    values: set[Any] | None = field(default_factory=set)
-
-    def take(self, value: Any) -> None:
-        kind = kind_of(value)
-        self.count += 1
-        self.kinds.add(kind)
-        if kind == "number" and type(value) is not str:
-            self.low, self.high = min(self.low, value), max(self.high, value)
-        if self.values is not None:
-            if kind == "other" or (kind == "text" and len(value) > LONGEST):
-                self.values = None
-            elif value not in self.values:
-                self.values = {*self.values, value} if len(self.values) < FEW else None
-
-    @property
-    def kind(self) -> str:
-        return next(iter(self.kinds)) if len(self.kinds) == 1 else "other"
 
 
 class Sheet:
@@ -81,7 +64,7 @@ class Sheet:
         self.entries: dict[int, Entry] = {}
         self.version = 0
         self._lock = Lock()
-        self._about: tuple[int, dict[str, About]] = (-1, {})
+        self._all, self._recent = Blocks(), Blocks()
 
     def renew(self, listing: Listing, project: Project) -> None:
         """Take in what has changed since the last look."""
@@ -95,25 +78,22 @@ class Sheet:
             entries = dict(self.entries)
             for run in listing.changed(project, self.version):
                 if run.deleted_at is None:
-                    entries[run.id] = Entry(run, cells_of(run))
+                    entries[run.id] = Entry(run)
                 else:
                     entries.pop(run.id, None)
             self.entries, self.version = entries, version
 
     def columns(self) -> dict[str, About]:
         """What is known of each column of config and summary, in the order in which runs have brought them."""
-        entries, version = self.entries, self.version
-        if self._about[0] != version:
-            about: dict[str, About] = {}
-            for entry in entries.values():
-                for name, value in entry.cells.items():
-                    known = about.get(name)
-                    if known is None:
-                        known = about[name] = About()
-                    if value is not None:
-                        known.take(value)
-            self._about = version, about
-        return self._about[1]
+        return self._told(self._all, self.entries)
+
+    def recent_columns(self) -> dict[str, About]:
+        """The same of the newest runs alone: told at once, however many runs there are."""
+        entries = self.entries
+        return self._told(self._recent, {id: entries[id] for id in sorted(entries)[-RECENT:]})
+
+    def _told(self, blocks: Blocks, entries: Mapping[int, Entry]) -> dict[str, About]:
+        return blocks.columns([(id, entry.run.version, entry) for id, entry in entries.items()])
 
     def living(self) -> int:
         """How many runs go on: their state and duration change without a new version."""
@@ -142,23 +122,18 @@ class Sheets:
 
 def cells_of(run: Run) -> dict[str, Any]:
     """The leaves of config and summary. Of media only the kind is told."""
-    return dict([*_leaves("config.", run.config), *_leaves("summary.", run.summary)])
+    found: dict[str, Any] = {}
+    # Not `run.config`: it would be kept beside its leaves.
+    _spread(json.loads(run.texts["config"]), "config.", found)
+    _spread(json.loads(run.texts["summary"]), "summary.", found)
+    return found
 
 
-def _leaves(above: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _spread(values: Mapping[str, Any], above: str, found: dict[str, Any]) -> None:
     for name, value in values.items():
         if type(value) is not dict:
-            yield above + name, value
+            found[above + name] = value
         elif "_type" in value:
-            yield above + name, {"_type": value["_type"]}
+            found[above + name] = {"_type": value["_type"]}
         elif value:
-            yield from _leaves(f"{above}{name}.", value)
-
-
-def kind_of(value: Any) -> str:
-    """number, boolean, text, or other. Numbers that are not finite may be kept as texts, since JSON has none."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float) or value in NOT_FINITE:
-        return "number"
-    return "text" if isinstance(value, str) else "other"
+            _spread(value, f"{above}{name}.", found)

@@ -1,6 +1,7 @@
 """The table of a project's runs: its columns, and the part of it that is in sight."""
 
-import math
+import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
@@ -9,15 +10,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.about import About, is_finite, kind_of
 from fulgurite.track.server.api.choice import Choice, Group, known_column
+from fulgurite.track.server.api.described import many, tells, whole
+from fulgurite.track.server.api.export import csv_response
+from fulgurite.track.server.api.parameters import CHOICE
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.shapes import answer, unless_known
-from fulgurite.track.server.api.sheet import About, Entry, Sheet, Sheets, kind_of
-from fulgurite.track.store.runs import Run
+from fulgurite.track.server.api.sheet import OWN, Entry, Sheet, Sheets
+from fulgurite.track.store.runs import LIVING, SILENCE, Run
 from fulgurite.track.store.store import Store
 
 WINDOW, MOST = 200, 5000
 MOST_COLUMNS = 500
+MOST_NAMES = 1_000_000
+MOST_TEXTS = 200  # tags, groups and the like that are told to choose from
+TOLD_AGAIN = 60.0  # seconds for which a run that fell silent is told anew: no version says so
+CHOSEN_FROM = ("state", "tags", "group", "job_type", "sweep", "source")
 SETTINGS, RESULTS = 4, 6  # columns of config and summary that are shown unless others are asked for
 
 
@@ -62,45 +71,92 @@ class GroupShape(TypedDict):
     means: list[float | None]
 
 
+class TableShape(TypedDict):
+    """The part of the table that is in sight: ``order`` are the ids of its rows, ``values`` are told by id."""
+
+    total: int
+    matched: int
+    running: int
+    version: int
+    order: list[int]
+    columns: list[str]
+    runs: list[RowShape]
+    values: dict[int, list[Any]]
+    groups: list[GroupShape]
+
+
 class TableRoutes:
     """Addresses over the runs of projects as tables."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._sheets = Sheets(store.database)
+    def __init__(self, store: Store, sheets: Sheets) -> None:
+        self._store, self._sheets = store, sheets
 
     def routes(self) -> list[BaseRoute]:
         project = "/projects/{entity}/{project}"
         return [
             Route(project + "/columns", self.columns, methods=["GET"]),
             Route(project + "/table", self.table, methods=["GET"]),
+            Route(project + "/table.csv", self.csv, methods=["GET"]),
+            Route(project + "/names", self.names, methods=["GET"]),
         ]
 
+    @tells({"columns": list[ColumnShape], "own": dict[str, list[str]], "version": int})
     def columns(self, request: Request) -> Response:
-        """All columns of config and summary, unless the browser has them."""
+        """All columns of config and summary and some of what every run has; with an ETag."""
         sheet = self._sheets.of(project_of(self._store, request))
         return unless_known(
             request,
-            f"columns-{sheet.version}",
+            f"columns-{sheet.version}-{sheet.living()}",
             lambda: {
                 "columns": [column_shape(name, about) for name, about in sheet.columns().items()],
+                "own": {name: _distinct(sheet, name) for name in CHOSEN_FROM},
                 "version": sheet.version,
             },
         )
 
+    @tells(
+        {"names": list[str], "matched": int},
+        query={**CHOICE, "first": whole("how many", MOST_NAMES), "from": whole("from which place on", 0)},
+    )
+    def names(self, request: Request) -> Response:
+        """The names of all matches in their order, or of those from a place on: for what is done to many."""
+        first, start = asked.integer(request, "first", MOST_NAMES, 0, MOST_NAMES), asked.integer(request, "from", 0)
+        choice = _choice(request)
+        found, _ = choice.of(self._sheets.of(project_of(self._store, request)).entries.values())
+        return answer({"names": [entry.run.name for entry in found[start : start + first]], "matched": len(found)})
+
+    @tells(bytes, query={"column": many("a column; without one all that there are"), **CHOICE}, media="text/csv")
+    def csv(self, request: Request) -> Response:
+        """All matches, with the columns that are asked for, or with all that there are."""
+        project, choice = project_of(self._store, request), _choice(request)
+        sheet = self._sheets.of(project)
+        names = request.query_params.getlist("column")
+        columns = [known_column(name) for name in names] if names else [*OWN, *sheet.columns()]
+        found, _ = choice.of(sheet.entries.values())
+        return csv_response(found, columns, project.name)
+
+    @tells(
+        TableShape,
+        query={
+            "column": many("a column to be told; without one those that tell most"),
+            **CHOICE,
+            "first": whole("how many rows", WINDOW),
+            "from": whole("from which place on", 0),
+            "since": whole("a version: `runs` and `values` hold only what has changed after it"),
+        },
+    )
     def table(self, request: Request) -> Response:
-        """The rows from place ``from`` on; with ``since`` only those among them that have changed after it."""
+        """Rows of the table of runs: filtered, sorted, grouped, and told anew only where they have changed."""
         project = project_of(self._store, request)
         first, start = asked.integer(request, "first", WINDOW, 0, MOST), asked.integer(request, "from", 0)
         since = asked.integer(request, "since", -1, -1)
-        query = request.query_params
-        choice = Choice(query.get("search", ""), query.getlist("filter"), query.getlist("sort"), query.getlist("group"))
+        query, choice = request.query_params, _choice(request)
         sheet = self._sheets.of(project)
         columns = _columns(query.getlist("column"), sheet)
         entries = sheet.entries
         found, groups = choice.of(entries.values())
         window = found[start : start + first]
-        fresh = [entry for entry in window if since > sheet.version or entry.run.version > since]
+        fresh = [entry for entry in window if since > sheet.version or _is_news(entry.run, since)]
         return answer(
             {
                 "total": len(entries),
@@ -116,6 +172,25 @@ class TableRoutes:
         )
 
 
+def _choice(request: Request) -> Choice:
+    query = request.query_params
+    return Choice(query.get("search", ""), query.getlist("filter"), query.getlist("sort"), query.getlist("group"))
+
+
+def _is_news(run: Run, since: int) -> bool:
+    """Whether it has changed after that version, or has been silent for so long that it counts as crashed since now."""
+    if run.version > since:
+        return True
+    return run.recorded_state in LIVING and 0 <= time.time() - run.seen_at - SILENCE < TOLD_AGAIN
+
+
+def _distinct(sheet: Sheet, column: str) -> list[str]:
+    """The texts that runs have there, the most frequent first."""
+    values = (entry.value(column) for entry in sheet.entries.values())
+    counts = Counter(text for value in values if value for text in (value if isinstance(value, list) else [value]))
+    return [text for text, _ in counts.most_common(MOST_TEXTS)]
+
+
 def _columns(names: Sequence[str], sheet: Sheet) -> list[str]:
     if len(names) > MOST_COLUMNS:
         raise asked.BadRequest(f"{len(names)} columns are more than {MOST_COLUMNS} at once.")
@@ -123,8 +198,8 @@ def _columns(names: Sequence[str], sheet: Sheet) -> list[str]:
 
 
 def usual(sheet: Sheet) -> list[str]:
-    """The settings that differ and the results that most runs have."""
-    about = sheet.columns()
+    """The settings that differ and the results that most runs have, of the newest ones."""
+    about = sheet.recent_columns()
     settings = [name for name, each in about.items() if name.startswith("config.") and _differs(each)]
     results = [
         name
@@ -185,5 +260,5 @@ def group_shape(group: Group, columns: Sequence[str]) -> GroupShape:
 
 def _mean(entries: Sequence[Entry], column: str) -> float | None:
     values = [entry.value(column) for entry in entries]
-    numbers = [value for value in values if type(value) in (int, float) and math.isfinite(value)]
+    numbers = list(filter(is_finite, values))
     return sum(numbers) / len(numbers) if numbers else None

@@ -3,6 +3,7 @@
 import { get, pageOf, post } from "./base/api.js";
 import { fill, h } from "./base/dom.js";
 
+const PLAIN = ["table", "deleted"]; // views of a project that draw no charts
 const THEMES = ["auto", "light", "dark"];
 const view = document.getElementById("view");
 
@@ -12,7 +13,7 @@ async function show() {
   document.title = [run, project, "Fulgurite"].filter(Boolean).join(" · ");
   showTop(entity, project, run, null);
   try {
-    const session = await get("/session");
+    const [session] = await Promise.all([get("/session"), ahead(project, kind, run)]);
     showTop(entity, project, run, session);
     const where = { entity, project, kind, rest, session, mayWrite: session.role !== "reader" };
     if (project === undefined) (await import("./views/projects.js")).showProjects(view, where);
@@ -22,6 +23,13 @@ async function show() {
     if (error.status === 401) (await import("./views/login.js")).showLogin(view);
     else showFault(error);
   }
+}
+
+/** Fetches what the page will need while the server says who looks; where there are charts, Plotly takes longest. */
+function ahead(project, kind, run) {
+  if (project === undefined) return import("./views/projects.js");
+  if (!PLAIN.includes(kind)) import("./charts/plotly.js").then(({ loadPlotly }) => loadPlotly()).catch(() => {}); // who draws will say it
+  return run === null ? import("./views/project.js") : import("./views/run.js");
 }
 
 function showTop(entity, project, run, session) {

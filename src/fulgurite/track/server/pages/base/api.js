@@ -13,7 +13,12 @@ export async function get(path, parameters = {}) {
 }
 
 export async function post(path, body) {
-  return read(await fetch("/api" + path, { method: "POST", body: JSON.stringify(body) }));
+  return send("POST", path, body);
+}
+
+/** Sends JSON by another method, such as PATCH. */
+export async function send(method, path, body) {
+  return read(await fetch("/api" + path, { method, body: JSON.stringify(body) }));
 }
 
 /** The address of a path below /api with its parameters. */

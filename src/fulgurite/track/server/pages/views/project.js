@@ -2,22 +2,28 @@
 
 import { pageOf, pathOf } from "../base/api.js";
 import { fill, h } from "../base/dom.js";
+import { description } from "../base/description.js";
 
 // Each module exports `show(place, where)`; `where` is the project's address in parts, its API path and who looks.
 const TABS = {
-  "": ["Runs", () => import("./table.js")],
+  "": ["Charts", () => import("./workspace.js")],
+  table: ["Table", () => import("./table.js")],
 };
 // Views without a tab of their own: reached from within the others.
-const FURTHER = {};
+const FURTHER = {
+  compare: () => import("./compare.js"),
+  deleted: () => import("./deleted.js"),
+};
 
 export async function showProject(place, { kind = "", ...where }) {
   const { entity, project } = where;
-  const known = kind === "runs" ? "" : kind;
+  const known = kind === "runs" ? "table" : kind;
   const load = TABS[known]?.[1] ?? FURTHER[known];
+  const loading = (load ?? TABS[""][1])();
   const body = h("div", {});
-  const note = load ? null : h("p.note", {}, `There is no view ${kind}. These are the project's runs.`);
-  fill(place, h("h1", {}, project), tabs(entity, project, known), note, body);
-  const { show } = await (load ?? TABS[""][1])();
+  const note = load ? null : h("p.note", {}, `There is no view ${kind}. These are the charts of the project's runs.`);
+  fill(place, h("h1", {}, project), description(pathOf(entity, project), where.mayWrite), tabs(entity, project, known), note, body);
+  const { show } = await loading;
   await show(body, { ...where, kind: known, path: pathOf(entity, project) });
 }
 
