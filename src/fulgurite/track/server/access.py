@@ -17,7 +17,10 @@ from fulgurite.track.store.users import LOCAL, User, Users
 READS = ("GET", "HEAD", "OPTIONS")
 # The first two are signed addresses, which are permissions by themselves; the others hold nothing of anybody's. The
 # client sends its own telemetry to the last one, without a key: it gives up when nothing is there, and else complains.
-OPEN = ("/upload/", "/content/", "/static/", "/api/login", "/api/logout", "/favicon.ico", "/sdk/otel/")
+OPEN = (
+    *("/upload/", "/content/", "/static/", "/api/login", "/api/logout", "/api/docs", "/api/openapi.json"),
+    *("/favicon.ico", "/sdk/otel/"),
+)
 SIGNED = ("/upload/", "/content/")
 # Here the one who answers looks at what exactly is asked.
 READERS_MAY_POST = ("/graphql", "/upload/", "/api/login", "/api/logout")

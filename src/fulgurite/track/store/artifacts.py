@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fulgurite.track.store.blobs import Blobs
+from fulgurite.track.store.catalog import Catalog
 from fulgurite.track.store.collections import SEQUENCE, Collection, Collections
 from fulgurite.track.store.contents import Contents
 from fulgurite.track.store.database import Database
@@ -55,6 +56,7 @@ class Artifacts:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self.collections = Collections(database)
+        self.catalog = Catalog(database)
         self.members = Members(database)
         self.contents = Contents(database, blobs)
         self.parts = Parts(database, blobs, self.contents)

@@ -34,9 +34,16 @@ class Lineage:
 
     def users(self, artifact: int) -> list[int]:
         """The runs that have used it, in that order."""
+        return self._runs(artifact, INPUT)
+
+    def makers(self, artifact: int) -> list[int]:
+        """The runs that have logged it, in that order."""
+        return self._runs(artifact, OUTPUT)
+
+    def _runs(self, artifact: int, role: str) -> list[int]:
         rows = self._database.query(
             "SELECT run_id FROM artifact_run WHERE artifact_id = ? AND role = ? ORDER BY created_at, run_id",
-            (artifact, INPUT),
+            (artifact, role),
         )
         return [row["run_id"] for row in rows]
 

@@ -4,6 +4,7 @@ import os
 import time
 
 from fulgurite.track.places import data_folder
+from fulgurite.track.store.alerts import Alerts
 from fulgurite.track.store.artifacts import Artifacts
 from fulgurite.track.store.blobs import Blobs
 from fulgurite.track.store.console import Console
@@ -38,6 +39,7 @@ class Store:
         self.blobs = Blobs(self.database)
         self.sources = Sources(self.database)
         self.users = Users(self.database)
+        self.alerts = Alerts(self.database)
         self.artifacts = Artifacts(self.database, self.blobs)
         self.sweeps = Sweeps(self.database, self.runs)
         self.trials = Trials(self.database)

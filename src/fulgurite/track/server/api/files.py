@@ -5,8 +5,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.described import flag, needed, tells
 from fulgurite.track.server.api.runs import run_of
-from fulgurite.track.server.api.shapes import answer, file_shape
+from fulgurite.track.server.api.shapes import FileShape, answer, file_shape
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.contents import content_response
 
@@ -24,11 +25,18 @@ class FileRoutes:
             Route(files + "/content", self.content, methods=["GET", "HEAD"]),
         ]
 
+    @tells({"files": list[FileShape]})
     def files(self, request: Request) -> Response:
+        """The files of a run."""
         run = run_of(self._store, request)
         return answer({"files": [file_shape(each) for each in self._store.blobs.files(run.id)]})
 
+    @tells(
+        bytes,
+        query={"name": needed("the file's name"), "download": flag("to be saved, not to be seen")},
+        media="application/octet-stream",
+    )
     def content(self, request: Request) -> Response:
-        """The file ``name``: to be seen where that is safe, else, or with ``download``, to be saved."""
+        """What is in a file: to be seen where that is safe, else to be saved."""
         file = self._store.blobs.file(run_of(self._store, request).id, asked.text(request, "name"))
         return content_response(self._store.blobs.path(file.blob.sha256), file.name, asked.flag(request, "download"))

@@ -1,13 +1,15 @@
 """What several runs logged, told together: of each key in how many of them it is, and how much."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from fulgurite.track.server.api.described import many, tells
+from fulgurite.track.server.api.parameters import LINES
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.series import runs_asked, stream_asked
 from fulgurite.track.server.api.shapes import KeyShape, key_shape, unless_known
@@ -22,6 +24,8 @@ class SharedKeyShape(KeyShape):
 
 
 class RunVersionShape(TypedDict):
+    """A run and what it was like when it was asked."""
+
     run: str
     version: int
     state: str
@@ -43,8 +47,12 @@ class KeyRoutes:
     def routes(self) -> list[BaseRoute]:
         return [Route("/projects/{entity}/{project}/keys", self.keys, methods=["GET"])]
 
+    @tells(
+        SharedKeysShape,
+        query={"run": many("the runs' names"), "key": many("only these keys"), "stream": LINES["stream"]},
+    )
     def keys(self, request: Request) -> Response:
-        """The keys of the runs, or only word that nothing has changed in any of them."""
+        """The keys of several runs; with an ETag, so that they are not sent again when nothing has changed."""
         stream, paths = stream_asked(request), request.query_params.getlist("key")
         with self._store.database.reading():
             runs = runs_asked(self._store, project_of(self._store, request), request)
@@ -54,10 +62,10 @@ class KeyRoutes:
     def _shared(self, runs: Sequence[Run], stream: int, paths: Sequence[str]) -> SharedKeysShape:
         known = self._store.history.keys_of([run.id for run in runs], stream, paths)
         return {
-            "keys": [shared_key_shape(about) for about in known],
+            "keys": [shared_key_shape(path, about) for path, about in known.items()],
             "runs": [{"run": run.name, "version": run.version, "state": run.state} for run in runs],
         }
 
 
-def shared_key_shape(about: dict[str, Any]) -> SharedKeyShape:
-    return {**key_shape(about["path"], about), "runs": about["runs"]}
+def shared_key_shape(path: str, about: Mapping[str, Any]) -> SharedKeyShape:
+    return {**key_shape(path, about), "runs": about["runs"]}

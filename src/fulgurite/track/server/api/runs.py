@@ -8,7 +8,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
+from fulgurite.track.server.api.described import tells, whole
 from fulgurite.track.server.api.shapes import (
+    ProjectShape,
+    RunShape,
+    WholeRunShape,
     answer,
     listed_run_shape,
     project_shape,
@@ -64,13 +68,19 @@ class RunRoutes:
             Route(run + "/stop", self.stop, methods=["POST"]),
         ]
 
+    @tells({"projects": list[ProjectShape]})
     def projects(self, request: Request) -> Response:
+        """All projects, the one that was last active first."""
         return answer({"projects": [project_shape(each) for each in self._store.listing.projects()]})
 
+    @tells(ProjectShape)
     def project(self, request: Request) -> Response:
+        """One project."""
         return answer(project_shape(self._store.listing.overview(project_of(self._store, request))))
 
+    @tells({"description": str}, body={"description": str})
     async def describe(self, request: Request) -> Response:
+        """Say what a project is about."""
         said = await asked.fields(request, {"description": str})
         await run_in_threadpool(self._describe, request, said.get("description", ""))
         return answer({"description": said.get("description", "")})
@@ -78,6 +88,14 @@ class RunRoutes:
     def _describe(self, request: Request, description: str) -> None:
         self._store.runs.describe_project(project_of(self._store, request), description)
 
+    @tells(
+        {"runs": list[RunShape], "version": int, "more": bool, "gone": list[int], "delta": bool},
+        query={
+            "first": whole("how many", PAGE),
+            "before": whole("only runs with an id below this one"),
+            "since": whole("a version: only what has changed after it"),
+        },
+    )
     def runs(self, request: Request) -> Response:
         """A page of runs, or with ``since`` what has changed after that version."""
         listing = self._store.listing
@@ -99,12 +117,16 @@ class RunRoutes:
     def _page(self, runs: list[Run], version: int, **more: Any) -> dict[str, Any]:
         return {"runs": [listed_run_shape(each) for each in runs], "version": version, **more}
 
+    @tells({"runs": list[RunShape]}, query={"first": whole("how many", PAGE)})
     def deleted(self, request: Request) -> Response:
+        """The runs that were deleted; they can be brought back for seven days."""
         first = asked.integer(request, "first", PAGE, 1, MOST)
         found = self._store.listing.page(project_of(self._store, request), first, deleted=True)
         return answer({"runs": [listed_run_shape(each) for each in found]})
 
+    @tells({"ids": list[int]}, body={"runs": list[str]})
     async def delete(self, request: Request) -> Response:
+        """Delete runs, given by their names: all or none."""
         names = asked.texts(await asked.fields(request, {"runs": list}), "runs")
         return answer({"ids": await run_in_threadpool(self._delete, request, names)})
 
@@ -115,7 +137,9 @@ class RunRoutes:
             self._store.runs.delete(found)
         return [each.id for each in found]
 
+    @tells({"runs": list[RunShape]}, body={"ids": list[int]})
     async def restore(self, request: Request) -> Response:
+        """Bring deleted runs back, given by their ids."""
         ids = asked.integers(await asked.fields(request, {"ids": list}), "ids")
         return answer({"runs": await run_in_threadpool(self._restore, request, ids)})
 
@@ -128,8 +152,9 @@ class RunRoutes:
             self._store.runs.restore(found)
         return [run_shape(self._store.runs.by_id(each)) for each in ids]
 
+    @tells({"changed": list[str]}, body={"runs": list[str], "add": list[str], "remove": list[str]})
     async def tag(self, request: Request) -> Response:
-        """Add and remove tags of several runs; answers with the names of those that were changed by it."""
+        """Add and remove tags of several runs; the answer names those that were changed by it."""
         body = {"add": [], "remove": [], **await asked.fields(request, {"runs": list, "add": list, "remove": list})}
         names, add, remove = (asked.texts(body, key) for key in ("runs", "add", "remove"))
         return answer({"changed": await run_in_threadpool(self._tag, request, names, add, remove)})
@@ -144,7 +169,9 @@ class RunRoutes:
                     changed.append(run.name)
         return changed
 
+    @tells(WholeRunShape)
     def run(self, request: Request) -> Response:
+        """One run; with an ETag, so that what has not changed is not sent again."""
         found = run_of(self._store, request)
         return unless_known(request, f"{found.id}-{found.version}-{found.state}", lambda: self._whole(found))
 
@@ -156,7 +183,18 @@ class RunRoutes:
             "alerts": self._store.runs.alerts(run),
         }
 
+    @tells(
+        RunShape,
+        body={
+            "display_name": str | None,
+            "notes": str | None,
+            "group": str | None,
+            "job_type": str | None,
+            "tags": list[str],
+        },
+    )
     async def edit(self, request: Request) -> Response:
+        """Change what is said of a run; what is not named stays."""
         said = await asked.fields(request, {key: types for key, (types, _) in EDITS.items()})
         if "tags" in said:
             asked.texts(said, "tags")
@@ -167,6 +205,7 @@ class RunRoutes:
         run = run_of(self._store, request)
         return self._store.runs.update(run, **said) if said else run
 
+    @tells(RunShape)
     def stop(self, request: Request) -> Response:
         """Ask a run to stop: its client hears of it with its next word."""
         return answer(run_shape(self._store.runs.update(run_of(self._store, request), stop_asked=1)))

@@ -10,9 +10,21 @@ from starlette.routing import BaseRoute, Route
 from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.asked import BadRequest
 from fulgurite.track.server.api.axes import View, line
+from fulgurite.track.server.api.described import many, needed, tells, whole
 from fulgurite.track.server.api.groups import together
+from fulgurite.track.server.api.parameters import LINES
 from fulgurite.track.server.api.runs import project_of, run_of
-from fulgurite.track.server.api.shapes import ChartShape, GroupChartShape, answer, key_shape, line_shape, numbers
+from fulgurite.track.server.api.shapes import (
+    ChartShape,
+    GroupChartShape,
+    KeyShape,
+    LineShape,
+    ValueShape,
+    answer,
+    key_shape,
+    line_shape,
+    numbers,
+)
 from fulgurite.track.store.history import FIRST_STEP, HISTORY, LAST_STEP, STEP, SYSTEM
 from fulgurite.track.store.paths import shown
 from fulgurite.track.store.runs import Project, Run
@@ -40,14 +52,19 @@ class SeriesRoutes:
             Route(run + "/console", self.console, methods=["GET"]),
         ]
 
+    @tells({"keys": list[KeyShape], "version": int}, query={"stream": LINES["stream"]})
     def keys(self, request: Request) -> Response:
+        """What a run has logged, by key."""
         run, stream = run_of(self._store, request), stream_asked(request)
         known = self._store.history.keys(run.id, stream)
         return answer({"keys": [key_shape(path, about) for path, about in known.items()], "version": run.version})
 
+    @tells({"charts": list[ChartShape | GroupChartShape], "x": str}, query=LINES)
     def charts_of_run(self, request: Request) -> Response:
+        """Lines of a run, one a key."""
         return self._charts(request, [run_of(self._store, request)])
 
+    @tells({"charts": list[ChartShape | GroupChartShape], "x": str}, query={"run": many("the runs' names"), **LINES})
     def charts_of_runs(self, request: Request) -> Response:
         """Lines of several runs for each key, as they are laid over each other."""
         return self._charts(request, runs_asked(self._store, project_of(self._store, request), request))
@@ -106,8 +123,18 @@ class SeriesRoutes:
             "count": len(found["x"]),
         }
 
+    @tells(
+        {"key": str, "name": str, "values": list[ValueShape], "count": int},
+        query={
+            "key": needed("which series"),
+            "low": whole("the first step"),
+            "high": whole("the last step"),
+            "most": whole("how many of the last values", 100),
+            "stream": LINES["stream"],
+        },
+    )
     def values(self, request: Request) -> Response:
-        """The last ``most`` values of a key as they were logged: texts, media and what else is no line."""
+        """The last values of a key as they were logged: texts, media and what else is no line."""
         run, key = run_of(self._store, request), asked.text(request, "key")
         low = asked.integer(request, "low", FIRST_STEP, FIRST_STEP)
         high = asked.integer(request, "high", LAST_STEP, FIRST_STEP, LAST_STEP)
@@ -117,8 +144,16 @@ class SeriesRoutes:
         listed: list[Any] = [{"step": step, "value": value} for step, value in zip(steps, values, strict=True)]
         return answer({"key": key, "name": shown(key), "values": listed, "count": len(column)})
 
+    @tells(
+        {"lines": list[LineShape], "count": int},
+        query={
+            "first": whole("the number of the first line", 0),
+            "last": whole("so many of the last lines instead", 0),
+            "most": whole("how many lines", 1000),
+        },
+    )
     def console(self, request: Request) -> Response:
-        """Lines from number ``first`` on, or the ``last`` ones."""
+        """What a run has printed: lines from a number on, or the last ones."""
         run, console = run_of(self._store, request), self._store.console
         most = asked.integer(request, "most", 1000, 1, 10_000)
         count = console.count(run.id)

@@ -7,10 +7,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
-from fulgurite.track.server.api.shapes import answer, user_shape
+from fulgurite.track.server.api.described import tells
+from fulgurite.track.server.api.shapes import UserShape, answer, user_shape
 from fulgurite.track.server.sessions import LIFE, Sessions
 from fulgurite.track.store.users import LOCAL, READER, User, Users
 from fulgurite.track.wire.routes import user_of
+
+
+class SessionShape(UserShape):
+    """Who asks; ``keys`` is false where none is demanded."""
+
+    keys: bool
 
 
 class SessionRoutes:
@@ -29,11 +36,15 @@ class SessionRoutes:
             Route("/users/{name}", self.revoke, methods=["DELETE"]),
         ]
 
+    @tells(SessionShape)
     def session(self, request: Request) -> Response:
+        """Who asks."""
         user = user_of(request)
         return answer({**user_shape(user), "keys": user is not LOCAL})
 
+    @tells(UserShape, body={"key": str})
     async def login(self, request: Request) -> Response:
+        """Show a key, and get the cookie that the pages use."""
         key = (await asked.fields(request, {"key": str})).get("key", "")
         user = await run_in_threadpool(self._users.with_key, key.strip())
         if user is None:
@@ -49,23 +60,30 @@ class SessionRoutes:
         )
         return response
 
+    @tells({})
     async def logout(self, request: Request) -> Response:
+        """Forget the cookie."""
         response = answer({})
         response.delete_cookie(self._sessions.cookie, httponly=True, samesite="strict")
         return response
 
+    @tells({"users": list[UserShape]})
     def list(self, request: Request) -> Response:
+        """All users; for admins with a key, as the next two."""
         _admin(request)
         return answer({"users": [user_shape(each) for each in self._users.all()]})
 
+    @tells({"key": str}, body={"name": str, "role": str}, status=201)
     async def add(self, request: Request) -> Response:
-        """Make a user; the answer is the only place where the key is ever seen."""
+        """Make a user: the answer is the only place where the key is ever seen."""
         _admin(request)
         said = await asked.fields(request, {"name": str, "role": str})
         key = await run_in_threadpool(self._users.add, said.get("name", ""), said.get("role", READER))
         return answer({"key": key}, 201)
 
+    @tells({})
     def revoke(self, request: Request) -> Response:
+        """Revoke a user's key."""
         _admin(request)
         self._users.revoke(asked.name(request, "name"))
         return answer({})

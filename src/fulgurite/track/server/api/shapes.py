@@ -96,6 +96,13 @@ class ChartShape(TypedDict):
     count: int
 
 
+class ValueShape(TypedDict):
+    """A value as it was logged."""
+
+    step: int
+    value: Any
+
+
 class GroupChartShape(TypedDict):
     """The lines of one key of a group of runs as one: ``last`` is their mean, ``deviation`` how far they lie from it.
 
@@ -114,6 +121,8 @@ class GroupChartShape(TypedDict):
 
 
 class LineShape(TypedDict):
+    """A line of what a run printed; it may be written again, as progress bars do."""
+
     number: int
     stream: str
     written_at: str | None
@@ -122,6 +131,8 @@ class LineShape(TypedDict):
 
 
 class FileShape(TypedDict):
+    """A file of a run."""
+
     name: str
     size: int
     type: str
@@ -130,6 +141,8 @@ class FileShape(TypedDict):
 
 
 class UserShape(TypedDict):
+    """Somebody with a key; ``role`` is reader, writer or admin."""
+
     name: str
     role: str
     created_at: float

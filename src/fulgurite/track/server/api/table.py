@@ -12,7 +12,9 @@ from starlette.routing import BaseRoute, Route
 from fulgurite.track.server.api import asked
 from fulgurite.track.server.api.about import About, is_finite, kind_of
 from fulgurite.track.server.api.choice import Choice, Group, known_column
+from fulgurite.track.server.api.described import many, tells, whole
 from fulgurite.track.server.api.export import csv_response
+from fulgurite.track.server.api.parameters import CHOICE
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.shapes import answer, unless_known
 from fulgurite.track.server.api.sheet import OWN, Entry, Sheet, Sheets
@@ -69,12 +71,25 @@ class GroupShape(TypedDict):
     means: list[float | None]
 
 
+class TableShape(TypedDict):
+    """The part of the table that is in sight: ``order`` are the ids of its rows, ``values`` are told by id."""
+
+    total: int
+    matched: int
+    running: int
+    version: int
+    order: list[int]
+    columns: list[str]
+    runs: list[RowShape]
+    values: dict[int, list[Any]]
+    groups: list[GroupShape]
+
+
 class TableRoutes:
     """Addresses over the runs of projects as tables."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._sheets = Sheets(store.database)
+    def __init__(self, store: Store, sheets: Sheets) -> None:
+        self._store, self._sheets = store, sheets
 
     def routes(self) -> list[BaseRoute]:
         project = "/projects/{entity}/{project}"
@@ -85,8 +100,9 @@ class TableRoutes:
             Route(project + "/names", self.names, methods=["GET"]),
         ]
 
+    @tells({"columns": list[ColumnShape], "own": dict[str, list[str]], "version": int})
     def columns(self, request: Request) -> Response:
-        """All columns of config and summary and some of what every run has, unless the browser has them."""
+        """All columns of config and summary and some of what every run has; with an ETag."""
         sheet = self._sheets.of(project_of(self._store, request))
         return unless_known(
             request,
@@ -98,13 +114,18 @@ class TableRoutes:
             },
         )
 
+    @tells(
+        {"names": list[str], "matched": int},
+        query={**CHOICE, "first": whole("how many", MOST_NAMES), "from": whole("from which place on", 0)},
+    )
     def names(self, request: Request) -> Response:
-        """The names of all matches in their order, or of those from place ``from`` on: for what is done to many."""
+        """The names of all matches in their order, or of those from a place on: for what is done to many."""
         first, start = asked.integer(request, "first", MOST_NAMES, 0, MOST_NAMES), asked.integer(request, "from", 0)
         choice = _choice(request)
         found, _ = choice.of(self._sheets.of(project_of(self._store, request)).entries.values())
         return answer({"names": [entry.run.name for entry in found[start : start + first]], "matched": len(found)})
 
+    @tells(bytes, query={"column": many("a column; without one all that there are"), **CHOICE}, media="text/csv")
     def csv(self, request: Request) -> Response:
         """All matches, with the columns that are asked for, or with all that there are."""
         project, choice = project_of(self._store, request), _choice(request)
@@ -114,8 +135,18 @@ class TableRoutes:
         found, _ = choice.of(sheet.entries.values())
         return csv_response(found, columns, project.name)
 
+    @tells(
+        TableShape,
+        query={
+            "column": many("a column to be told; without one those that tell most"),
+            **CHOICE,
+            "first": whole("how many rows", WINDOW),
+            "from": whole("from which place on", 0),
+            "since": whole("a version: `runs` and `values` hold only what has changed after it"),
+        },
+    )
     def table(self, request: Request) -> Response:
-        """The rows from place ``from`` on; with ``since`` only those among them that have changed after it."""
+        """Rows of the table of runs: filtered, sorted, grouped, and told anew only where they have changed."""
         project = project_of(self._store, request)
         first, start = asked.integer(request, "first", WINDOW, 0, MOST), asked.integer(request, "from", 0)
         since = asked.integer(request, "since", -1, -1)
