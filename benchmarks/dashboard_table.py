@@ -3,11 +3,13 @@
     python benchmarks/dashboard_table.py [--rounds 5] [--runs 2000] [--keys 200] [--json FILE]
 
 "cold" is a server that has just been started, "warm" one that was asked before; both from the navigation to rows on the
-screen. Needs Chromium (`apt-get install chromium`).
+screen. A busy machine makes all of it slower: the file tells its load before and after.
+Needs Chromium (`apt-get install chromium`).
 """
 
 import argparse
 import json
+import os
 import random
 import socket
 import statistics
@@ -52,14 +54,16 @@ SCROLL = """new Promise((done) => {
 
 
 def main():
-    options = arguments()
+    options, load = arguments(), os.getloadavg()
     with tempfile.TemporaryDirectory() as folder, chromium(Path(folder) / "chromium") as browser:
         browser.size(1440, 900)
         found = measured(browser, Path(folder), options.rounds, options.runs, options.keys)
     for name, values in found.items():
         print(f"{name:<52} {statistics.median(values):8.1f}  ({min(values):.1f} to {max(values):.1f})")
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "figures": found}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({"machine": machine(), "load": [load, os.getloadavg()], "milliseconds": found}, indent=1) + "\n"
+        )
 
 
 def arguments():
