@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from fulgurite.track.server.api.choice import FILTER
 from support.browser import CHROMIUM, chromium
 from support.track_server import served
 
@@ -508,3 +509,49 @@ def test_nothing_sticks_out_of_a_phone(browser, server, six, what):
 
     assert browser.run("document.documentElement.scrollWidth") <= 400
     browser.size(1280, 900)
+
+
+def test_filters_are_read_and_written_as_the_server_reads_them(browser, server):
+    """What a chip or the builder writes means the same to the page and to the server."""
+    browser.open(server.url)
+    browser.wait("document.querySelector('main h1')")
+    texts = [
+        "config.lr>0.01", "config.lr >= 0.01", "name~^a=b", "tags!=old", '"config.a=b"!~x y', "state=[\"running\"]",
+        "summary.loss!=null", "config.note=", 'config.t="1"',
+    ]  # fmt: skip
+    read = browser.run(
+        f"import('/static/base/filters.js').then(({{ readFilter }}) => {json.dumps(texts)}.map(readFilter))"
+    )
+    for text, found in zip(texts, read, strict=True):
+        column, operator, value = FILTER.fullmatch(text).groups()
+        assert (found["operator"], found["value"]) == (operator, value)
+        assert found["column"] == (json.loads(column) if column.startswith('"') else column)
+        written = browser.run(f"import('/static/base/filters.js').then((it) => it.writeFilter({json.dumps(found)}))")
+        assert FILTER.fullmatch(written).groups() == (column, operator, value)
+
+    values = ["adam", "1", "true", " edge ", "", 'a "quote"', 0.5, False, "null"]
+    written = browser.run(
+        f"import('/static/base/filters.js').then(({{ written }}) => {json.dumps(values)}.map(written))"
+    )
+    assert written == ["adam", '"1"', '"true"', '" edge "', '""', 'a "quote"', "0.5", "false", '"null"']
+    strangers = ["colour=red", "config.lr", "just words", '"broken=1', "config =1"]
+    found = browser.run(
+        f"import('/static/base/filters.js').then(({{ readFilter }}) => {json.dumps(strangers)}.map(readFilter))"
+    )
+    assert found == [None] * len(strangers)
+
+
+def test_the_lines_of_folded_groups(browser, server):
+    """Each line is a row or a head; a row's line is found again, that of a folded one is its group's."""
+    browser.open(server.url)
+    browser.wait("document.querySelector('main h1')")
+    lines = browser.run(
+        """import('/static/views/table/layout.js').then(({ layoutOf }) => {
+            const groupOf = ([key, first, count]) => ({ key: [key], first, count });
+            const groups = [['a', 0, 2], ['b', 2, 3], ['c', 5, 1]].map(groupOf);
+            const { count, line, lineOf } = layoutOf(6, groups, (key) => key === '["b"]');
+            const told = [...Array(count).keys()].map((i) => line(i).group?.key[0] ?? line(i).place);
+            return [told, [0, 1, 2, 4, 5].map(lineOf)];
+        })"""
+    )
+    assert lines == [["a", 0, 1, "b", "c", 5], [1, 2, 3, 3, 5]]

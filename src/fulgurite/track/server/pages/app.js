@@ -3,7 +3,7 @@
 import { get, pageOf, post } from "./base/api.js";
 import { fill, h } from "./base/dom.js";
 
-const PLAIN = ["table", "deleted"]; // views of a project that draw no charts
+const PLAIN = ["table", "deleted", "artifacts", "alerts"]; // views of a project that draw no charts
 const THEMES = ["auto", "light", "dark"];
 const view = document.getElementById("view");
 

@@ -3,11 +3,16 @@
 import { pageOf, pathOf } from "../base/api.js";
 import { fill, h } from "../base/dom.js";
 import { description } from "../base/description.js";
+import { markUnseen } from "../base/unseen.js";
 
 // Each module exports `show(place, where)`; `where` is the project's address in parts, its API path and who looks.
 const TABS = {
   "": ["Charts", () => import("./workspace.js")],
   table: ["Table", () => import("./table.js")],
+  hyperparameters: ["Hyperparameters", () => import("./hyperparameters.js")],
+  sweeps: ["Sweeps", () => import("./sweeps.js")],
+  artifacts: ["Artifacts", () => import("./artifacts.js")],
+  alerts: ["Alerts", () => import("./alerts.js")],
 };
 // Views without a tab of their own: reached from within the others.
 const FURTHER = {
@@ -23,6 +28,7 @@ export async function showProject(place, { kind = "", ...where }) {
   const body = h("div", {});
   const note = load ? null : h("p.note", {}, `There is no view ${kind}. These are the charts of the project's runs.`);
   fill(place, h("h1", {}, project), description(pathOf(entity, project), where.mayWrite), tabs(entity, project, known), note, body);
+  place.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const { show } = await loading;
   await show(body, { ...where, kind: known, path: pathOf(entity, project) });
 }
@@ -38,5 +44,7 @@ function tabs(entity, project, chosen) {
     const to = kind ? `${base}/${kind}` : base;
     return h("a", { href: to, data: { to }, click: carry, auxclick: carry, "aria-current": kind === chosen ? "page" : null }, title);
   };
-  return h("nav.tabs", { "aria-label": "Views of the project" }, Object.entries(TABS).map(link));
+  const links = Object.entries(TABS).map(link);
+  markUnseen(links[Object.keys(TABS).indexOf("alerts")], entity, project);
+  return h("nav.tabs", { "aria-label": "Views of the project" }, links);
 }
