@@ -107,6 +107,20 @@ def test_a_run_is_renamed_and_tagged_in_place(browser, server):
 
 
 @browsers
+def test_the_focus_stays_while_a_run_goes_on(browser, server):
+    """The head is drawn anew with each row that comes."""
+    run = made(server, "busy")
+    opened(browser, server, "busy", "#overview")
+    browser.wait("document.querySelector('.head button')")
+    browser.run("[...document.querySelectorAll('.head button')].find(each => each.innerText == 'Rename').focus()")
+
+    server.store.history.append(run.id, [(step, {"x": 1}) for step in range(7)])
+
+    browser.wait("document.querySelector('.head').innerText.includes('7 rows')")
+    assert browser.run("document.activeElement.innerText") == "Rename"
+
+
+@browsers
 def test_a_run_is_stopped_deleted_and_brought_back(browser, server):
     run = made(server, "gone")
     opened(browser, server, "gone", "#overview")

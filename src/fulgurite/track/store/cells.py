@@ -21,6 +21,7 @@ FLOAT, INTEGER, BOOLEAN, JSON = "d", "q", "b", "j"
 DTYPES = {FLOAT: np.dtype("<f8"), INTEGER: np.dtype("<i8"), BOOLEAN: np.dtype("?")}
 EXACT = 2**53  # beyond it a float skips integers
 BLOCK = 64  # values that a summary for charts takes together
+GLIMPSE = 16_384  # bytes of JSON that are read to see the first value
 SUMMARY = np.dtype([("first", "<i8"), ("last", "<i8"), ("low", "<f8"), ("high", "<f8"), ("value", "<f8")])
 
 Steps = npt.NDArray[np.int64]
@@ -139,6 +140,18 @@ def packed_cells(part: Column) -> bytes:
 
 def unpacked_cells(kind: str, packed: bytes) -> Any:
     return json.loads(zlib.decompress(packed)) if kind == JSON else np.frombuffer(packed, DTYPES[kind])
+
+
+def first_cell(kind: str, packed: bytes) -> Any:
+    """The first of packed cells; of JSON, no more is read than it needs."""
+    if kind != JSON:
+        return unpacked_cells(kind, packed)[0].item()
+    beginning = zlib.decompressobj().decompress(packed, GLIMPSE).decode("utf-8", "ignore")
+    try:
+        value, end = json.JSONDecoder().raw_decode(beginning, 1)
+    except ValueError:  # it is longer
+        return unpacked_cells(kind, packed)[0]
+    return value if end < len(beginning) else unpacked_cells(kind, packed)[0]
 
 
 def summary(part: Column) -> bytes | None:

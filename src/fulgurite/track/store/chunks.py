@@ -14,6 +14,7 @@ from fulgurite.track.store.cells import (
     SUMMARY,
     Column,
     column,
+    first_cell,
     joined,
     packed_cells,
     packed_steps,
@@ -99,6 +100,13 @@ class Chunks:
     def columns(self, series: int, low: int = FIRST_STEP, high: int = LAST_STEP) -> list[Column]:
         """The chunks that reach between ``low`` and ``high``, whole."""
         return self._columns(series, "AND last >= ? AND first <= ?", (low, high))
+
+    def glimpse(self, series: int) -> Any:
+        """The first value of the last chunk; None where there is none."""
+        row = self._database.first(
+            "SELECT kind, cells FROM chunk WHERE series_id = ? ORDER BY first DESC LIMIT 1", (series,)
+        )
+        return None if row is None else first_cell(row["kind"], row["cells"])
 
     def blocks(self, series: int, low: int, high: int) -> Any:
         """Summaries (``cells.SUMMARY``) of all values between ``low`` and ``high``, and of none beyond."""

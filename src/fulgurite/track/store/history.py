@@ -144,6 +144,12 @@ class History:
             last = self._read(series, outline[-1]["first"], high)
             return last.part(len(last) - 1, len(last))
 
+    def glimpse(self, run: int, path: str, stream: int = HISTORY) -> Any:
+        """One of the newest values, to see of what kind they are: it costs little, however many there are."""
+        with self._database.reading():
+            series = self._series(run, path, stream)
+            return None if series is None else self._chunks.glimpse(series)
+
     def chart(
         self,
         run: int,

@@ -104,12 +104,12 @@ class MediaRoutes:
         return {"key": key, "step": int(found.steps[0]), "value": found.values()[0]}
 
     def _type(self, run: Run, path: str) -> str:
-        """By the summary where it tells, else by the last value; remembered, since to read one may take a while."""
+        """By the summary where it tells, else by one of the newest values; remembered."""
         place = run.id, path
         if place not in self._types:
             value = _inside(run.summary, names_of(path))
             if not isinstance(value, dict) or "_type" not in value:
-                value = (self._store.history.latest(run.id, path).values() or [None])[0]
+                value = self._store.history.glimpse(run.id, path)
             self._types[place] = type_of(value)
             if len(self._types) > REMEMBERED:
                 self._types.popitem(last=False)

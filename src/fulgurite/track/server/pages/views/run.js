@@ -50,10 +50,14 @@ export async function showRun(place, entity, project, name, where = {}) {
     if (body.firstChild !== opened[chosen].element) fill(body, opened[chosen].element);
     await opened[chosen].update(run);
   };
-  /** Only where it has changed: a button that has the focus keeps it. */
+  /** What has the focus in it keeps it: the time that a run takes changes all the while. */
   const showHead = () => {
     const fresh = h("div", {}, headOf(run, about));
-    if (head.textContent !== fresh.textContent) fill(head, ...fresh.childNodes);
+    if (head.textContent !== fresh.textContent) {
+      const before = head.contains(document.activeElement) ? document.activeElement : null;
+      fill(head, ...fresh.childNodes);
+      if (before) [...head.querySelectorAll("button, a")].find((each) => each.isEqualNode(before))?.focus({ preventScroll: true });
+    }
     document.getElementById("here")?.replaceChildren(run.display_name);
   };
   fill(place, head, bar, body);
