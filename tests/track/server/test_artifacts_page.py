@@ -62,6 +62,16 @@ def test_all_artifacts_by_type(browser, project):
     browser.wait("location.pathname == '/local/p/runs/train'")
 
 
+def test_a_run_tells_what_it_made_and_used(browser, project):
+    browser.open(project.replace("/artifacts", "/runs/train#artifacts"))
+    browser.wait("document.querySelectorAll('main tbody tr').length == 2")
+    told = browser.run("[...document.querySelectorAll('main tbody th')].map(each => each.innerText)")
+    assert told == ["net:v0 latest", "numbers:v1 latest clean"]
+
+    click(browser, "net:v0", "th a")
+    browser.wait("location.pathname == '/local/p/artifacts/model/net/v0'")
+
+
 def test_files_are_a_tree(browser, project):
     """A folder is asked for when it is opened; each file can be saved, and all of them together."""
     browser.open(f"{project}/dataset/numbers/clean?part=files")

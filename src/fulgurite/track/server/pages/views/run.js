@@ -2,6 +2,7 @@
 
 import { get, pathOf } from "../base/api.js";
 import { badge } from "../base/badge.js";
+import { artifactsTab } from "./runartifacts.js";
 import { chartsTab } from "./charts.js";
 import { consoleTab } from "./console.js";
 import { fill, h } from "../base/dom.js";
@@ -19,6 +20,7 @@ const TABS = {
   system: ["System", (path) => chartsTab(path, "system")],
   console: ["Console", consoleTab],
   files: ["Files", filesTab],
+  artifacts: ["Artifacts", artifactsTab],
 };
 
 export async function showRun(place, entity, project, name) {
