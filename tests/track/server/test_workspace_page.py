@@ -1,5 +1,6 @@
 """The charts of a project in a real browser: lines over each other, chosen, smoothed, zoomed and followed."""
 
+import base64
 import json
 import re
 
@@ -87,9 +88,8 @@ def test_the_lines_of_several_runs_lie_over_each_other(browser, server):
     names = browser.run("[...document.querySelectorAll('.runrows .name')].map(each => each.innerText)")
     assert names == ["run 2", "run 1", "run 0"]
     listed = browser.run("[...document.querySelectorAll('.runrows line')].map(each => getComputedStyle(each).stroke)")
-    drawn = browser.run(
-        "[...document.querySelectorAll('[data-key=\"train/loss\"] .js-line')].map(each => getComputedStyle(each).stroke)"
-    )
+    lines = "[...document.querySelectorAll('[data-key=\"train/loss\"] .js-line')]"
+    drawn = browser.run(f"{lines}.map(each => getComputedStyle(each).stroke)")
     assert listed == drawn and len(set(drawn)) == 3
     assert browser.run(f"{plot('train/loss')}.data[0].y[0]") == 7.0
 
@@ -175,6 +175,33 @@ def test_a_new_point_is_soon_on_the_screen(browser, server):
     late = made(server, "live", "b")
     server.store.history.append(late.id, [(0, {"train/loss": 1.0, "other": 2.0}), (1, {"train/loss": 1.0})])
     browser.wait(f"{plot('train/loss')}.data.length == 3 && document.querySelector('[data-key=other] .trace')")
+
+
+@browsers
+def test_a_deleted_run_is_no_longer_drawn(browser, server):
+    """Also where it was chosen by its name; the others stay."""
+    for i in range(2):
+        run = made(server, "less", f"d{i}")
+        server.store.history.append(run.id, [(j, {"train/loss": i}) for j in range(3)])
+    opened(browser, server, "/local/less?runs=d0&runs=d1", lines=2)
+
+    server.store.runs.delete([server.run("d1", "less")])
+
+    browser.wait(f"{LINES.format('train/loss')} == 1")
+    browser.complaints.clear()  # that it is not found is an error to the browser
+
+
+@browsers
+def test_a_group_is_followed(browser, server):
+    """Its mean is computed anew when one of its runs goes on."""
+    for i in range(2):
+        run = made(server, "together", f"t{i}", config={"lr": 1})
+        server.store.history.append(run.id, [(j, {"train/loss": i}) for j in range(3)])
+    opened(browser, server, "/local/together?group=config.lr", lines=2)
+
+    server.store.history.append(run.id, [(3, {"train/loss": 5.0})])
+
+    browser.wait(f"{plot('train/loss')}.data.at(-1).y.at(-1) == 5")
 
 
 @browsers
@@ -340,6 +367,38 @@ def test_a_chart_is_told_as_csv(browser, server):
         "b,5,0.3333333333333333,0.25,2",
         "",
     ]
+
+
+@browsers
+def test_a_chart_is_saved_as_a_picture(browser, server):
+    """On the ground of the theme, under the chart's name."""
+    opened(browser, server, "/local/p", lines=3)
+    browser.run("HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href] }, 0")
+    browser.run("document.querySelector('[data-key=\"train/loss\"] [aria-label^=Menu]').click()")
+
+    browser.run("[...document.querySelectorAll('.popover .item')].find(each => /PNG/.test(each.innerText)).click()")
+
+    browser.wait("window.saved")
+    name, address = browser.run("window.saved")
+    assert name == "train_loss.png"
+    picture = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    assert picture.startswith(b"\x89PNG") and len(picture) > 5000
+
+
+@browsers
+def test_lines_come_when_the_server_is_back(browser, server):
+    """A request that failed is sent again, and what it said goes."""
+    opened(browser, server, "/local/p", lines=3)
+    browser.call("Network.enable")
+    browser.call("Network.setBlockedURLs", urls=["*/charts?*"])
+    browser.run("import('/static/charts/board.js').then(m => m.boardState('project local/p').set({x: 'epoch'}))")
+    browser.wait("/fetch/.test(document.querySelector('[data-key=\"train/loss\"] .fallback')?.innerText)")
+
+    browser.call("Network.setBlockedURLs", urls=[])
+
+    browser.wait(f"{plot('train/loss')}.data[0].x[99] == 9")
+    assert browser.run("document.querySelector('[data-key=\"train/loss\"] .fallback').innerText") == ""
+    browser.complaints.clear()  # of what was blocked
 
 
 @browsers

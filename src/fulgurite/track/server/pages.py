@@ -1,7 +1,7 @@
 """The pages: files of this package, and one shell for every address that shows something."""
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 FOLDER = Path(__file__).with_name("pages")
 KINDS = {"js": "text/javascript", "css": "text/css", "html": "text/html", "svg": "image/svg+xml"}
 PLOTLY = "plotly.min.js"
+SMALL = 1 << 18  # bytes of a file that is kept in memory
 # The browser asks each time whether a file is still the same, which costs it no more than a line.
 ASK_AGAIN = {"Cache-Control": "no-cache"}
 # Plotly's address names its version: the browser keeps it, and what it has compiled of it, which takes a second.
@@ -47,7 +48,7 @@ def docs(request: Request) -> Response:
     return Response(_text("docs.html"), 200, ASK_AGAIN, "text/html; charset=utf-8")
 
 
-def static(request: Request) -> Response:
+async def static(request: Request) -> Response:
     """A file of the pages, by its path in their folder."""
     name = request.path_params["name"]
     if name == PLOTLY:
@@ -58,10 +59,23 @@ def static(request: Request) -> Response:
 
 
 def _file(request: Request, path: Path, headers: dict[str, str], kind: str) -> Response:
-    """The file, or only word that it is still what the browser has."""
-    found = FileResponse(path, headers=headers, media_type=KINDS[kind], stat_result=path.stat())
-    tag = found.headers["etag"]
-    return Response(status_code=304, headers={"ETag": tag, **headers}) if _knows(request, tag) else found
+    """The file, or only word that it is still what the browser has.
+
+    Small ones are kept in memory: a page is made of dozens, and a thread for each would cost more than the file.
+    """
+    about = path.stat()
+    headers = {**headers, "ETag": f'"{about.st_mtime_ns:x}-{about.st_size:x}"'}
+    if _knows(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    if about.st_size > SMALL:
+        return FileResponse(path, headers=headers, media_type=KINDS[kind], stat_result=about)
+    return Response(_content(path, headers["ETag"]), headers=headers, media_type=KINDS[kind])
+
+
+@lru_cache(256)
+def _content(path: Path, tag: str) -> bytes:
+    """What is in the file, read once for each state of it."""
+    return path.read_bytes()
 
 
 def _knows(request: Request, tag: str) -> bool:

@@ -12,7 +12,7 @@ let number = 0;
 export function openAt(anchor, content, { label, kind = "dialog", closed = null }) {
   const before = document.activeElement;
   const element = h("div.pop", { role: kind, "aria-label": label, popover: "auto", tabindex: -1, id: `popover-${++number}` }, content);
-  document.body.append(element);
+  (document.getElementById("view") ?? document.body).append(element);
   element.addEventListener("toggle", (event) => {
     if (event.newState !== "closed") return;
     const lost = document.activeElement === document.body || element.contains(document.activeElement);

@@ -12,6 +12,8 @@ import { BOARD, limitsIn, rangeIn, toolbar } from "./settings.js";
 import { sections } from "./sections.js";
 import { source } from "./source.js";
 
+const SLICE = 10; // milliseconds of drawing, after which the page may do something else
+const KEPT = 150; // charts
 const states = new Map();
 
 /** The state of all boards of a place; they share one, since they share the address. */
@@ -35,7 +37,8 @@ class Board {
     this.series = [];
     this.charts = new Map();
     this.full = null;
-    this.dirty = new Set();
+    this.dirty = new Set(); // to be drawn, or taken away
+    this.kept = new Set(); // out of sight, with their lines
     this.source = source(path, stream, (chart) => this.draw(chart), (chart, error) => chart.say(error.message));
     this.follower = follower(this, this.source);
     this.cross = crosshair(() => [...this.all()].filter((chart) => chart.drawn && chart.inSight));
@@ -45,7 +48,7 @@ class Board {
     this.screen = fullScreen(this);
     this.element = h("div.board", {}, this.tools.element, this.sections.element, this.menu.element, this.screen.element);
     this.sight = new IntersectionObserver((entries) => entries.forEach((entry) => this.noteSight(entry)), { rootMargin: "200px" });
-    this.widths = new ResizeObserver(() => this.resized());
+    this.widths = new ResizeObserver(([{ contentRect }]) => this.resized(contentRect.width));
     this.widths.observe(this.sections.element);
     state.on((values, changes) => this.changed(values, changes));
     loadPlotly().catch(() => {});
@@ -87,7 +90,7 @@ class Board {
   }
 
   /** What the runs of the series have logged; `whole` if these are all of their keys. */
-  takeKeys(keys, runs, whole = true) {
+  takeKeys(keys, whole) {
     const plotted = keys.filter((each) => each.kind !== "other" && !each.name.startsWith("_"));
     let fresh = false;
     for (const about of plotted) {
@@ -120,7 +123,20 @@ class Board {
     if (isIntersecting) {
       this.menu.attach(chart);
       this.renew(chart);
-    } else this.draw(chart);
+    } else if (chart.drawn) {
+      this.draw(chart);
+      this.keep(chart);
+    }
+  }
+
+  /** Keeps the lines of the charts that were last in sight, and forgets those of others. */
+  keep(chart) {
+    this.kept.delete(chart);
+    this.kept.add(chart);
+    if (this.kept.size <= KEPT) return;
+    const [oldest] = this.kept;
+    this.kept.delete(oldest);
+    if (!oldest.inSight) oldest.lines.clear();
   }
 
   /** Draws what there is, and asks for what is missing. */
@@ -142,14 +158,16 @@ class Board {
   async drawAll() {
     const Plotly = await loadPlotly().catch((error) => this.sections.say(error.message));
     if (!Plotly) return;
-    do {
+    while (this.dirty.size) {
       await new Promise((resolve) => setTimeout(resolve, 0));
-      const [chart] = this.dirty;
-      if (!chart) break;
-      this.dirty.delete(chart);
-      if (!chart.inSight) chart.release(Plotly);
-      else if (chart.plot.clientWidth) chart.draw(Plotly);
-    } while (this.dirty.size);
+      const until = performance.now() + SLICE;
+      for (const chart of this.dirty) {
+        this.dirty.delete(chart);
+        if (!chart.inSight) chart.release(Plotly);
+        else if (chart.size.width) chart.draw(Plotly);
+        if (performance.now() > until) break;
+      }
+    }
   }
 
   wasDrawn(chart) {
@@ -196,8 +214,17 @@ class Board {
     if (redrawn) for (const chart of this.inSight()) this.renew(chart);
   }
 
-  resized() {
-    for (const chart of this.inSight()) if (chart.look && chart.look.width !== chart.plot.clientWidth) this.renew(chart);
+  /** The size of every plot but the one in full screen. To ask each for its own would lay out the page each time. */
+  sizeOf(chart) {
+    if (!this.plotSize?.width) this.plotSize = { width: chart.plot.clientWidth, height: chart.plot.clientHeight };
+    return this.plotSize;
+  }
+
+  resized(width) {
+    if (width === this.width) return;
+    this.width = width;
+    this.plotSize = null;
+    for (const chart of this.inSight()) if (chart.look && chart.look.width !== chart.size.width) this.renew(chart);
   }
 
   /** Why a chart or the whole board shows nothing. */

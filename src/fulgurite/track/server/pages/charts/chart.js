@@ -18,6 +18,7 @@ export class Chart {
     this.of = ""; // what the lines are of: axis, range and size
     this.range = null; // what was zoomed to, unless all charts are zoomed together
     this.inSight = false;
+    this.asked = 0; // requests that are under way
     this.drawn = null; // what the crosshair reads; null where nothing is drawn
   }
 
@@ -28,7 +29,11 @@ export class Chart {
     const x = this.board.stream === "system" ? "_step" : settings.x;
     // Where many lines lie over each other, a point for each second pixel is enough: the band holds the rest.
     const dense = this.board.series.length > FEW ? 0.5 : 1;
-    return { x, low, high, buckets: 50 * Math.max(3, Math.ceil((dense * this.plot.clientWidth) / 50)) };
+    return { x, low, high, buckets: 50 * Math.max(3, Math.ceil((dense * this.size.width) / 50)) };
+  }
+
+  get size() {
+    return this.isFull ? { width: this.plot.clientWidth, height: this.plot.clientHeight } : this.board.sizeOf(this);
   }
 
   get inRange() {
@@ -71,7 +76,7 @@ export class Chart {
     const { board, key } = this;
     const longest = Math.max(0, ...lines.map(({ line }) => line.x.at(-1)));
     this.look = {
-      ...axisOf(this.view.x, board.stream, longest), width: this.plot.clientWidth, height: this.plot.clientHeight,
+      ...axisOf(this.view.x, board.stream, longest), ...this.size,
       range: this.inRange, logY: board.isLogY(key), limits: board.limitsOf(key),
     };
     return this.look;

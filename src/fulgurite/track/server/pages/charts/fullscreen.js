@@ -1,12 +1,13 @@
 // One chart as large as the window. Its address is that of the page with `chart=KEY`.
 
-import { h } from "../base/dom.js";
+import { fill, h } from "../base/dom.js";
 import { Chart } from "./chart.js";
 
 export function fullScreen(board) {
   const close = h("button", { click: () => dialog.close() }, "Close");
   const place = h("div.whole", {});
-  const dialog = h("dialog.full", { "aria-label": "One chart", close: () => board.state.get("chart") && board.state.set({ chart: "" }) }, close, place);
+  const legend = h("div.legend", {});
+  const dialog = h("dialog.full", { "aria-label": "One chart", close: () => board.state.get("chart") && board.state.set({ chart: "" }) }, close, place, legend);
   const widths = new ResizeObserver(() => board.full?.look && board.full.look.width !== board.full.plot.clientWidth && board.renew(board.full));
 
   const leave = () => {
@@ -20,6 +21,7 @@ export function fullScreen(board) {
     element: dialog,
     /** Shows the chart that the address names, as soon as it is known, or none. */
     update() {
+      fill(legend, board.series.length > 1 ? board.series.map(entry) : []);
       const key = board.settings.chart;
       if (board.full && board.full.key !== key) leave();
       if (!key || !board.charts.has(key)) return void (dialog.open && !key && dialog.close());
@@ -35,4 +37,10 @@ export function fullScreen(board) {
       board.renew(chart, true);
     },
   };
+}
+
+function entry({ title, colour }) {
+  const swatch = h("i.swatch", {});
+  swatch.style.background = colour;
+  return h("span", {}, swatch, title);
 }

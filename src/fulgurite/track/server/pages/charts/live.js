@@ -1,6 +1,7 @@
 // Keeps the charts of runs that go on up to date: asks what has changed, and then only for what is new.
 
 const MANY = 200; // keys
+const SELDOM = 3000; // milliseconds
 const WHOLE_AGAIN = 60; // looks after which a line is asked for as a whole
 
 /** `board` has series, charts in sight, and a source. Each `tick` is one look at the server. */
@@ -18,7 +19,7 @@ export function follower(board, source) {
   return {
     async tick() {
       const runs = board.series.flatMap((each) => each.runs);
-      if (runs.length === 0) return void board.takeKeys([], []);
+      if (runs.length === 0) return void board.takeKeys([], true);
       const sight = board.inSight();
       const asked = runs.join("\n");
       // With many keys a look at all of them each time would be too much.
@@ -28,9 +29,14 @@ export function follower(board, source) {
       const first = known !== asked;
       known = asked;
       const before = new Map(sight.map((chart) => [chart, chart.about.count]));
-      board.takeKeys(answer.keys, answer.runs, whole);
+      board.takeKeys(answer.keys, whole);
       const fresh = changed(answer.runs);
       if (!first && fresh.size) await update(board, source, fresh, before);
+      for (const chart of sight) {
+        refresh(board, chart);
+        // What could not be had when it was asked for is asked for again.
+        if (chart.missing.length && !chart.asked) board.want(chart);
+      }
     },
   };
 }
@@ -49,10 +55,18 @@ function mayGrow(chart, series) {
   return chart.view.x === "_step" && chart.inRange === null && series.every((each) => !each.isGroup && chart.lines.has(each.id)) && chart.missing.length === 0;
 }
 
+/** Asks for whole lines again, which is dear: of a chart only so often, so that the last change waits for the next time. */
 function renew(board, chart, series) {
   // What is zoomed to is past; what comes now does not lie there.
   if (chart.inRange !== null) return;
-  series.forEach((each) => chart.lines.delete(each.id));
+  chart.old = new Set([...(chart.old ?? []), ...series.map((each) => each.id)]);
+  refresh(board, chart);
+}
+
+function refresh(board, chart) {
+  if (!chart.old || performance.now() - (chart.renewed ?? -SELDOM) < SELDOM) return;
+  chart.old.forEach((id) => chart.lines.delete(id));
+  Object.assign(chart, { old: null, renewed: performance.now() });
   board.want(chart);
 }
 

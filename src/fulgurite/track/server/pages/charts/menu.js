@@ -6,7 +6,7 @@ import { csvOf, savePicture, saveText } from "./export.js";
 import { placeBelow } from "./settings.js";
 
 export function chartMenu(board) {
-  const panel = h("div.popover", { popover: "auto" });
+  const panel = h("div.popover", { popover: "auto", role: "dialog", "aria-label": "Menu of a chart" });
   let opener = null;
   panel.addEventListener("toggle", (event) => event.newState === "open" && opener && placeBelow(panel, opener));
 

@@ -41,7 +41,7 @@ export function toolbar(state, stream) {
     const input = h("input", { type: "checkbox", change: () => set(name, input.checked) });
     return [name, { input, label: h("label.check", { title }, input, text) }];
   }));
-  const panel = h("div.popover", { id: `looks-${stream}`, popover: "auto", toggle: () => placeBelow(panel, open) },
+  const panel = h("div.popover", { id: `looks-${stream}`, popover: "auto", role: "dialog", "aria-label": "Lines and axes", toggle: () => placeBelow(panel, open) },
     h("label", {}, "Smoothing ", kind), h("label", {}, "Band ", bandKind), Object.values(checks).map(({ label }) => label));
   const open = h("button", { popovertarget: panel.id, "aria-haspopup": "dialog" }, "Lines and axes");
   const element = h("div.tools.charttools", {}, find, stream === "history" ? h("label.inline", {}, "x-axis ", axis) : null,

@@ -23,6 +23,7 @@ export function source(path, stream, take, fail) {
     }
   };
   const ask = async ({ charts, series, view }) => {
+    charts.forEach((chart) => chart.asked++);
     try {
       const answer = await get(`${path}/charts`, { ...members(series), key: charts.map((chart) => chart.key), ...view, stream });
       charts.forEach((chart, i) => {
@@ -31,6 +32,8 @@ export function source(path, stream, take, fail) {
       });
     } catch (error) {
       charts.forEach((chart) => fail(chart, error));
+    } finally {
+      charts.forEach((chart) => chart.asked--);
     }
   };
   return {

@@ -2,8 +2,8 @@
 
 import { pageOf, pathOf } from "../base/api.js";
 import { fill, h } from "../base/dom.js";
+import { description } from "../base/description.js";
 import { markUnseen } from "../base/unseen.js";
-import { description } from "./description.js";
 
 // Each module exports `show(place, where)`; `where` is the project's address in parts, its API path and who looks.
 const TABS = {

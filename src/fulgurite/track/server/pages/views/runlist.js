@@ -114,6 +114,12 @@ export function runList({ path, entity, project, state, draw, point }) {
     element,
     count,
     tick,
+    /** Looks whether the runs that are chosen are all there. */
+    async recheck() {
+      extra.clear();
+      await fetchExtra();
+      news();
+    },
     /** Shows which series are drawn, and how. */
     mark(drawn) {
       series = drawn;

@@ -7,22 +7,25 @@ import { openMenu } from "../base/menu.js";
 import { every } from "../base/poll.js";
 import { addressState } from "../base/state.js";
 import { attempt } from "../base/toast.js";
-import { EDITABLE, actionsOf } from "./table/actions.js";
-import { OWN, columnOf } from "./table/cells.js";
+import { EDITABLE, MOST_DRAWN, actionsOf } from "./table/actions.js";
+import { OWN, bestOf, columnOf } from "./table/cells.js";
 import { askedColumns, moved, openChooser, shownColumns, titlesOf } from "./table/columns.js";
 import { Grid } from "./table/grid.js";
 import { keyOf, layoutOf } from "./table/layout.js";
-import { Rows } from "./table/rows.js";
+import { Rows, pageOfPlace } from "./table/rows.js";
 import { Selection } from "./table/selection.js";
 
 const TYPING = 200; // milliseconds without a key after which a search is asked
-const DEFAULTS = { search: "", filter: [], sort: [], group: [], column: [], pin: [], closed: [] };
+const DEFAULTS = { search: "", filter: [], sort: [], group: [], column: [], pin: [], closed: [], runs: [] };
 
 export async function show(place, where) {
   const { entity, project, path, mayWrite } = where;
   const state = addressState(DEFAULTS, `project ${entity}/${project}`);
   const rows = new Rows(path, () => drawAll());
-  const selection = new Selection(() => drawAll());
+  // What is chosen here is what the charts draw, as long as it fits into an address.
+  const selection = new Selection(state.get("runs"), () => {
+    state.set({ runs: selection.names.size > MOST_DRAWN ? [] : [...selection.names] });
+  });
   const renew = async () => {
     await rows.renew(grid.places());
     if (rows.version !== known.version) learn().catch(() => {});
@@ -30,11 +33,13 @@ export async function show(place, where) {
   // What the server tells of all columns. It comes after the first rows, which don't wait for it.
   let known = { columns: [], own: {}, version: null };
   let about = new Map();
+  let best = new Map();
   const learn = async () => {
     const news = await get(`${path}/columns`);
     if (news.version === known.version) return;
     known = news;
     about = new Map(news.columns.map((column) => [column.name, column]));
+    best = new Map(news.columns.map((column) => [column.name, bestOf(column)]));
     columnsChanged();
   };
 
@@ -71,6 +76,9 @@ export async function show(place, where) {
       row: (at) => rows.at(at),
       columns: () => columns,
       isChosen: (name) => selection.has(name),
+      chosen: () => selection.names.size,
+      matched: () => rows.matched,
+      best: (name) => best.get(name) ?? null,
       isClosed: (key) => state.get("closed").includes(key),
     },
     {
@@ -150,11 +158,11 @@ export async function show(place, where) {
     layout = layoutOf(rows.matched, rows.groups, (key) => state.get("closed").includes(key));
     const { matched, total, running } = rows;
     fill(count, `${matched === total ? "" : `${matched} of `}${total} ${total === 1 ? "run" : "runs"}${running ? `, ${running} running` : ""}`);
-    grid.element.hidden = matched === 0;
-    fill(note, matched ? null : total ? nothingFound(state) : nothing(entity, project));
+    grid.element.hidden = matched === 0 || refused !== null;
+    fill(note, refused ? notUnderstood(state, refused) : matched || rows.version < 0 ? null : total ? nothingFound(state) : nothing(entity, project));
+    if (refused) return;
     if (drawnColumns !== String(rows.columns)) columnsChanged();
     else grid.draw();
-    if (grid.all) Object.assign(grid.all, { checked: matched > 0 && selection.names.size >= matched, indeterminate: selection.names.size > 0 && selection.names.size < matched });
     actions.drawBar();
     grouping.draw();
   };
@@ -162,15 +170,26 @@ export async function show(place, where) {
     const { search: words, filter, sort: sorts, group } = state.all();
     return { search: words || null, filter, sort: sorts, group, column: askedColumns(state) };
   };
-  const ask = (page) => attempt(() => rows.choose(query(), page));
+  let refused = null; // why the server does not understand what is asked
+  const ask = async (page = 0) => {
+    refused = null;
+    try {
+      await rows.choose(query(), page);
+    } catch (error) {
+      if (error.status !== 400) throw error;
+      refused = error.message;
+      drawAll();
+    }
+  };
   let asked = JSON.stringify(query());
   state.on((values, changes = values) => {
     filters.draw();
+    if (document.activeElement !== search) search.value = values.search;
     const rowsChange = ["search", "filter", "sort", "group"].some((name) => name in changes);
     if (asked !== JSON.stringify(query())) {
       asked = JSON.stringify(query());
       if (rowsChange) grid.element.scrollTop = 0;
-      ask(rowsChange ? 0 : Math.floor((grid.places()[0] ?? 0) / 100));
+      attempt(() => ask(rowsChange ? 0 : pageOfPlace(grid.places()[0] ?? 0)));
     }
     columnsChanged();
     drawAll();
@@ -188,7 +207,8 @@ export async function show(place, where) {
   new ResizeObserver(fit).observe(place);
   rows.query = query();
   await every(2.5, async () => {
-    if (rows.version < 0) await rows.choose(query());
+    if (refused !== null) return;
+    if (rows.version < 0) await ask();
     else await renew();
     if (known.version === null) learn().catch(() => {});
   });
@@ -241,6 +261,11 @@ function groupField(state, names, layout, groups, fold) {
       h("select", { "aria-label": "Group by", change: choose }, h("option", { value: "" }, group.length ? "and by …" : "Group by …"), options(plain), settings.length ? h("optgroup", { label: "settings" }, options(settings)) : null));
   };
   return { element, draw };
+}
+
+function notUnderstood(state, why) {
+  const clear = () => state.set({ search: "", filter: [], sort: [], group: [], column: [] });
+  return h("section.empty", { role: "alert" }, h("h2", {}, "This can't be shown"), h("p", {}, why), h("button", { type: "button", click: clear }, "Show all runs"));
 }
 
 function nothingFound(state) {

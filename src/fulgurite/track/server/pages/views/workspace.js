@@ -28,7 +28,11 @@ export async function show(place, { path, entity, project }) {
   await every(1, async () => {
     if (!here()) return;
     await list.tick();
-    await charts.tick();
+    await charts.tick().catch((error) => {
+      // A run that is drawn was deleted meanwhile.
+      if (error.status !== 404) throw error;
+      return list.recheck();
+    });
   });
 }
 

@@ -6,7 +6,7 @@ import { editTags, editText } from "../../base/edit.js";
 import { openMenu } from "../../base/menu.js";
 import { attempt, toast } from "../../base/toast.js";
 
-const MOST_DRAWN = 100; // runs that an address names to be drawn or compared
+export const MOST_DRAWN = 100; // runs that an address names to be drawn or compared
 const FIELDS = { name: ["Name", "display_name"], notes: ["Notes", "notes"], group: ["Group", "group"], job_type: ["Job type", "job_type"] };
 
 export const EDITABLE = [...Object.keys(FIELDS), "tags"];
@@ -74,7 +74,12 @@ export function actionsOf({ entity, project, path, mayWrite }, { selection, rows
   };
 
   const living = (names) => names.filter((name) => ["running", "preempting"].includes(rows.named(name)?.state));
-  const charts = (names) => `${pageOf(entity, project)}?${new URLSearchParams(names.map((name) => ["runs", name]))}`;
+  const charts = (names) => {
+    const query = new URLSearchParams(location.search);
+    query.delete("runs");
+    for (const name of names) query.append("runs", name);
+    return `${pageOf(entity, project)}?${query}`;
+  };
   const compare = (names) => `${pageOf(entity, project)}/compare?${new URLSearchParams(names.map((name) => ["run", name]))}`;
 
   const menu = (run, anchor) => {

@@ -28,15 +28,13 @@ export const USUAL = ["name", "state", "created", "duration", "tags"];
 
 /**
  * A column as the table draws it. `index` is its place in the values of a row, or -1. `about` is what is known of it.
- * `best` is the value that is marked, if any.
  */
 export function columnOf(name, index, about, title = titleOf(name)) {
   const own = OWN[name];
   if (own) return { name, numeric: false, ...own, value: own.value ? (row) => own.value(row.run) : (row) => row.values[index] ?? "", hint: own.hint && ((row) => own.hint(row.run)) };
   const numeric = about ? about.kind === "number" : name.startsWith("summary.");
-  const best = about && numeric ? bestOf(name, about) : null;
   return {
-    name, title, index, numeric, best,
+    name, title, index, numeric,
     width: Math.max(NARROWEST, Math.min(WIDEST, title.length * DIGIT + 48)),
     value: (row) => {
       const value = row.values[index];
@@ -57,16 +55,14 @@ function drawValue(cell, value, column) {
   const isNumber = typeof value === "number" || NOT_FINITE.includes(value);
   cell.classList.toggle("number", column.numeric || isNumber);
   cell.classList.toggle("odd", NOT_FINITE.includes(value));
-  const isBest = isNumber && column.best !== null && value === column.best;
-  cell.classList.toggle("best", isBest);
-  cell.title = nothing ? "" : isBest ? `${value}: the best of all runs` : String(value);
+  cell.title = nothing ? "" : String(value);
 }
 
 const LOWER = /(^|[^a-z])(loss|err|error|nll|mse|mae|rmse|perplexity|ppl|cer|wer|fid)([^a-z]|$)/i;
 const HIGHER = /(^|[^a-z])(acc|accuracy|f1|auc|auroc|precision|recall|iou|miou|map|bleu|r2|psnr|ssim)([^a-z]|$)/i;
 
-/** The best value of a result, where its name says which end is the good one. */
-function bestOf(name, { low, high, count }) {
-  if (!name.startsWith("summary.") || count < 2 || low === high || low === null) return null;
+/** The best value of a result, which is marked, where its name says which end is the good one; else null. */
+export function bestOf({ name, kind, low, high, count }) {
+  if (!name.startsWith("summary.") || kind !== "number" || count < 2 || low === high || low === null) return null;
   return LOWER.test(name) ? low : HIGHER.test(name) ? high : null;
 }

@@ -47,7 +47,7 @@ export function openChooser(anchor, { columns, total, state, get, set }) {
   const all = [...Object.keys(OWN), ...columns.map((column) => column.name)];
   const counts = new Map(columns.map((column) => [column.name, column.count]));
   const search = h("input", { type: "search", placeholder: `Find among ${all.length} columns`, "aria-label": "Find columns", autofocus: true, input: () => draw() });
-  const list = h("div.choices.columns", { role: "group", "aria-label": "Columns" });
+  const list = h("div.choices.offered", { role: "group", "aria-label": "Columns" });
   const differs = differing(columns, total);
   const toggle = (name, wanted) => {
     set(wanted ? [...get(), name] : get().filter((each) => each !== name));

@@ -10,11 +10,11 @@ const BOX = 38; // pixels of the column of checkboxes
 
 /**
  * `source` has `layout()`, `row(place)`, `columns()` (of `columnOf`, those that stay in place first, with `pinned`) and
- * `isChosen(name)`, `isClosed(key)`; `on` hears `sight(places)`, `open`, `choose`, `fold`, `menu`, `edit`, `head`, `sort`.
+ * `isChosen(name)`, `chosen()` and `matched()` (how many), `isClosed(key)`, `best(name)`; `on` hears `sight(places)`, `open`, `choose`, `fold`, `menu`, `edit`, `head`, `sort`.
  */
 export class Grid {
   constructor(source, on) {
-    Object.assign(this, { source, on, shown: new Map(), active: 0, span: "", frame: 0 });
+    Object.assign(this, { source, on, shown: new Map(), active: 0, news: null, all: null, frame: 0 });
     this.cols = h("colgroup", {});
     this.head = h("tr", { "aria-rowindex": 1 });
     this.above = spacer();
@@ -44,9 +44,12 @@ export class Grid {
     this.frame ||= requestAnimationFrame(() => this.draw());
   }
 
-  /** Columns have come, gone or changed: the head is drawn anew, and so is every row. */
+  /** Where columns have come, gone or changed, the head is drawn anew, and so is every row. */
   restart(sorts) {
     const columns = this.source.columns();
+    const news = JSON.stringify([sorts, columns]);
+    if (news === this.news) return this.draw();
+    this.news = news;
     fill(this.cols, [BOX, ...columns.map((column) => column.width)].map(col));
     this.table.style.width = `${BOX + columns.reduce((sum, column) => sum + column.width, 0)}px`;
     this.table.setAttribute("aria-colcount", columns.length + 1);
@@ -108,6 +111,8 @@ export class Grid {
       else this.body.insertBefore(element, next);
     }
     this.mark();
+    const chosen = this.source.chosen();
+    if (this.all) Object.assign(this.all, { checked: chosen > 0 && chosen >= this.source.matched(), indeterminate: chosen > 0 && chosen < this.source.matched() });
     this.on.sight(places);
   }
 
@@ -140,16 +145,17 @@ export class Grid {
     element.setAttribute("aria-selected", String(line.box.checked));
     for (const cell of line.cells) {
       const value = cell.column.value(row);
-      if (Object.is(value, cell.value)) continue;
-      cell.value = value;
-      drawCell(cell, row, value);
+      const best = value !== undefined && value === this.source.best(cell.column.name);
+      if (best !== cell.best) cell.element.classList.toggle("best", best);
+      if (!Object.is(value, cell.value)) drawCell(cell, row, value);
+      Object.assign(cell, { value, best });
     }
   }
 
   cellsOf(line, columns, left, right) {
     const { run } = line.row;
     line.box = h("input", { type: "checkbox", tabindex: -1, "aria-label": `Choose ${run.display_name}`, data: { act: "choose" } });
-    const cells = columns.map((column, i) => (column.pinned || (i >= left && i < right) ? { column, element: cellOf(column, i) } : null));
+    const cells = columns.map((column, i) => (column.pinned || (i >= left && i < right) ? { column, element: cellOf(column, i), best: false } : null));
     const gap = (from, to) => (to > from ? h("td", { colspan: to - from, "aria-hidden": "true" }) : null);
     const pinned = columns.filter((column) => column.pinned).length;
     fill(line.element, h("td.box.pinned", { "aria-colindex": 1 }, line.box), cells.slice(0, pinned).map((cell) => cell.element),

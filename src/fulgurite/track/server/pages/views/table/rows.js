@@ -12,18 +12,18 @@ export class Rows {
   }
 
   forget() {
-    Object.assign(this, { runs: new Map(), pages: new Map(), columns: [], groups: [], matched: 0, total: 0, running: 0, version: -1 });
+    Object.assign(this, { runs: new Map(), ids: new Map(), pages: new Map(), columns: [], groups: [], matched: 0, total: 0, running: 0, version: -1 });
   }
 
   /** The row at a place: `{run, values}`, or null as long as it is not known. */
   at(place) {
-    const id = this.pages.get(Math.floor(place / PAGE))?.order[place % PAGE];
+    const id = this.pages.get(pageOfPlace(place))?.order[place % PAGE];
     return id === undefined ? null : (this.runs.get(id) ?? null);
   }
 
   /** What is known of a run by its name, if it is. */
   named(name) {
-    return [...this.runs.values()].find((row) => row.run.name === name)?.run ?? null;
+    return this.runs.get(this.ids.get(name))?.run ?? null;
   }
 
   /** Ask for other rows or columns. What is known stays until the first page of the new ones, `page`, has come. */
@@ -74,7 +74,10 @@ export class Rows {
       this.runs.clear();
       this.pages.clear();
     }
-    for (const run of runs) this.runs.set(run.id, { run, values: values[run.id], seen: version });
+    for (const run of runs) {
+      this.runs.set(run.id, { run, values: values[run.id], seen: version });
+      this.ids.set(run.name, run.id);
+    }
     // A row that has moved here unchanged is not told again: what is known of it must not be older than `since`.
     if (order.some((id) => !(this.runs.get(id)?.seen >= since))) return false;
     for (const id of order) this.runs.get(id).seen = version;
@@ -84,7 +87,10 @@ export class Rows {
   }
 }
 
+export function pageOfPlace(place) {
+  return Math.floor(place / PAGE);
+}
+
 function pagesOf(places, matched) {
-  const pages = new Set(places.filter((place) => place < matched).map((place) => Math.floor(place / PAGE)));
-  return [...pages];
+  return [...new Set(places.filter((place) => place < matched).map(pageOfPlace))];
 }

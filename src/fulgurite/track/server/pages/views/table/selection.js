@@ -1,8 +1,8 @@
 // Which rows are chosen, by the names of their runs.
 
 export class Selection {
-  constructor(told) {
-    Object.assign(this, { names: new Set(), from: null, told });
+  constructor(names, told) {
+    Object.assign(this, { names: new Set(names), from: null, told });
   }
 
   has(name) {

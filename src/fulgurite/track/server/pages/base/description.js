@@ -1,8 +1,8 @@
 // What a project is about, in its own words, below its name.
 
-import { get, send } from "../base/api.js";
-import { fill, h } from "../base/dom.js";
-import { editText } from "../base/edit.js";
+import { get, send } from "./api.js";
+import { fill, h } from "./dom.js";
+import { editText } from "./edit.js";
 
 /** The description of the project at an API path, with a way to change it for who may. */
 export function description(path, mayWrite) {
