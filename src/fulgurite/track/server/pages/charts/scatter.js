@@ -10,13 +10,14 @@ import { colourScale, extent } from "./scale.js";
 export async function drawScatter(place, points, look, open) {
   const Plotly = await loadPlotly();
   const theme = themeColours();
-  const axis = { color: theme.text, gridcolor: theme.grid, zeroline: false, automargin: true };
+  const axis = { color: theme.text, gridcolor: theme.grid, zeroline: false, automargin: true, exponentformat: "e" }; // raised powers set styles that our policy forbids
   const shades = points.map((each) => each.shade ?? null);
   const shaded = shades.some((each) => typeof each === "number");
   const marker = shaded
     ? { size: 8, color: shades, colorscale: colourScale() }
     : { size: 8, color: theme.accent, opacity: 0.75 };
-  const traces = groupsOf(points, shaded).map(([name, members], i) => ({
+  const groups = groupsOf(points, shaded);
+  const traces = groups.map(([name, members], i) => ({
     type: "scatter", mode: "markers", name: plain(name), x: members.map((each) => each.x), y: members.map((each) => each.y),
     customdata: members.map((each) => each.id), text: members.map((each) => plain(each.title)), hovertemplate: "%{text}<br>%{x}<br>%{y}<extra></extra>",
     marker: name ? { size: 8, color: colour(`var(--run-${i % 10})`), opacity: 0.8 } : marker,
@@ -24,7 +25,7 @@ export async function drawScatter(place, points, look, open) {
   if (look.steps?.length) traces.push({ type: "scatter", mode: "lines", line: { shape: "hv", color: theme.accent, width: 2 }, x: look.steps.map((each) => each.x), y: look.steps.map((each) => each.y), name: "best so far", hovertemplate: "best so far %{y}<extra></extra>" });
   if (look.trend) traces.push(...trendOf(points, look, theme));
   const layout = {
-    height: look.height ?? 380, margin: { l: 56, r: 16, t: 12, b: 44 }, hovermode: "closest", showlegend: traces.length > 1 && !look.steps, dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    height: look.height ?? 380, margin: { l: 56, r: 16, t: 12, b: 44 }, hovermode: "closest", showlegend: groups.length > 1, dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: theme.text, size: 11.5, family: "inherit" }, legend: { orientation: "h", y: 1.08 },
     xaxis: { ...axis, title: { text: plain(look.xTitle), standoff: 8 }, type: kindOf(points, "x", look.logX) },
     yaxis: { ...axis, title: { text: plain(look.yTitle), standoff: 8 }, type: kindOf(points, "y", look.logY) },
@@ -60,7 +61,7 @@ function trendOf(points, { logX, logY }, theme) {
   const ends = extent(pairs.map(([x]) => x));
   const back = (value, log) => (log ? 10 ** value : value);
   return [{
-    type: "scatter", mode: "lines", name: "trend", line: { color: theme.text, width: 1.5, dash: "dash" }, hoverinfo: "skip",
+    type: "scatter", mode: "lines", name: "trend", showlegend: false, line: { color: theme.text, width: 1.5, dash: "dash" }, hoverinfo: "skip",
     x: ends.map((x) => back(x, logX)), y: ends.map((x) => back(my + slope * (x - mx), logY)),
   }];
 }

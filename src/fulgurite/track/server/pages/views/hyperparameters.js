@@ -8,7 +8,7 @@ import { every } from "../base/poll.js";
 import { addressState } from "../base/state.js";
 import { loadStyles } from "../base/styles.js";
 import { attempt } from "../base/toast.js";
-import { Frame, label } from "./hyperparameters/frame.js";
+import { Frame, label, risesWell } from "./hyperparameters/frame.js";
 import { importanceCard } from "./hyperparameters/importance.js";
 import { parallelCard } from "./hyperparameters/parallel.js";
 import { rowsCard } from "./hyperparameters/rows.js";
@@ -67,15 +67,14 @@ function toolsOf(context, own) {
   const search = h("input", { type: "search", value: state.get("search"), placeholder: "Search runs", "aria-label": "Search runs", autocomplete: "off", input: typed });
   const describe = (name) => about.get(name) ?? (own?.[name] ? { kind: "text", values: own[name] } : null);
   const filters = filterBar({ columns: () => [...OWN, ...about.keys()], about: describe, get: () => state.get("filter"), set: (filter) => state.set({ filter }) });
-  const metric = h("select", { id: "metric", change: () => state.set({ metric: metric.value }) }, results.map((name) => h("option", { value: name, selected: name === context.metric() }, label(name))));
+  const metric = h("select", { change: () => state.set({ metric: metric.value }) }, results.map((name) => h("option", { value: name, selected: name === context.metric() }, label(name))));
   const axes = h("button", { type: "button", "aria-haspopup": "dialog", click: () => chooseAxes(axes, context) }, "Axes");
   const draw = () => {
     filters.draw();
     if (document.activeElement !== search) search.value = state.get("search");
     metric.value = context.metric();
   };
-  const named = h("label.metric", { for: "metric" }, "Metric ");
-  return { elements: [search, filters.element, results.length ? [named, metric] : null, settings.length ? axes : null], draw };
+  return { elements: [search, filters.element, results.length ? h("label.metric", {}, "Metric ", metric) : null, settings.length ? axes : null], draw };
 }
 
 function chooseAxes(anchor, context) {
@@ -97,7 +96,7 @@ function differs({ kind, values }) {
 
 /** A loss of validation where there is one, else any loss, else the first result. */
 function usualMetric(results) {
-  const rank = (name) => (/val.*loss|loss.*val/i.test(name) ? 0 : /loss/i.test(name) ? 1 : /acc|score|reward|auc|f1/i.test(name) ? 2 : 3);
+  const rank = (name) => (/val.*loss|loss.*val/i.test(name) ? 0 : /loss/i.test(name) ? 1 : risesWell(name) ? 2 : 3);
   return [...results].sort((a, b) => rank(a) - rank(b))[0] ?? "";
 }
 

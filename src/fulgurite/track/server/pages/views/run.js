@@ -1,6 +1,7 @@
 // One run: its charts, what is known of it, and what it left.
 
 import { get, pathOf } from "../base/api.js";
+import { artifactsTab } from "./runartifacts.js";
 import { chartsTab } from "./charts.js";
 import { codeTab } from "./code.js";
 import { consoleTab } from "./console.js";
@@ -23,6 +24,7 @@ const TABS = {
   system: ["System", (path) => chartsTab(path, "system")],
   console: ["Console", consoleTab],
   files: ["Files", filesTab],
+  artifacts: ["Artifacts", artifactsTab],
   code: ["Code", codeTab],
 };
 // What the tabs keep in the address.

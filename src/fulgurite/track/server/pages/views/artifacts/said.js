@@ -12,7 +12,7 @@ export function description(text, mayWrite, save) {
       draw(changed);
     };
     const open = (event) => editText(event.currentTarget, { label: "Description", value: now, long: true, save: edit });
-    const button = (title) => h("button.quiet-button", { type: "button", "aria-label": "Edit the description", click: open }, title);
+    const button = (title) => h("button.quiet-button", { type: "button", "aria-label": "Edit the description of the artifact", click: open }, title);
     fill(element, now ? [h("p.notes", {}, now), mayWrite ? button("✎") : null] : mayWrite ? button("Add a description") : null);
   };
   draw(text ?? "");

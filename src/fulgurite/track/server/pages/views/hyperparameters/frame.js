@@ -3,6 +3,7 @@
 import { get } from "../../base/api.js";
 
 const MOST = 2000;
+const BETTER_HIGH = /acc|score|reward|auc|f1|precision|recall|bleu/i;
 const NOT_FINITE = ["NaN", "Infinity", "-Infinity"];
 
 export class Frame {
@@ -42,6 +43,11 @@ export class Frame {
 /** A column's name without what it belongs to: settings and results hardly share names. */
 export function label(name) {
   return name.replace(/^(config|summary)\./, "");
+}
+
+/** Whether more of a metric is better, as far as its name tells. */
+export function risesWell(name) {
+  return BETTER_HIGH.test(name);
 }
 
 /** A number, a text or null: what is not finite can't be drawn, and what is neither becomes a text. */

@@ -6,20 +6,24 @@ import { number } from "../../base/format.js";
 import { label } from "./frame.js";
 
 const SHOWN = 12;
+const AGAIN = 60_000; // milliseconds after which it is reckoned anew for runs that go on: it takes the server seconds
 
 export function importanceCard(context) {
   const { path, state } = context;
   const body = h("div", { "aria-live": "polite" });
   const element = h("section.card", {}, h("h2", {}, "What matters"), body);
   let asked = null;
+  let askedAt = 0;
+  let version = -1;
   let whole = false;
   const draw = async (frame) => {
     const metric = context.metric();
     element.hidden = !metric;
     const question = { metric, search: state.get("search") || null, filter: state.get("filter") };
-    const key = JSON.stringify([question, frame.version]);
-    if (!metric || key === asked) return;
-    asked = key;
+    const key = JSON.stringify(question);
+    const isFresh = version === frame.version || Date.now() - askedAt < AGAIN;
+    if (!metric || (key === asked && isFresh)) return;
+    [asked, askedAt, version] = [key, Date.now(), frame.version];
     if (!body.childElementCount) fill(body, h("p.quiet", {}, "Reckoning …"));
     try {
       const answer = await get(`${path}/importance`, question);

@@ -4,7 +4,7 @@ import { pageOf } from "../../base/api.js";
 import { badge } from "../../base/badge.js";
 import { fill, h } from "../../base/dom.js";
 import { brief } from "../../base/format.js";
-import { label } from "./frame.js";
+import { label, risesWell } from "./frame.js";
 import { brushedRuns } from "./parallel.js";
 
 const SHOWN = 50;
@@ -20,7 +20,8 @@ export function rowsCard(context) {
     const chosen = brushedRuns(context, frame);
     const found = frame.runs.map((run, row) => ({ run, row })).filter(({ row }) => chosen[row]);
     const value = ({ row }) => columns[0]?.[row];
-    const rank = (each) => (typeof value(each) === "number" ? value(each) : Infinity);
+    const sign = risesWell(metric) ? -1 : 1;
+    const rank = (each) => (typeof value(each) === "number" ? sign * value(each) : Infinity);
     found.sort((a, b) => rank(a) - rank(b));
     const row = ({ run, row: place }) => h("tr", {},
       h("th", { scope: "row" }, h("a", { href: pageOf(entity, project, run.name) }, run.display_name)),
@@ -32,7 +33,7 @@ export function rowsCard(context) {
     };
     const head = h("tr", {}, h("th", { scope: "col" }, "Run"), h("th", { scope: "col" }, "State"), names.map((name) => h("th.number", { scope: "col", title: name }, label(name))));
     fill(element,
-      h("h2", {}, found.length === frame.runs.length ? "Runs" : "Chosen runs", h("span.quiet", {}, ` ${found.length}${metric ? `, the lowest ${label(metric)} first` : ""}`)),
+      h("h2", {}, found.length === frame.runs.length ? "Runs" : "Chosen runs", h("span.quiet", {}, ` ${found.length}${metric ? `, the ${sign < 0 ? "highest" : "lowest"} ${label(metric)} first` : ""}`)),
       found.length ? h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Runs" }, h("table.runs", {}, h("thead", {}, head), h("tbody", {}, found.slice(0, most).map(row)))) : h("p.quiet", {}, "No run is like that."),
       found.length > most ? h("button", { type: "button", click: more }, `Show more, ${most} of ${found.length}`) : null);
   };
