@@ -16,6 +16,10 @@ pytestmark = [
 ]
 
 
+DRAWN = "document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length"
+ROWS = "document.querySelectorAll('tbody tr[aria-selected]').length"
+
+
 @dataclass(frozen=True)
 class View:
     """An address, what is true as soon as it is shown, and what to do there before it is looked at."""
@@ -27,20 +31,24 @@ class View:
 
 # Every view has its line here.
 VIEWS = {
-    "projects": View("/", "document.querySelector('.projects a')"),
-    "runs": View("/local/p", "document.querySelectorAll('tbody tr').length == 3"),
-    "no runs": View("/local/empty", "document.querySelector('.empty')"),
-    "charts": View("/local/p/runs/a#charts", "document.querySelectorAll('.js-plotly-plot').length >= 2"),
-    "media": View(
-        "/local/p/runs/a#media",
-        "document.querySelectorAll('main img').length == 2",
-        "document.querySelectorAll('details').forEach((each) => (each.open = true))",
-    ),
-    "overview": View("/local/p/runs/a#overview", "document.querySelectorAll('.sheet').length == 3"),
-    "system": View("/local/p/runs/a#system", "document.querySelector('.js-plotly-plot')"),
-    "console": View("/local/p/runs/a#console", "document.querySelector('.console').innerText.includes('line 59')"),
-    "files": View("/local/p/runs/a#files", "document.querySelectorAll('tbody tr').length > 2"),
-    "not found": View("/local/nope", "document.querySelector('h1')?.innerText == 'Not found'"),
+    "projects": View("/", "document.querySelector('main a[href=\"/local/p\"]')"),
+    "charts of a project": View("/local/p", f"{DRAWN} >= 3"),
+    "no charts": View("/local/empty", "document.body.innerText.includes('This project has no runs.')"),
+    "table": View("/local/p/table", f"{ROWS} == 3"),
+    "filtered and grouped": View("/local/p/table?filter=config.lr%3E0.15&group=group", f"{ROWS} == 2"),
+    "empty table": View("/local/empty/table", "document.querySelector('.empty')"),
+    "deleted runs": View("/local/p/deleted", "document.querySelector('main p a')"),
+    "comparison": View("/local/p/compare?run=a&run=b", "document.querySelectorAll('.known').length >= 3"),
+    "charts": View("/local/p/runs/a#charts", f"{DRAWN} >= 2"),
+    "overview": View("/local/p/runs/a#overview", "document.querySelectorAll('.sheet').length >= 3"),
+    "media": View("/local/p/runs/a#media", "document.querySelectorAll('main img').length == 2"),
+    "histograms": View("/local/p/runs/a#histograms", "document.querySelector('.js-plotly-plot')"),
+    "system": View("/local/p/runs/a#system", f"{DRAWN} >= 1"),
+    "console": View("/local/p/runs/a#console", "document.body.innerText.includes('line 59')"),
+    "files": View("/local/p/runs/a?file=media%2Ft.table.json#files", "document.querySelector('.preview').innerText"),
+    "code": View("/local/p/runs/a#code", "document.querySelector('.browser')"),
+    "API": View("/api/docs", "document.querySelectorAll('main section').length"),
+    "not found": View("/local/nope", "document.body.innerText.includes('There is no project local/nope')"),
 }
 
 
