@@ -30,10 +30,13 @@ class Threshold:
     def parse(cls, text: str) -> "Threshold":
         """The threshold that a text such as ``"pot:1e-4"`` names; a rule alone takes its usual number."""
         rule, _, number = text.strip().partition(":")
+        odd = MisconfigurationException(f"threshold={text!r} is not understood. Give {KNOWN}.")
+        if rule not in USUAL:
+            raise odd
         try:
-            return cls(rule, float(number or USUAL.get(rule, "nan")))
+            return cls(rule, float(number or USUAL[rule] or "nan"))
         except ValueError:
-            raise MisconfigurationException(f"threshold={text!r} is not understood. Give {KNOWN}.") from None
+            raise odd from None
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.number:g}"
