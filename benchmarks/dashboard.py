@@ -11,8 +11,9 @@ Parts, each over a store of its own that is filled first:
   longest time between two frames, in which the page would not follow a hand.
 * ``live``: from a point's being logged to its being drawn, beside nine other runs.
 
-Times are by the clock, and ``_cpu`` those of the processors, of the server and all of the browser together: a busy machine
-changes them less, and on one that is free the clock shows less than them. `load` is how many processes wanted to run.
+Times are by the clock, and ``_cpu`` those of the processors, of the server and all of the browser together: a busy
+machine changes them less, and on one that is free the clock shows less than them. ``load`` is how many processes wanted
+to run.
 """
 
 import argparse
@@ -57,17 +58,16 @@ UNTIL = """new Promise((resolve) => {
 
 def main():
     options = arguments()
-    told = {"machine": machine(), "load_before": os.getloadavg()}
+    told = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     for part in options.only or PARTS:
+        before = os.getloadavg()
         with tempfile.TemporaryDirectory() as folder:
             print(f"{part}: filling the store …", flush=True)
-            told[part] = PARTS[part](Path(folder), options.rounds)
-        for name, values in told[part].items():
-            print(
-                f"  {name:<28} {statistics.median(values):8.3f}  ({min(values):.3f} to {max(values):.3f})", flush=True
-            )
-    told["load_after"] = os.getloadavg()
-    print("load", told["load_before"], "to", told["load_after"])
+            times = PARTS[part](Path(folder), options.rounds)
+        told[part] = {"machine": machine(), "load": [before, os.getloadavg()], "times": times}
+        for name, values in times.items():
+            print(f"  {name:<28} {statistics.median(values):8.3f}  ({min(values):.3f} to {max(values):.3f})")
+        print(f"  load from {before} to {os.getloadavg()}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(told, indent=1) + "\n")
 
@@ -76,7 +76,9 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part; may be repeated")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write machine and all times there")
+    parser.add_argument(
+        "--json", type=Path, help="write machine and all times there, beside what other parts have written"
+    )
     return parser.parse_args()
 
 

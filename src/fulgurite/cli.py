@@ -15,12 +15,13 @@ from types import ModuleType, TracebackType
 
 from fulgurite import compat
 
-COMMANDS = ("run", "anomaly", "ui", "export", "import", "consolidate")
+COMMANDS = ("run", "anomaly", "ui", "report", "export", "import", "consolidate")
 EXAMPLES = """examples:
   fulgurite run train.py --epochs 5      run a Lightning script, unmodified, on Fulgurite
   fulgurite run -m project.train         the same for a module
   fulgurite anomaly detect sensor.csv    find anomalies in a CSV file
   fulgurite ui                           see the runs of this machine in a browser
+  fulgurite report my-project            write a project's newest runs as one page that can be mailed
   fulgurite export my-project            write a project's runs to Parquet and plain files
   fulgurite consolidate last.ckpt        put a checkpoint that many processes wrote into one file
 """
@@ -37,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from fulgurite.track.command import main as ui  # late: as above
 
         return ui(words[1:])
+    if words[:1] == ["report"]:
+        from fulgurite.track.report.command import main as report  # late: as above
+
+        return report(words[1:])
     if words[:1] in (["export"], ["import"]):
         from fulgurite.track.transfer import command as transfer  # late: as above
 
@@ -158,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     # Its own words are read where they are meant for it.
     commands.add_parser("anomaly", help="find anomalies in rows with a time: CSV in, scores, events and a picture out")
     commands.add_parser("ui", help="show the runs of this machine in a browser, and let the wandb client log to it")
+    commands.add_parser("report", help="write runs as one page that needs nothing beside it: to mail, or to commit")
     commands.add_parser("export", help="write runs to Parquet, CSV or W&B's offline files, and their files beside them")
     commands.add_parser("import", help="take in runs of CSVLogger, of TensorBoard, or of an offline W&B client")
     whole = commands.add_parser(

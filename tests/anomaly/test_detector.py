@@ -399,10 +399,46 @@ def test_a_damaged_file_says_what_it_lacks(tmp_path):
         AnomalyDetector.load(tmp_path / "model.ckpt", model=ZScore())
 
 
-@pytest.mark.parametrize("settings", [{"epochs": 0}, {"epochs": -5}, {"epochs": 2.5}, {"refractory": 0}])
-def test_numbers_that_mean_nothing_are_refused(settings):
-    with pytest.raises(MisconfigurationException, match=next(iter(settings))):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epochs": 0}, {"epochs": -5}, {"epochs": 2.5}, {"epochs": 10**30}, {"refractory": 0}, {"seed": -1},
+        {"seed": "x"}, {"seed": 10**30}, {"threshold": 3}, {"normalise": np.array([1, 2])}, {"offline": "no"},
+        {"holidays": ["US"]}, {"options": [1]}, {"options": {1: 2}}, {"trainer": True}, {"model": None},
+        {"model": object}, {"model": 3},
+    ],
+)  # fmt: skip
+def test_arguments_that_mean_nothing_are_refused(settings):
+    """When it learns, as scikit-learn's clones may be given others until then; by name."""
+    with pytest.raises(MisconfigurationException, match=f"{next(iter(settings))}="):
         detector(**settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("window", {"windows": 12}, "options={'windows': 12}.* 'window' has no such setting.* latent"),
+        ("window", {"window": 24.5}, "WindowModel.window=24.5"),
+        ("window", {"hidden": (64, 0)}, "hidden=0 can't be used"),
+        ("seed", {"latent_dims": 3}, "latent_dims=3.: no such setting.* latent_dim"),
+        ("seed", {"latent_dim": "x"}, "latent_dim='x'.: an int"),
+        ("seed", {"band": 1.0}, "band=1.0"),
+    ],
+)
+def test_options_that_a_model_has_not_are_refused(model, options, words):
+    with pytest.raises((MisconfigurationException, TypeError), match=words):
+        detector(model=model, options=options)
+
+
+@pytest.mark.parametrize("settings", [{"epochs": np.int64(2)}, {"seed": torch.tensor(3)}, {"refractory": np.int32(5)}])
+def test_numbers_of_numpy_and_torch_are_numbers(settings):
+    assert detector(**settings).get_params()[next(iter(settings))] is next(iter(settings.values()))
+
+
+@pytest.mark.parametrize("follows", [np.array([1, 2]), "yes", 3])
+def test_whether_rows_follow_is_true_false_or_none(follows):
+    with pytest.raises(MisconfigurationException, match="follows="):
+        detector().score(series(), follows=follows)
 
 
 def test_scikit_learn_takes_it_for_one_of_its_own():

@@ -1,10 +1,13 @@
 """Arrays and tables are read by the rules of a file, and come back with their kind."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 
 from fulgurite.anomaly.frames import series_of, with_columns
-from fulgurite.base.errors import DataError
+from fulgurite.base.errors import DataError, WrongKind
 
 pandas = pytest.importorskip("pandas")
 polars = pytest.importorskip("polars")
@@ -118,6 +121,8 @@ def test_rows_count_from_1970_where_the_column_says_so():
         (pandas.DataFrame([[1, 2]], columns=["a", "a"]), "'a' more than once.*Give each its own"),
         (pandas.DataFrame([[1, 2]], columns=[1, "1"]), "'1' more than once"),
         (pandas.DataFrame({"time": [1], "a": 2}, pandas.to_datetime(["2024-01-01"])), "index .*'time'.*reset_index"),
+        (pandas.DataFrame({"a": [np.ones(2), "x"]}), "No column .* holds numbers"),
+        (pandas.DataFrame({"a": [torch.ones(2), "x"]}), "No column .* holds numbers"),
         (np.array([2**53, 2**53 + 1]), "2\\*\\*53.* same.*Take a constant off"),
         (pandas.DataFrame({"flow": ["1", "2", "x"]}), "Row 2, column 'flow': 'x' is text"),
         (pandas.DataFrame({"when": pandas.to_datetime(["2024-01-01", None]), "flow": [1, 2]}), "Row 1, column 'when'"),
@@ -127,3 +132,35 @@ def test_what_cannot_be_used_is_refused(table, words):
     """By row and column, rows counted from 0 as tables do."""
     with pytest.raises(DataError, match=words):
         series_of(table)
+
+
+@pytest.mark.parametrize("name", [0, 1.5, math.nan, ("a", 1), ""])
+def test_columns_are_called_by_texts(name):
+    """Whatever pandas has in the place of a name, of a column and of an index of times."""
+    hours = pandas.date_range("2024-01-01", periods=3, freq="h", name=("when", 1))
+    table = pandas.DataFrame([[1.0, 5.0], [2.0, 7.0], [4.0, 6.0]], hours, [name, "b"])
+
+    series = series_of(table)
+
+    assert series.names == (str(name), "b") and series.time_name == "('when', 1)"
+    assert series_of(table, value=str(name), continuous=["b"]).names == (str(name), "b")
+
+
+def test_a_name_may_be_given_as_the_number_that_it_is():
+    table = pandas.DataFrame([[1.0, 5.0], [2.0, 7.0]], columns=[0, 1])
+
+    assert series_of(table, value=1, continuous=[0]).names == ("1", "0")
+
+
+def test_a_column_without_a_name_is_named_all_the_same():
+    """An empty text is not taken for a name left out."""
+    assert series_of(pandas.DataFrame({"b": [1.0, 2.0], "": [3.0, 5.0]}), value="").names[0] == ""
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"time": 1.5}, {"value": ["a"]}, {"value": np.array([1, 2])}, {"continuous": 3.5}, {"categorical": [None]}],
+)
+def test_what_is_no_name_is_refused(columns):
+    with pytest.raises(WrongKind, match=f"{next(iter(columns))}="):
+        series_of(pandas.DataFrame({"a": [1.0, 2.0]}), **columns)

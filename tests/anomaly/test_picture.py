@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fulgurite.anomaly.events import Event
-from fulgurite.anomaly.picture import FLAG, KNOWN, LEARNED, Scene, draw_png
+from fulgurite.anomaly.picture import FLAG, KNOWN, LEARNED, YEARS, Scene, draw_png
 from fulgurite.anomaly.rows import Rows
 from fulgurite.base.errors import DataError
 
@@ -63,7 +63,10 @@ def test_the_picture_shows_flags_and_what_is_known(tmp_path):
     scored().changed(lambda name, column: column * 1e9 if name == "score" else column),
     scored().changed(lambda name, column: np.where(np.arange(500) == 9, np.inf, column) if name == "score" else column),
     scored().changed(lambda name, column: np.full(500, START) if name == "time" else column),
-], ids=["numbered", "one", "two", "dollars", "empty", "constant", "steep", "infinite", "one moment"])  # fmt: skip
+    scored().changed(lambda name, column: np.where(column > 0, 1.7e308, -1.7e308) if name == "value" else column),
+    scored().changed(lambda name, column: YEARS[column.argsort() % 2] if name == "time" else column),
+], ids=["numbered", "one", "two", "dollars", "empty", "constant", "steep", "infinite",
+        "one moment", "huge", "all years"])  # fmt: skip
 def test_odd_rows_are_drawn(rows, tmp_path):
     """Rows without times, values, variation or room still make a picture."""
     draw_png(Scene(rows, [event()], 3.0, known=[(START, START + HOUR)]), tmp_path / "odd.png")

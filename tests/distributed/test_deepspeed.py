@@ -279,24 +279,6 @@ def test_what_the_engine_cannot_do_is_refused(model, more, config, says):
         trainer.fit(model(), words(8, 8), words(8, 8))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"stage": 3}, "strategy='fsdp'"),
-        ({"offload_parameters": True}, "strategy='fsdp'"),
-        ({"config": {"zero_optimization": {"stage": 3}}}, "strategy='fsdp'"),
-        ({"zero_optimization": False}, "strategy='ddp'"),
-        ({"config": {"optimizer": {"type": "Adam"}}}, "`configure_optimizers` returns the optimizer"),
-        ({"config": {"bf16": {"enabled": True}}}, "precision='bf16-true'"),
-        ({"config": "nowhere.json"}, "no such file"),
-        ({"config": 3}, "a dict or the path"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused_at_once(arguments, says):
-    with pytest.raises(MisconfigurationException, match=says):
-        DeepSpeedStrategy(**arguments)
-
-
 @pytest.mark.parametrize("precision", ["16-true", "64-true"])
 def test_other_precisions_are_refused_at_once(precision):
     with pytest.raises(MisconfigurationException, match=f"precision='{precision}' .* '32-true', 'bf16-mixed'"):

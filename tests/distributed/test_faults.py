@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from support.launching import launched
+from support.launching import SCRIPT, TORCHRUN, launched
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and process groups")
 
+SLOW = pytest.mark.slow
 SOON = 60
 """Seconds that no run here needs on a busy machine; torch's own timeout is half an hour."""
 
@@ -129,3 +130,55 @@ def test_a_failure_of_one_rank_that_its_script_catches_leaves_nobody_to_go_on_wi
 
     assert done.code == 1 and not done.left, done.said
     assert "RankFailed: The processes of this script ended with an earlier run: Rank 0 failed" in done.said
+
+
+def check_freed(done, folder, code, error):
+    # Python itself ends by the signal after a KeyboardInterrupt.
+    assert done.code in (code, -2 if code == 130 else code) and not done.left, done.said
+    assert re.search(r"\n  rank 0: .*, epoch 0, batch 3, at .*launched.py:\d+ `self.log\(", done.said)
+    assert re.search(r"\n  rank 1: .*, epoch 0, batch 3, at .*\(_engine_run_backward\)", done.said)
+    assert done.said.count("Rank 1 is ended, so that the others come back") == 1
+    assert f"The newest checkpoint before is '{folder}/files/epoch=0-step=2.ckpt'." in done.said
+    assert f"ENDED 0 3 {error}" in done.said and "LEFT [] -1" in done.said, done.said
+    assert sorted(path.name for path in (folder / "files").iterdir()) == ["epoch=0-step=2.ckpt", "epoch=0-step=3.ckpt"]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", *(pytest.param(f"ddp_{how}", marks=SLOW) for how in ("fork", "spawn"))])
+@pytest.mark.parametrize(
+    ("name", "code", "error"), [("SIGTERM", 143, "SIGTERMException"), ("SIGINT", 130, "KeyboardInterrupt")]
+)
+def test_ranks_that_wait_for_one_another_end_when_asked_to(strategy, name, code, error, tmp_path):
+    """The message says where each of them is; rank 0 comes back, and saves what it knows."""
+    done = launched("apart", strategy, "waits", name, folder=tmp_path, limit=SOON, STILL="1.5")
+
+    check_freed(done, tmp_path, code, error)
+    assert "the ranks wait for one another, each at another place, and none has moved for 2 s:" in done.said
+    assert ("Ctrl-C: training ends after this batch. Press it again" in done.said) == (name == "SIGINT")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork"])
+def test_a_second_ctrl_c_ends_ranks_that_wait_for_one_another(strategy, tmp_path):
+    done = launched("apart", strategy, "waits", "SIGINT", "SIGINT", folder=tmp_path, limit=SOON, STILL="300")
+
+    check_freed(done, tmp_path, 130, "KeyboardInterrupt")
+    assert "Ctrl-C came twice, and rank 0 can't hear it inside torch:" in done.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["sleeps", "computes"])
+def test_a_long_step_is_finished_before_a_run_ends(what, tmp_path):
+    """One rank sleeps or computes far longer than ranks may stand still, and the other waits for it."""
+    done = launched("apart", "ddp", what, "SIGTERM", folder=tmp_path, limit=SOON, STILL="1")
+
+    assert done.code == 143 and not done.left and "is ended" not in done.said, done.said
+    assert re.findall(r"ENDED . (\d+) SIGTERMException", done.said) in (["4", "4"], ["5", "5"])
+
+
+@pytest.mark.slow
+def test_ranks_under_torchrun_that_wait_for_one_another_end_when_it_is_asked_to(tmp_path):
+    run = (*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT))
+
+    done = launched("apart", "auto", "waits", "SIGTERM", folder=tmp_path, limit=SOON, command=run, STILL="1.5")
+
+    check_freed(done, tmp_path, 1, "SIGTERMException")

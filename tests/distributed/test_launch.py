@@ -1,5 +1,6 @@
 """However the processes of a run begin, they train the same, and the program knows the same afterwards."""
 
+import re
 import sys
 
 import pytest
@@ -45,6 +46,12 @@ def test_a_script_of_many_turns(tmp_path):
     assert [file.name for file in (tmp_path / "place").rglob("*.ckpt")] == ["epoch=0-step=8.ckpt"]
     assert "RANK 1 ['place', 'more'] 1 False" in done.said and "RANK 0 ['place', 'more'] 1 True" in done.said
     assert not done.left
+    # The group of the last meeting is gone before the interpreter is; torch keeps the one that DDP has used.
+    threads = re.findall(r"THREADS (before|after) (.) (\d+) (\d+)", done.said)
+    threads = {(when, rank): (int(groups), int(stores)) for when, rank, groups, stores in threads}
+    if sys.platform == "linux":
+        assert threads["before", "0"] == (4, 2) and threads["after", "0"] <= (2, 1)
+        assert threads["before", "1"] == (4, 0) and threads["after", "1"] <= (2, 0)
 
 
 @pytest.mark.slow

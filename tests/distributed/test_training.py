@@ -7,6 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 
 from fulgurite import LightningModule, Trainer
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import Callback, ModelCheckpoint
 from fulgurite.strategies import DDPStrategy
 from fulgurite.testing import QUIET
@@ -188,14 +189,24 @@ def in_other_settings():
     trainer = Trainer(devices=2, **{**QUIET, "max_epochs": 1})
     loader = DataLoader(rows(240), batch_size=2)
     rate = Tuner(trainer).lr_find(model, loader, num_training=20, update_attr=False).suggestion()
+    synced = Trainer(devices=2, sync_batchnorm=True, **{**QUIET, "max_epochs": 1})
+    synced.predict(Net(norm=True), DataLoader(torch.ones(8, 3), batch_size=4), return_predictions=False)
+    return found, rate, refused(Half())[1], refused(Net(norm=True), sync_batchnorm=True)
+
+
+def refused(model, **more):
+    """The error of a training, with its notes and the steps that were made."""
     try:
-        trained(Half(), 2, 4)
-    except RuntimeError as error:
-        return found, rate, error.__notes__
+        trained(model, 2, 4, **more)
+    except (RuntimeError, MisconfigurationException) as error:
+        return str(error), getattr(error, "__notes__", ()), len(model.losses)
 
 
 def test_settings_of_ddp_reach_torch_and_searches_agree():
-    """Half-precision gradients are near, a static graph is the same; unused parameters have to be announced."""
+    """Half-precision gradients are near, a static graph is the same; unused parameters have to be announced.
+
+    Batch norms that work over all processes do so on GPUs alone: a CPU can use them, and is told before it trains them.
+    """
     one, two = on_ranks(in_other_settings)
 
     for name, found in one[0].items():
@@ -205,6 +216,8 @@ def test_settings_of_ddp_reach_torch_and_searches_agree():
     assert not torch.equal(one[0]["hook"]["net.0.weight"], one[0]["plain"]["net.0.weight"])
     assert one[1] is not None and one[1] == two[1]
     assert any("ddp_find_unused_parameters_true" in note for note in one[2])
+    for told, _, steps in (one[3], two[3]):
+        assert "sync_batchnorm" in told and "net.1" in told and "cpu" in told and steps == 0, told
 
 
 class Thaws(Net):

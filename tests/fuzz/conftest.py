@@ -10,7 +10,14 @@ def pytest_configure(config):
     depth.deep = "deep" in words
 
 
-@pytest.fixture(autouse=True, params=["few", pytest.param("many", marks=[pytest.mark.deep, pytest.mark.timeout(3600)])])
+def pytest_generate_tests(metafunc):
+    many = pytest.param("many", marks=[pytest.mark.deep, pytest.mark.timeout(3600)])
+    # What is deep anyway draws nothing.
+    draws = metafunc.definition.get_closest_marker("deep") is None
+    metafunc.parametrize("drawn", ["few", many] if draws else [many], indirect=True)
+
+
+@pytest.fixture(autouse=True)
 def drawn(request):
     """Which of both it is; the tests are decorated with ``examples``, which knows."""
     return request.param

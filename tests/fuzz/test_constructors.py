@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from support.depth import examples
 from support.strange import VALUES, check_refusal, parameters, values
 
-PACKAGES = ("callbacks", "loggers", "plugins", "profilers", "precision", "strategies", "tuner")
+PACKAGES = (
+    *("callbacks", "loggers", "plugins", "plugins.environments", "precision", "profilers", "strategies", "tuner"),
+)
 #: A value for what a class can't do without.
 NEEDED = {
     "batch_size_fn": len, "device": "cpu", "dirpath": "folder", "max_lr": 1.0, "mode": "linear", "monitor": "loss",

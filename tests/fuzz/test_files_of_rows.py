@@ -60,7 +60,8 @@ def test_the_command_refuses_rows_in_one_sentence(data, tmp_path_factory, capsys
     code = anomaly(["fit", str(path), "--out", str(path.parent / "out"), "--epochs", "1"])
 
     assert code in (0, USAGE)
-    assert code == 0 or capsys.readouterr().err.startswith("fulgurite anomaly: ")
+    # Behind what was noted on the rows, as far as they were read.
+    assert code == 0 or capsys.readouterr().err.splitlines()[-1].startswith("fulgurite anomaly: ")
 
 
 @examples()

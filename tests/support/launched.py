@@ -1,11 +1,14 @@
 """A script of several processes: `python launched.py WHAT [STRATEGY]` trains one, and prints what it saw as JSON."""
 
+import atexit
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -13,7 +16,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from fulgurite import Callback, LightningModule, Trainer, seed_everything
 from fulgurite.callbacks import EarlyStopping, ModelCheckpoint
 from fulgurite.loggers import CSVLogger
+from fulgurite.strategies import release
 from fulgurite.strategies.ddp import DDPStrategy
+
+# Spawned ranks come by here, too.
+release.STILL = float(os.environ.get("STILL", release.STILL))
 
 
 class Net(LightningModule):
@@ -159,8 +166,16 @@ def under_torchrun(devices, act="nothing", rank="0", at="9"):
     }
 
 
+def torch_threads(when):
+    """Print how many threads groups and stores of torch have in this process; Linux names them."""
+    names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+    print(f"THREADS {when}", names.count("pt_gloo_runloop"), names.count("pt_tcpstore_uv"), flush=True)
+
+
 def many_turns(place):
     """Fits of two Trainers, a third on one device, and the first again; then the second rank ends badly."""
+    # What is registered first is called last.
+    atexit.register(torch_threads, f"after {os.environ.get('LOCAL_RANK', '0')}")
     os.chdir(place)
     sys.argv = [sys.argv[0], place, "more"]
     losses = []
@@ -176,6 +191,7 @@ def many_turns(place):
     one.max_epochs = 2
     first = one.global_step
     one.fit(model, rows())
+    torch_threads(f"before {one.global_rank}")
     if one.global_rank:
         sys.exit(5)
     return {"steps": [first, other.global_step, alone.global_step // 2, one.global_step], "losses": len(set(losses))}
@@ -216,6 +232,46 @@ def hanging(where):
 
 def disagreeing(when):
     trainer(DDPStrategy(timeout=timedelta(seconds=20))).fit(Own(when), rows())
+
+
+class Apart(Net):
+    """At the fourth batch signals come, and rank 0, or rank 1, does something that the other does not."""
+
+    def __init__(self, what, numbers):
+        super().__init__()
+        self.what, self.numbers = what, numbers
+
+    def training_step(self, batch, batch_idx):
+        loss = self.layers(batch[0]).square().mean()
+        if batch_idx == 3:
+            for after, number in enumerate(self.numbers if self.global_rank == 0 else []):
+                threading.Timer(0.5 + after, os.kill, (int(os.environ["LEADER"]), number)).start()
+            if self.what == "waits" and self.global_rank == 0:
+                self.log("only_here", loss, sync_dist=True)
+            if self.what == "sleeps" and self.global_rank == 1:
+                time.sleep(4)
+            if self.what == "computes" and self.global_rank == 1:
+                # In backward passes of its own, where ranks wait for one another as well.
+                x, end = torch.ones(2500, 2500, requires_grad=True), time.monotonic() + 5
+                while time.monotonic() < end:
+                    torch.autograd.grad((x @ x @ x).sum(), x)
+        return loss
+
+
+def apart(strategy, what, *names):
+    """A training whose ranks wait for one another for ever, or for long, as signals come to the program."""
+    os.environ.setdefault("LEADER", str(os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else os.getpid()))
+    seed_everything(7, verbose=False)
+    keeps = ModelCheckpoint("files", every_n_train_steps=2, save_top_k=-1, save_on_exception=True)
+    one = trainer(strategy, keeps, max_epochs=1)
+    try:
+        one.fit(Apart(what, [getattr(signal, name) for name in names]), rows(16))
+    except BaseException as error:
+        print(f"ENDED {one.global_rank} {one.global_step} {type(error).__name__}", flush=True)
+        raise
+    finally:
+        threads = sorted(thread.name for thread in threading.enumerate() if "_listen" in thread.name)
+        print("LEFT", threads, signal.set_wakeup_fd(-1), flush=True)
 
 
 class Everywhere(Net):

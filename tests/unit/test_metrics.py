@@ -2,6 +2,7 @@
 
 import gc
 import math
+import re
 import tracemalloc
 import weakref
 
@@ -584,3 +585,12 @@ def test_a_row_leaves_its_device_in_one_copy_no_wider_than_logged(monkeypatch, w
     fetched = _fetched([torch.tensor(0.5), torch.tensor(0.25, dtype=widest)])
 
     assert (fetched, [one.dtype for one in stacked]) == ([0.5, 0.25], [widest])
+
+
+@pytest.mark.parametrize("name", ["{", "{}", "{0}", "a{b}c"])
+def test_a_name_with_braces_does_not_hide_what_is_wrong(name):
+    """It stands in the message as it is, beside the flag and its value."""
+    module = Logs(logs=lambda m, i, loss: m.log(name, 1.0, on_step=7))
+
+    with pytest.raises(MisconfigurationException, match=re.escape(f"self.log({name!r}, ..., on_step=7)")):
+        fit(module)

@@ -165,6 +165,19 @@ def test_what_a_file_tells_of_the_place_may_be_anything(tmp_path, damage):
         trainer(tmp_path).fit(TinyModule(), loader(), ckpt_path=path)
 
 
+@pytest.mark.parametrize("damage", [{"lr": "x"}, {"lr": torch.ones(2)}, {"foreach": torch.ones(2)}], ids=str)
+def test_settings_of_an_optimizer_may_be_anything(tmp_path, damage):
+    """Said before the first step, in which torch would fail on them."""
+    trainer(tmp_path, max_epochs=1, checkpoint={"every_n_train_steps": 3}).fit(TinyModule(), loader())
+    (path,) = (tmp_path / "kept").iterdir()
+    content = torch.load(path, weights_only=True)
+    content["optimizer_states"][0]["param_groups"][0] |= damage
+    torch.save(content, path)
+
+    with pytest.raises(CheckpointError, match=f"{next(iter(damage))}=.* was expected"):
+        trainer(tmp_path).fit(TinyModule(), loader(), ckpt_path=path)
+
+
 def test_going_on_leaves_no_file_that_the_whole_run_would_not(tmp_path):
     """Near its end no save is due any more, and none was lacking."""
     steps = {"every_n_train_steps": 3, "save_top_k": -1, "filename": "{step}"}

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fulgurite import Callback, Trainer
 from fulgurite.callbacks import ModelCheckpoint
+from fulgurite.runtime.signals import noticed_signals
 from fulgurite.testing import QUIET, TinyModule, batches
 from support.observed import Broken, Scene
 
@@ -24,6 +25,7 @@ import os, signal, sys
 import torch
 from fulgurite import Callback, Trainer
 from fulgurite.callbacks import ModelCheckpoint
+from fulgurite.runtime.signals import noticed_signals
 from fulgurite.loggers import CSVLogger
 from fulgurite.testing import QUIET, TinyModule, batches
 
@@ -307,3 +309,13 @@ def test_a_second_ctrl_c_waits_for_no_worker(tmp_path):
         Trainer(max_epochs=1, callbacks=[presses], default_root_dir=tmp_path, **QUIET).fit(TinyModule(), loader)
 
     assert time.monotonic() - presses.begun < 4
+
+
+def test_a_ctrl_c_that_another_rank_has_passed_on_is_no_second_one():
+    """At a terminal it comes to all of them, and one may have told the others before they hear it themselves."""
+    trainer = Trainer(**QUIET)
+    trainer.received_sigint = True
+    with noticed_signals(trainer):
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

@@ -2,12 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fulgurite.anomaly.cells import BadCell, TimeFormat, is_numeric, labels, numbers, says_nothing, time_formats
+from fulgurite.base.arguments import fitting
 from fulgurite.base.errors import DataError
 
 TIME_NAMES = ("timestamp", "datetime", "date_time", "time", "date", "ts", "ds", "epoch", "unix", "when")
@@ -62,7 +64,14 @@ class Asked:
         time_format: str | None = None,
     ) -> "Asked":
         """As the arguments of `read` came: a single name stands for a list of one."""
-        return cls(time, value, _tuple(continuous), _tuple(categorical), label, time_format)
+        return cls(
+            _text("time", time),
+            _text("value", value),
+            _tuple("continuous", continuous),
+            _tuple("categorical", categorical),
+            _text("label", label),
+            time_format,
+        )
 
     @property
     def names(self) -> list[str]:
@@ -103,8 +112,16 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
-def _tuple(names: Iterable[str] | str | None) -> tuple[str, ...] | None:
-    return (names,) if isinstance(names, str) else None if names is None else tuple(names)
+def _text(part: str, name: Any) -> str | None:
+    """The name of a column, which pandas may have as a number."""
+    fitting(name, str | int | None, f"{part}={{}}")
+    return None if name is None else str(name)
+
+
+def _tuple(part: str, names: Any) -> tuple[str, ...] | None:
+    given = [*names] if isinstance(names, Iterator) else [names] if isinstance(names, str) else names
+    fitting(given, Collection[str | int] | None, f"{part}={{}}")
+    return None if given is None else tuple(map(str, given))
 
 
 def _check_names(there: list[str], asked: Asked, source: str) -> None:
@@ -127,8 +144,9 @@ class _Choice:
     def columns(self) -> Columns:
         self._leave_out_earlier_scores()
         time, formats = self._time()
-        label = self.asked.label or self._guessed_label()
-        value = self.asked.value or self._guessed_value()
+        # A column may have an empty name, as that of an index in a CSV.
+        label = self._guessed_label() if self.asked.label is None else self.asked.label
+        value = self._guessed_value() if self.asked.value is None else self.asked.value
         continuous, categorical = self._further()
         formats.sort(key=lambda form: form.pattern != self.asked.time_format)
         return Columns(value, time, tuple(formats), continuous, categorical, label, tuple(self.notes))

@@ -15,7 +15,7 @@ import numpy as np
 from fulgurite.anomaly import frames
 from fulgurite.anomaly.arrange import check_for_fit
 from fulgurite.anomaly.kinds import Kind, hindsight_of, kind_of, new_model, past_of, reach, rows_apart
-from fulgurite.anomaly.model import Model, check_setting
+from fulgurite.anomaly.model import Model, check_model, check_setting
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema
 from fulgurite.anomaly.scorer import Scorer
@@ -23,8 +23,10 @@ from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.stream import Stream
 from fulgurite.anomaly.threshold import Threshold
 from fulgurite.anomaly.verdict import Verdict, remarks
+from fulgurite.base.arguments import fitting, kinds_of
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.rank import log
+from fulgurite.base.seed import MAX_SEED
 
 #: What a Trainer writes and shows is for whoever trains, and asks for it by ``trainer``.
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -128,19 +130,19 @@ class AnomalyDetector:
         The columns of the time and of the watched value are guessed where they are not named. ``notes_`` tells what was
         guessed, repaired and learned. Raises ``DataError`` for rows that can't be used.
         """
+        asked = self._asked()
         series = _series(X, time=time, value=value, continuous=continuous, categorical=categorical)
-        kind = kind_of(self.model)
-        threshold, normalise = self._rule(kind)
-        model = new_model(self.model, self._settings())
+        threshold, normalise = _rule(asked, kind_of(self.model))
+        model = new_model(self.model, _settings(asked))
         calibrates = normalise or threshold.needs_calibration or hasattr(model, "calibrate")
         learned, rest = _parts(series, calibrates)
         check_for_fit(learned, window=1)  # a model may need more, and says so
         with _hushed():
-            model.fit(learned, {**QUIET, **(self.trainer or {})})
+            model.fit(learned, {**QUIET, **(asked["trainer"] or {})})
         self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
-        self.refractory_ = rows_apart(model) if self.refractory is None else self.refractory
-        hindsight = hindsight_of(model, learned) if normalise and self.offline else None
-        ahead = self.offline and hindsight is None
+        self.refractory_ = rows_apart(model) if asked["refractory"] is None else asked["refractory"]
+        hindsight = hindsight_of(model, learned) if normalise and asked["offline"] else None
+        ahead = bool(asked["offline"]) and hindsight is None
         self._scorer = Scorer(model, past_of(model, ahead) if normalise else None, hindsight)
         own = self._scorer.learn(learned, rest)
         if len(rest):
@@ -159,6 +161,7 @@ class AnomalyDetector:
         ``notes_`` then tell of these rows. Raises ``DataError`` for rows with other columns than those of training.
         """
         schema = self._fitted().schema_
+        follows = fitting(follows, bool | None, "AnomalyDetector.score(follows={})")
         with schema.told():
             series = _series(X, **schema.columns)
         verdict = self.judge(series, follows)
@@ -249,27 +252,18 @@ class AnomalyDetector:
         self._scorer = Scorer(self.model_, past_of(self.model_, self.offline) if state["normalise"] else None)
         self._scorer.load_state_dict(state["scorer"])
 
-    def _rule(self, kind: Kind) -> tuple[Threshold, bool]:
-        """The threshold, and whether scores are measured by their own past: two choices that have to fit each other."""
-        if self.threshold is None:
-            normalise = kind.normalise if self.normalise is None else self.normalise
-            text = kind.threshold if normalise == kind.normalise else ("normalised" if normalise else "quantile")
-            return Threshold.parse(text), normalise
-        threshold = Threshold.parse(self.threshold)
-        needed = threshold.rule == "normalised"
-        if needed and self.normalise is False:
-            raise MisconfigurationException(
-                f"threshold={self.threshold!r} counts standard deviations of the past, which normalise=False does not "
-                "measure. Leave one of them out, or choose quantile:0.999, pot:1e-4 or fixed:NUMBER."
-            )
-        return threshold, (needed or kind.normalise) if self.normalise is None else self.normalise
-
-    def _settings(self) -> dict[str, Any]:
-        """What the model is made with; what is not said here is left to it."""
-        check_setting("epochs", self.epochs, 1)
-        check_setting("refractory", self.refractory, 1)
-        said = {"holidays": self.holidays, "epochs": self.epochs, "seed": self.seed}
-        return {**{name: value for name, value in said.items() if value is not None}, **(self.options or {})}
+    def _asked(self) -> dict[str, Any]:
+        """The parameters, numbers of NumPy as plain ones; they are checked here, since scikit-learn sets some later."""
+        check_model(self.model)
+        kinds = {**kinds_of(AnomalyDetector.__init__), "model": Any}
+        asked = {
+            name: fitting(value, kinds[name], f"AnomalyDetector({name}={{}})")
+            for name, value in self.get_params().items()
+        }
+        check_setting("epochs", asked["epochs"], 1)
+        check_setting("refractory", asked["refractory"], 1)
+        check_setting("seed", asked["seed"], 0, MAX_SEED)
+        return asked
 
     def _fitted(self) -> "AnomalyDetector":
         if not hasattr(self, "model_"):
@@ -281,6 +275,29 @@ class AnomalyDetector:
 
 def _parameters() -> Mapping[str, inspect.Parameter]:
     return inspect.signature(AnomalyDetector).parameters
+
+
+def _rule(asked: Mapping[str, Any], kind: Kind) -> tuple[Threshold, bool]:
+    """The threshold, and whether scores are measured by their own past: two choices that have to fit each other."""
+    text, wanted = asked["threshold"], asked["normalise"]
+    normalise = kind.normalise if wanted is None else bool(wanted)
+    if text is None:
+        usual = kind.threshold if normalise == kind.normalise else ("normalised" if normalise else "quantile")
+        return Threshold.parse(usual), normalise
+    threshold = Threshold.parse(text)
+    needed = threshold.rule == "normalised"
+    if needed and wanted is not None and not wanted:
+        raise MisconfigurationException(
+            f"threshold={text!r} counts standard deviations of the past, which normalise=False does not measure. Leave "
+            "one of them out, or choose quantile:0.999, pot:1e-4 or fixed:NUMBER."
+        )
+    return threshold, needed or normalise
+
+
+def _settings(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model is made with; what is not said here is left to it."""
+    said = {name: asked[name] for name in ("holidays", "epochs", "seed") if asked[name] is not None}
+    return {**said, **(asked["options"] or {})}
 
 
 def _series(X: Any, **columns: Any) -> Series:

@@ -148,11 +148,9 @@ def _columns(X: Any) -> dict[str, _Column]:
     if isinstance(X, np.ndarray):
         return {name: _Column(column) for name, column in _array_columns(X)}
     _check_names(X)
-    table = _eager(_with_index(X))
+    table = _eager(_named(_with_index(X)))
     if not hasattr(table, "columns"):
-        table = (table if table.name else table.alias("value")).to_frame()
-    if any(not isinstance(name, str) for name in table.columns):
-        table = table.rename({name: str(name) for name in table.columns})
+        table = table.alias(str(table.name) if table.name else "value").to_frame()
     return {name: _TableColumn(table[name]) for name in table.columns}
 
 
@@ -187,13 +185,20 @@ def _with_index(X: Any) -> Any:
     if getattr(getattr(index, "dtype", None), "kind", None) != "M":
         return X
     frame = X.to_frame(X.name if X.name is not None else "value") if hasattr(X, "to_frame") else X
-    name = index.name if index.name is not None else "time"  # type: ignore[union-attr]
-    if name in frame.columns:
+    name = str(index.name) if index.name is not None else "time"  # type: ignore[union-attr]
+    if name in map(str, frame.columns):
         raise DataError(
             f"The index of times would be a column {name!r}, and there is one already. Rename the index, or leave it "
             "out: reset_index(drop=True)."
         )
     return frame.reset_index(names=name)
+
+
+def _named(X: Any) -> Any:
+    """A pandas table whose columns are called by texts; anything else as it is."""
+    if not hasattr(X, "set_axis") or all(isinstance(name, str) for name in getattr(X, "columns", ())):
+        return X
+    return X.set_axis([str(name) for name in X.columns], axis=1)
 
 
 def _parsed(table: dict[str, _Column], columns: Columns) -> tuple[Parsed, TimeFormat | None]:
@@ -263,8 +268,13 @@ def _check_all(values: np.ndarray, absent: np.ndarray) -> None:
 
 
 def _absent(cell: Any) -> bool:
-    # Only a NaN, and pandas' word for no time, differ from themselves.
-    return cell is None or cell is _pandas_nothing() or cell != cell
+    if cell is None or cell is _pandas_nothing():
+        return True
+    try:
+        # Only a NaN, and pandas' word for no time, differ from themselves.
+        return bool(cell != cell)
+    except (ValueError, TypeError, RuntimeError):  # an array or a tensor: no number, but something
+        return False
 
 
 def _pandas_nothing() -> Any:

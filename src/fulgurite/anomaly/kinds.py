@@ -2,15 +2,17 @@
 
 import copy
 import difflib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from fulgurite.anomaly.hindsight import Hindsight
-from fulgurite.anomaly.model import Model
+from fulgurite.anomaly.model import Model, check_model
 from fulgurite.anomaly.past import Past
 from fulgurite.anomaly.series import Series
+from fulgurite.base.arguments import shown
 from fulgurite.base.errors import MisconfigurationException
 
 
@@ -45,6 +47,7 @@ FEWEST_APART = 12  # rows; for a model that looks at each row for itself
 
 def kind_of(model: str | Model) -> Kind:
     """What suits a model; one of the user's own is treated as ours is."""
+    check_model(model)
     if not isinstance(model, str):
         return WINDOW
     if model not in KINDS:
@@ -58,7 +61,14 @@ def new_model(model: str | Model, settings: Mapping[str, Any]) -> Model:
     if not isinstance(model, str):
         return copy.deepcopy(model)
     module, _, name = kind_of(model).home.partition(":")
-    return getattr(import_module(module), name)(**settings)
+    made = getattr(import_module(module), name)
+    known = inspect.signature(made).parameters
+    unknown = {name: value for name, value in settings.items() if name not in known}
+    if unknown and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        raise MisconfigurationException(
+            f"options={shown(unknown)}: the model {model!r} has no such setting. It has {', '.join(known)}."
+        )
+    return made(**settings)
 
 
 def reach(model: Model) -> int:

@@ -7,7 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from fulgurite.anomaly.series import Series
+from fulgurite.base.arguments import shown
 from fulgurite.base.errors import MisconfigurationException
+
+MOST = 2**31 - 1
+OWED = ("fit", "score", "state_dict", "load_state_dict")
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,19 @@ class Model(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
-def check_setting(name: str, given: int | None, least: int) -> None:
-    """Raise ``MisconfigurationException`` unless a setting is a whole number of at least ``least``, or left open."""
-    if given is not None and (not isinstance(given, int) or given < least):
+def check_setting(name: str, given: int | None, least: int, most: int = MOST) -> None:
+    """Raise ``MisconfigurationException`` unless a setting is a number from ``least`` to ``most``, or left open."""
+    if given is not None and not least <= given <= most:
+        limit = "or more" if given < least else f"to {most}"
+        raise MisconfigurationException(f"{name}={given} can't be used: give a whole number of {least} {limit}.")
+
+
+def check_model(model: Any) -> None:
+    """Raise ``MisconfigurationException`` for what is neither a model's name nor an object like `Model`."""
+    lacking = [name for name in OWED if not callable(getattr(model, name, None))]
+    if isinstance(model, type) or (lacking and not isinstance(model, str)):
+        told = "a class" if isinstance(model, type) else f"an object without {', '.join(lacking)}"
         raise MisconfigurationException(
-            f"{name}={given!r} can't be used: give a whole number of {least} or more, or None."
+            f"model={shown(model)} is {told}: the name of a model was expected, such as 'window', or an object like "
+            f"fulgurite.anomaly.model.Model, not {type(model).__name__}."
         )

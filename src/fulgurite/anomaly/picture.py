@@ -3,7 +3,7 @@
 import os
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,11 @@ FLAG, EVENT, SCORE, KNOWN, GRID, FAINT, LEARNED = (
     "#f1f3f5",
 )
 COLUMNS = 1_500
+YEARS = np.array(["0001-01-02", "9999-12-31"], "datetime64[us]")
 MOST_NUMBERS = 30
 SMALLEST = 0.003
+LARGEST = 1e300
+"""Of numbers beyond, matplotlib can't take differences."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def draw_png(scene: Scene, path: str | os.PathLike[str]) -> None:
 
     rows = scene.rows
     shown, note = drawable(rows, COLUMNS)
+    shown = _within_reach(shown)
     figure = Figure(figsize=(12, 6.4 if scene.known else 6.0), dpi=150, facecolor="white")
     heights = [3.2, 1.5, 0.28][: 3 if scene.known else 2]
     axes = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights, "hspace": 0.09})
@@ -96,6 +100,11 @@ def draw_png(scene: Scene, path: str | os.PathLike[str]) -> None:
     figure.text(0.065, 0.012, _plain(below), fontsize=8, color=FAINT, va="bottom")
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
+
+
+def _within_reach(rows: Rows) -> Rows:
+    drawn = {name: getattr(rows, name) for name in ("value", "expected", "low", "high", "score")}
+    return replace(rows, **{name: np.clip(numbers, -LARGEST, LARGEST) for name, numbers in drawn.items()})
 
 
 def _draw_value(axis: Any, rows: Rows, name: str) -> None:
@@ -182,6 +191,8 @@ def _count_time(axis: Any, rows: Rows) -> None:
         return
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
+    # The margins may reach into years that a calendar has no number for.
+    axis.set_xlim(*np.clip(axis.get_xlim(), *_places(rows, YEARS)))
     locator = AutoDateLocator(minticks=5, maxticks=12)
     axis.xaxis.set_major_locator(locator)
     formats = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]

@@ -11,13 +11,14 @@ import torch
 
 from fulgurite.anomaly.calendars import document_features
 from fulgurite.anomaly.encoding import Scaling, Vocabulary
-from fulgurite.anomaly.model import Scored
+from fulgurite.anomaly.model import Scored, check_setting
 from fulgurite.anomaly.series import Category, Series
 from fulgurite.anomaly.table import Slices, Table
 from fulgurite.anomaly.threads import one_thread
 from fulgurite.anomaly.vae import VAE
+from fulgurite.base.arguments import checked, fitting, kinds_of, shown
 from fulgurite.base.errors import DataError, MisconfigurationException
-from fulgurite.base.seed import isolate_rng
+from fulgurite.base.seed import MAX_SEED, isolate_rng
 from fulgurite.trainer import Trainer
 
 CALENDAR = ("hour_min", "gap_holiday", "t")
@@ -25,6 +26,8 @@ COLUMNS = ("day", "month", "year", *CALENDAR)
 CATEGORIES = {"day_of_week": 7, "holiday": 2}
 EMBEDDING = 16
 SCORING_BATCH = 4096
+OWN = ("embedding_sizes", "continuous", "return")
+"""What the network gets from the rows."""
 
 Column = TypeVar("Column")
 
@@ -40,6 +43,7 @@ class SeedModel:
     ``network`` goes to `VAE`.
     """
 
+    @checked
     def __init__(
         self,
         holidays: str | None = "US",
@@ -55,9 +59,14 @@ class SeedModel:
             raise MisconfigurationException(
                 f"calendar={list(calendar)!r}: choose among {', '.join(map(repr, COLUMNS))}."
             )
+        check_setting("epochs", epochs, 1)
+        check_setting("batch_size", batch_size, 1)
+        check_setting("seed", seed, 0, MAX_SEED)
+        if not 0 < band < 1:
+            raise MisconfigurationException(f"band={band}: a share of the rows was expected, between 0 and 1.")
         self.calendar = tuple(calendar)
         self.holidays, self.epochs, self.batch_size, self.seed, self.band = holidays, epochs, batch_size, seed, band
-        self.network = network
+        self.network = _of_network(network)
         self.part_names: tuple[str, ...] = ()
         self.scaling: Scaling | None = None
         self.vocabularies: tuple[Vocabulary, ...] = ()
@@ -203,3 +212,12 @@ def _named(columns: Mapping[str, Column], name: str, kind: str) -> Column:
             f"of {kind} they have {', '.join(map(repr, columns)) or 'none'}."
         )
     return columns[name]
+
+
+def _of_network(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of `VAE`. Raises ``TypeError`` for one that it has not, ``WrongKind`` for a value it can't have."""
+    kinds = {name: kind for name, kind in kinds_of(VAE.__init__).items() if name not in OWN}
+    for name, value in given.items():
+        if name not in kinds:
+            raise TypeError(f"SeedModel({name}={shown(value)}): no such setting. The network has {', '.join(kinds)}.")
+    return {name: fitting(value, kinds[name], f"SeedModel({name}={{}})") for name, value in given.items()}

@@ -1,6 +1,6 @@
 """The model that works: windows of rows, judged at their last row, given the calendar."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from fulgurite.anomaly.surroundings import Surroundings
 from fulgurite.anomaly.terms import FLAT_ROWS, Reading, Terms, part_names
 from fulgurite.anomaly.threads import one_thread
 from fulgurite.anomaly.tides import DAYS, WEEKS, Scale, Tides, period
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import DataError
-from fulgurite.base.seed import isolate_rng
+from fulgurite.base.seed import MAX_SEED, isolate_rng
 from fulgurite.trainer import Trainer
 
 SHORTEST, LONGEST, USUAL = 24, 128, 64  # rows of a window
@@ -44,17 +45,22 @@ class WindowModel:
     itself; ``shape``, the window is unlike all training windows; ``shift``, the mean has moved; and, once, ``latent``.
     """
 
+    @checked
     def __init__(
         self,
         holidays: str | None = None,
         epochs: int | None = None,
         seed: int = 0,
         window: int | None = None,
-        hidden: tuple[int, ...] = (128, 64),
+        hidden: Sequence[int] = (128, 64),
         latent: int = 8,
     ) -> None:
         check_setting("window", window, FEWEST)
         check_setting("epochs", epochs, 1)
+        check_setting("seed", seed, 0, MAX_SEED)
+        check_setting("latent", latent, 1)
+        for width in hidden:
+            check_setting("a width of hidden", width, 1)
         self.holidays, self.epochs, self.seed, self.window = holidays, epochs, seed, window
         self.hidden, self.latent = tuple(hidden), latent
         self.part_names: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ def checked(init: Callable[P, R]) -> Callable[P, R]:
 def fitting(value: Any, kind: Any, what: str) -> Any:
     """``value``, if it is of the annotated ``kind``; a number of NumPy or torch as a plain one.
 
-    Raises ``WrongKind`` where it is not. In ``what``, ``{}`` stands for the value.
+    Raises ``WrongKind`` where it is not. In ``what``, the last ``{}`` stands for the value.
     """
     if _fits(value, kind):
         return value
@@ -57,7 +57,9 @@ def fitting(value: Any, kind: Any, what: str) -> Any:
     if number is not value and _fits(number, kind):
         return number
     expected = " or ".join(_words(kind))
-    raise WrongKind(f"{what.format(shown(value))}: {expected} was expected, not {type(value).__name__}.")
+    # The last of them: what comes before may be a text of the user's own.
+    before, _, after = what.rpartition("{}")
+    raise WrongKind(f"{before}{shown(value)}{after}: {expected} was expected, not {type(value).__name__}.")
 
 
 def shown(value: Any) -> str:

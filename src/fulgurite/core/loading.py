@@ -159,6 +159,11 @@ def _init_arguments(cls: Any, checkpoint: dict[str, Any], kwargs: dict[str, Any]
         ours = {key: value for key, value in kwargs.items() if key in declared or (open_ended and key not in saved)}
         contents = {key: value for key, value in kwargs.items() if key not in ours}
         return {name: _as_one_object(saved, contents, notes.get("source")), **ours}
+    if not isinstance(saved, Mapping):
+        raise CheckpointError(
+            f"The checkpoint's hyperparameters are {shown(saved)}, named {shown(name)}: {cls.__name__} has no argument "
+            "of that name, and they are no arguments by name. Load the weights with `torch.load`."
+        )
     inherited = set(notes.get("inherited", ())) - declared
 
     def taken(name: str) -> bool:

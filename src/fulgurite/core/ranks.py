@@ -25,6 +25,11 @@ class Ranks:
         return 0
 
     @property
+    def was_freed(self) -> bool:
+        """Whether ranks that waited for one another as they were asked to end came back by the end of one of them."""
+        return False
+
+    @property
     def data_world_size(self) -> int:
         """Among how many the data are shared out: processes that hold parts of one model read the same."""
         return self.world_size

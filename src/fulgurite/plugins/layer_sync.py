@@ -7,9 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fulgurite.base.errors import MisconfigurationException
+
+WITHOUT = ("cpu", "mps")
+"""Devices for which torch has no synchronised batch norm."""
+
 
 class LayerSync:
     """Exchanges layers of a model for ones that work over all processes, and back. One process needs none of it."""
+
+    def check(self, model: nn.Module, device: torch.device) -> None:
+        """Raise where the exchanged layers could not be trained on ``device``; called first, and only for `fit`."""
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Return ``model`` with its layers exchanged; called before it is wrapped for several processes."""
@@ -25,6 +33,17 @@ class TorchSyncBatchNorm(LayerSync):
 
     On one device a strategy does not call it, as there is nothing to bring together.
     """
+
+    def check(self, model: nn.Module, device: torch.device) -> None:
+        """Raise ``MisconfigurationException`` for a model with batch norms on a device that torch can't do it on."""
+        norms = [name for name, each in model.named_modules() if isinstance(each, _BatchNorm)]
+        if norms and device.type in WITHOUT:
+            raise MisconfigurationException(
+                f"sync_batchnorm=True: torch brings batch norms of several processes together on GPUs alone, and this "
+                f"run trains {', '.join(norms[:3])}{' and others' * (len(norms) > 3)} on {str(device)!r}. Leave it "
+                "out, so that each process takes the statistics of its own batches, or use a norm without such "
+                "statistics, as nn.GroupNorm."
+            )
 
     def apply(self, model: nn.Module) -> nn.Module:
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -299,11 +299,18 @@ def _in_pieces(optimizer: Any, state: dict[str, Any]) -> dict[str, Any]:
 
 def _check_setting(optimizer: Any, name: str, own: Any, its: Any) -> None:
     """Numbers in the place of numbers: torch finds anything else out in the first step, or never."""
-    a_number = isinstance(its, int | float) or isinstance(its, torch.Tensor) and its.numel() == 1
-    if isinstance(own, int | float) and not (a_number and abs(its) <= sys.maxsize or its in (math.inf, -math.inf)):
+    of_tensor = isinstance(its, torch.Tensor)
+    a_number = its.numel() == 1 if of_tensor else isinstance(its, int | float)
+    if isinstance(own, int | float):
+        fits = a_number and (abs(its) <= sys.maxsize or its in (math.inf, -math.inf))
+    else:
+        # Such as `foreach`, which torch asks whether it is true.
+        fits = own is not None or a_number or not of_tensor
+    if not fits:
+        expected = "None" if own is None else f"a number such as {own!r}"
         raise CheckpointError(
-            f"The checkpoint holds {name}={shown(its)} for {type(optimizer).__name__}, where a number such as {own!r} "
-            "was expected: it is damaged. Load the weights alone with `load_from_checkpoint`."
+            f"The checkpoint holds {name}={shown(its)} for {type(optimizer).__name__}, where {expected} was expected: "
+            "it is damaged. Load the weights alone with `load_from_checkpoint`."
         )
 
 

@@ -49,8 +49,7 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     wraps_first = session.strategy.restore_checkpoint_after_setup
     checkpoint = None if wraps_first else restored_weights(session, read)
     session.strategy.model_to_device()
-    if session.strategy.layer_sync is not None and session.strategy.world_size > 1:
-        session.strategy.layer_sync.apply(module)
+    synchronise_layers(session)
     session.strategy.setup(session.trainer)
     checkpoint = restored_weights(session, read) if wraps_first else checkpoint
     bind_steps(session, compile_step)
@@ -69,6 +68,15 @@ def begin(session: Session, read: Callable[[], Checkpoint | None], compile_step:
     if checkpoint is not None and fn == "fit":
         restore_training(session, checkpoint)
     module.zero_grad()
+
+
+def synchronise_layers(session: Session) -> None:
+    sync = session.strategy.layer_sync
+    if sync is None or session.strategy.world_size == 1:
+        return
+    if session.trainer.state.fn == "fit":
+        sync.check(session.module, session.device)
+    sync.apply(session.module)
 
 
 def restored_weights(session: Session, read: Callable[[], Checkpoint | None]) -> Checkpoint | None:

@@ -22,7 +22,7 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
         yield
         return
     on_term, on_int = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    process = os.getpid()
+    process, interrupts = os.getpid(), 0
 
     def terminate(number: int, frame: Any) -> None:
         if os.getpid() != process and not callable(on_term):
@@ -32,16 +32,17 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
             on_term(number, frame)
 
     def interrupt(number: int, frame: Any) -> None:
-        if trainer.received_sigint:
+        # Counted here: another rank may have passed on the very Ctrl-C that comes to this one as well.
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts > 1:
             raise KeyboardInterrupt
-        trainer.received_sigint = True
-        rank_zero_info("Ctrl-C: training ends after this batch. Press it again to end at once.")
+        note(trainer, number)
 
     def make_room(number: int, frame: Any) -> None:
         if os.getpid() != process:
             return  # a worker that was forked: the cluster sends it to all of them
-        trainer.received_requeue = number
-        rank_zero_info("The job's time is up: training ends after this batch, and its state is saved.")
+        note(trainer, number)
 
     signal.signal(signal.SIGTERM, terminate)
     if on_int is signal.default_int_handler:
@@ -56,6 +57,9 @@ def noticed_signals(trainer: Any) -> Iterator[None]:
         if trainer.received_sigterm:
             # A program that catches its own errors and goes on must not miss that it shall end.
             raise SIGTERMException from error
+        if trainer.received_sigint and trainer.strategy.was_freed:
+            # Where each rank was has been said; what a collective felt of it tells nothing more.
+            raise KeyboardInterrupt from None
         raise
     finally:
         signal.signal(signal.SIGTERM, on_term if on_term is not None else signal.SIG_DFL)
@@ -84,6 +88,25 @@ def ended_at_once(trainer: Any) -> Iterator[None]:
     finally:
         for number in free:
             signal.signal(number, signal.SIG_DFL)
+
+
+def note(trainer: Any, number: int) -> None:
+    """Let the run end after this batch, as this signal asks."""
+    if number == signal.SIGTERM:
+        trainer.received_sigterm = True
+    elif number == signal.SIGINT and not trainer.received_sigint:
+        trainer.received_sigint = True
+        rank_zero_info("Ctrl-C: training ends after this batch. Press it again to end at once.")
+    elif number != signal.SIGINT and not trainer.received_requeue:
+        trainer.received_requeue = number
+        rank_zero_info("The job's time is up: training ends after this batch, and its state is saved.")
+
+
+def asking(trainer: Any) -> int:
+    """The number of the signal that asks the run to end; 0 if none does."""
+    if trainer.received_requeue:
+        return int(trainer.received_requeue)
+    return signal.SIGTERM if trainer.received_sigterm else signal.SIGINT if trainer.received_sigint else 0
 
 
 def end_process(number: int) -> None:

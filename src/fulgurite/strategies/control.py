@@ -13,16 +13,19 @@ import time
 import traceback
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch.distributed as dist
 
 from fulgurite.base.rank import PACKAGE
+from fulgurite.runtime import signals
+from fulgurite.strategies.hearing import Ear
+from fulgurite.strategies.release import Release
+from fulgurite.strategies.stillness import Stillness
 
 POLL = 0.2
 """Seconds between two looks."""
-REQUESTS = ("received_requeue", "received_sigterm", "received_sigint", "received_stop")
-"""What a trainer notes where it was asked to end, the most urgent first."""
 PATIENCE = timedelta(seconds=10)
 """How long a question to the store may take: it is asked when something is wrong."""
 
@@ -44,6 +47,8 @@ class Control:
         self._place_is_final = False
         self._failure: dict[str, Any] | None = None
         self._thread: threading.Thread | None = None
+        self._ear: Ear | None = None
+        self._release: Release | None = None
         self._ended = threading.Event()
         self._agreed = threading.Event()
         self._last_batch = 0
@@ -55,15 +60,33 @@ class Control:
         self._main, self.waiting_at, self._place_is_final = threading.get_ident(), "", False
         self._failure = None
         self._ended, self._agreed, self._last_batch = threading.Event(), threading.Event(), 0
-        self._thread = threading.Thread(target=self._listen, args=(trainer, self._ended), daemon=True)
+        self._ear, still = Ear(), Stillness(self._main, on_cpu=trainer.strategy.root_device.type == "cpu")
+        self._release = Release(trainer, self.rank, self.world_size, still, self._key)
+        heard = trainer, self._ended, self._ear, self._release
+        self._thread = threading.Thread(target=self._listen, args=heard, daemon=True)
         self._thread.start()
 
     def leave(self) -> None:
         """The run is over: nobody listens any more."""
         self._ended.set()
         thread, self._thread = self._thread, None
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.wake()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
+        if ear is not None:
+            ear.close()
+
+    def close(self) -> None:
+        """The store is needed no more; on rank 0 its server ends."""
+        self.leave()
+        self._store = self._hosted = None
+
+    @property
+    def freed(self) -> bool:
+        """Whether a rank has ended so that the others come back from a collective that nobody could finish."""
+        return self._release is not None and self._release.freed is not None
 
     def agreed_end(self, batches: int) -> bool:
         """Whether the batch of this number is the one to end after. Waits until all ranks have said where they are."""
@@ -81,6 +104,7 @@ class Control:
                 text = "".join(traceback.format_exception(error))
                 failure = {"rank": self.rank, "error": f"{type(error).__name__}: {error}", "traceback": text}
                 self._store.set(self._key("failure"), json.dumps(failure))
+                self._store.add(self._key("news"), 1)
         except RuntimeError:
             return  # the store is gone with rank 0, which everybody sees
 
@@ -116,13 +140,20 @@ class Control:
                 time.sleep(POLL / 2)
         return missing
 
-    def places(self) -> list[str]:
-        """Where each rank was when it last said so."""
+    def told_places(self, store: Any = None) -> str:
+        """Where each rank was when it last said so, a line for each."""
         now, found = time.time(), []
-        for rank in range(self.world_size):
-            place = json.loads(self._store.get(self._key(f"place/{rank}"))) if self._knows(f"place/{rank}") else None
+        for rank, place in enumerate(self._places(store or self._store)):
             told = "nothing is known" if place is None else f"{place['what']}, {now - place['at']:.0f} s ago"
-            found.append(f"rank {rank}: {told}")
+            found.append(f"  rank {rank}: {told}")
+        return "\n".join(found)
+
+    def _places(self, store: Any) -> list[dict[str, Any] | None]:
+        found: list[dict[str, Any] | None] = [None] * self.world_size
+        with suppress(RuntimeError):  # the store is gone with rank 0
+            for rank in range(self.world_size):
+                key = self._key(f"place/{rank}")
+                found[rank] = json.loads(store.get(key)) if store.check([key]) else None
         return found
 
     def _knows(self, name: str) -> bool:
@@ -131,37 +162,48 @@ class Control:
         except RuntimeError:
             return False  # the store is gone with rank 0
 
-    def _listen(self, trainer: Any, ended: threading.Event) -> None:
+    def _listen(self, trainer: Any, ended: threading.Event, ear: Ear, release: Release) -> None:
         try:
             store = self._connect()
-            while not ended.wait(POLL):
+            while not ended.is_set():
+                numbers = ear.wait(POLL)
+                release.look()
+                release.hear(numbers)
                 if not self._place_is_final:
-                    self._tell_place(store, trainer)
-                if self._failure is None and store.add(self._key("failures"), 0):
+                    self._tell_place(store, trainer, release.stuck)
+                # One question in place of several: rank 0 answers those of all ranks, for as long as the run lasts.
+                has_news = bool(store.add(self._key("news"), 0))
+                if has_news and self._failure is None and store.add(self._key("failures"), 0):
                     self._failure = json.loads(store.get(self._key("failure")))
                     store.set(self._key(f"heard/{self.rank}"), "1")
-                if not self._agreed.is_set():
+                if (has_news or signals.asking(trainer) or trainer.received_stop) and not self._agreed.is_set():
                     self._pass_on_end(store, trainer)
+                if self.world_size > 1 and (has_news or release.in_haste):
+                    release.act(store, partial(self._places, store), partial(self.told_places, store))
         except RuntimeError:
             return  # the store is gone
 
-    def _tell_place(self, store: Any, trainer: Any) -> None:
+    def _tell_place(self, store: Any, trainer: Any, stuck: float) -> None:
         progress, moment = trainer.progress, trainer._moment
         what = f"waits for the others at {self.waiting_at!r}" if self.waiting_at else f"in {moment.hook or 'no hook'}"
         place = f"{what}, epoch {progress.epoch}, batch {max(progress.batches_ready - 1, 0)}, at {_line(self._main)}"
-        store.set(self._key(f"place/{self.rank}"), json.dumps({"what": place, "at": time.time()}))
+        store.set(self._key(f"place/{self.rank}"), json.dumps({"what": place, "at": time.time(), "stuck": stuck}))
 
     def _pass_on_end(self, store: Any, trainer: Any) -> None:
         """Spread a request to end; once everybody has said where it is, the furthest batch is the last for all."""
-        mine = self._key(f"at/{self.rank}")
-        asked = next((name for name in REQUESTS if getattr(trainer, name)), "")
-        if not asked and not store.check([self._key("end")]):
-            return
-        if asked and not store.check([self._key("end")]):
-            store.set(self._key("end"), json.dumps([asked, getattr(trainer, asked)]))
+        mine, end = self._key(f"at/{self.rank}"), self._key("end")
+        number = signals.asking(trainer)
+        if not store.check([end]):
+            if not number and not trainer.received_stop:
+                return
+            store.set(end, str(number))
+            store.add(self._key("news"), 1)
         if not store.check([mine]):
-            name, value = json.loads(store.get(self._key("end")))
-            setattr(trainer, name, value)
+            number = int(store.get(end))
+            if number:
+                signals.note(trainer, number)
+            else:
+                trainer.received_stop = True
             # The next batch may have begun in this very moment, so it counts as begun.
             store.set(mine, str(trainer.progress.earlier_batches + trainer.progress.batches_ready + 1))
         everybody = [self._key(f"at/{rank}") for rank in range(self.world_size)]

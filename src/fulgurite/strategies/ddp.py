@@ -1,6 +1,8 @@
 """One process for each device, all with the whole model: torch's DistributedDataParallel."""
 
-from collections.abc import Callable
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -10,7 +12,13 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.parallel import DistributedDataParallel
 
+from fulgurite.base.arguments import checked, fitting, shown
+from fulgurite.core.checkpoint_io import CheckpointIO
+from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.strategies.parallel import TIMEOUT, ParallelStrategy
+
+OURS = ("module", "device_ids", "output_device", "process_group")
+"""What torch's class takes and the strategy gives it."""
 
 
 class DDPStrategy(ParallelStrategy):
@@ -23,6 +31,7 @@ class DDPStrategy(ParallelStrategy):
 
     strategy_name = "ddp"
 
+    @checked
     def __init__(
         self,
         *,
@@ -32,9 +41,9 @@ class DDPStrategy(ParallelStrategy):
         process_group_backend: str | None = None,
         timeout: timedelta = TIMEOUT,
         start_method: str = "popen",
-        parallel_devices: Any = None,
-        cluster_environment: Any = None,
-        checkpoint_io: Any = None,
+        parallel_devices: Sequence[torch.device] | None = None,
+        cluster_environment: ClusterEnvironment | None = None,
+        checkpoint_io: CheckpointIO | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -45,7 +54,7 @@ class DDPStrategy(ParallelStrategy):
             timeout=timeout,
             start_method=start_method,
         )
-        self._ddp_kwargs = kwargs
+        self._ddp_kwargs = _of_torch(kwargs)
         self._comm = ddp_comm_state, ddp_comm_hook, ddp_comm_wrapper
         self._wrapped: DistributedDataParallel | None = None
         self._exchanged: set[Parameter] = set()
@@ -123,6 +132,25 @@ class DDPStrategy(ParallelStrategy):
     def teardown(self) -> None:
         super().teardown()
         self.model, self._wrapped, self._exchanged = self._module, None, set()
+
+
+def _of_torch(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for torch's class. Raises ``TypeError`` for one that it has not, or that is set here."""
+    known = dict(inspect.signature(DistributedDataParallel).parameters)
+    for name in OURS:
+        del known[name]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Those are: {', '.join(known)}."
+            raise TypeError(
+                f"DDPStrategy({name}={shown(given[name])}): neither the strategy nor torch's DistributedDataParallel "
+                f"takes it from you. {hint}"
+            )
+    # Torch says of its yes and no that they are, and of little else.
+    flags = {name for name, each in known.items() if isinstance(each.default, bool)}
+    kinds = {**dict.fromkeys(flags, bool), "bucket_cap_mb": float | None}
+    return {name: fitting(value, kinds.get(name, Any), f"DDPStrategy({name}={{}})") for name, value in given.items()}
 
 
 def through(strategy: Any, step: Callable[..., Any]) -> Callable[..., Any]:

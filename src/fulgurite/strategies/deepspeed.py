@@ -3,7 +3,7 @@
 import json
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +14,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
+from fulgurite.base.arguments import checked, fitting, shown
 from fulgurite.base.errors import CheckpointError, MisconfigurationException, MissingExtra
 from fulgurite.base.optional import available
 from fulgurite.base.rank import rank_zero_warn
+from fulgurite.core.checkpoint_io import CheckpointIO
+from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.module import LightningModule
 from fulgurite.core.precision import Precision
 from fulgurite.runtime.hooks import overrides
@@ -49,6 +52,7 @@ class DeepSpeedStrategy(ParallelStrategy):
 
     strategy_name = "deepspeed"
 
+    @checked
     def __init__(
         self,
         *,
@@ -65,10 +69,25 @@ class DeepSpeedStrategy(ParallelStrategy):
         config: Mapping[str, Any] | Place | None = None,
         process_group_backend: str | None = None,
         timeout: timedelta = TIMEOUT,
-        parallel_devices: Any = None,
-        cluster_environment: Any = None,
-        checkpoint_io: Any = None,
+        parallel_devices: Sequence[torch.device] | None = None,
+        cluster_environment: ClusterEnvironment | None = None,
+        checkpoint_io: CheckpointIO | None = None,
     ) -> None:
+        own = _own_config(config)
+        zero: dict[str, Any] = {
+            "stage": stage,
+            "allgather_partitions": allgather_partitions,
+            "allgather_bucket_size": allgather_bucket_size,
+            "reduce_scatter": reduce_scatter,
+            "reduce_bucket_size": reduce_bucket_size,
+            "overlap_comm": overlap_comm,
+            "contiguous_gradients": contiguous_gradients,
+        }
+        _check_sizes(zero)
+        if offload_optimizer:
+            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+        zero |= own.get("zero_optimization", {})
+        _check_stage(zero, zero_optimization, offload_parameters)
         if not available("deepspeed"):
             raise MissingExtra(
                 "DeepSpeedStrategy works over the package 'deepspeed', which is not installed. Install it with: "
@@ -82,21 +101,7 @@ class DeepSpeedStrategy(ParallelStrategy):
             process_group_backend=process_group_backend,
             timeout=timeout,
         )
-        own = _own_config(config)
-        zero: dict[str, Any] = {
-            "stage": stage,
-            "allgather_partitions": allgather_partitions,
-            "allgather_bucket_size": allgather_bucket_size,
-            "reduce_scatter": reduce_scatter,
-            "reduce_bucket_size": reduce_bucket_size,
-            "overlap_comm": overlap_comm,
-            "contiguous_gradients": contiguous_gradients,
-        }
-        if offload_optimizer:
-            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
-        zero |= own.get("zero_optimization", {})
         self.config: dict[str, Any] = {**_DEFAULTS, **own, "zero_optimization": zero}
-        _check_stage(zero, zero_optimization, offload_parameters)
         self.offloads = "offload_optimizer" in zero
         self._engine: Any = None
         self._pieces: Pieces | None = None
@@ -323,31 +328,40 @@ def _own_config(given: Any) -> dict[str, Any]:
     """Return the user's configuration as a dict. Raises ``MisconfigurationException`` where it is none."""
     if isinstance(given, str | os.PathLike):
         path = Path(given)
-        if not path.is_file():
-            raise MisconfigurationException(f"config={os.fspath(given)!r}: there is no such file.")
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except OSError as error:
+            raise MisconfigurationException(f"config={os.fspath(path)!r} can't be read: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
             raise MisconfigurationException(f"config={os.fspath(path)!r} is not JSON: {error}") from error
     if not isinstance(given, Mapping | None):
-        raise MisconfigurationException(f"config={given!r}: a dict or the path of a JSON file was expected.")
+        raise MisconfigurationException(f"config={shown(given)}: a dict or the path of a JSON file was expected.")
     own = dict(given or {})
     for name, instead in OWN_SECTIONS.items():
         if name in own:
             raise MisconfigurationException(f"DeepSpeed's config has a section {name!r}: leave it out; {instead}.")
+    fitting(own.get("zero_optimization", {}), Mapping, "zero_optimization={} in DeepSpeed's config")
     return own
 
 
+def _check_sizes(zero: Mapping[str, Any]) -> None:
+    for name in ("allgather_bucket_size", "reduce_bucket_size"):
+        if zero[name] < 1:
+            raise MisconfigurationException(f"{name}={zero[name]}: a number of elements from 1 was expected.")
+
+
 def _check_stage(zero: Mapping[str, Any], wanted: bool, offload_parameters: bool) -> None:
-    stage = zero["stage"]
+    stage = fitting(zero["stage"], int, "stage={}")
     if not wanted or stage == 0:
-        raise MisconfigurationException("DeepSpeedStrategy without ZeRO cuts nothing: use strategy='ddp'.")
+        said = "stage=0" if wanted else f"zero_optimization={wanted!r}"
+        raise MisconfigurationException(f"DeepSpeedStrategy({said}) cuts nothing: use strategy='ddp'.")
     if stage == 3 or offload_parameters or "offload_param" in zero:
+        said = f"stage={stage}" if stage == 3 else f"offload_parameters={offload_parameters or 'offload_param' in zero}"
         raise MisconfigurationException(
-            "DeepSpeed's stage 3, which cuts the weights too, is not supported yet: use strategy='fsdp', which does "
-            "the same, or 'fsdp_cpu_offload'."
+            f"{said}: DeepSpeed's stage 3, which cuts the weights too, is not supported yet. Use strategy='fsdp', "
+            "which does the same, or 'fsdp_cpu_offload'."
         )
-    if stage not in STAGES or isinstance(stage, bool):
+    if stage not in STAGES:
         raise ValueError(f"stage={stage!r}: 1 or 2 was expected.")
 
 

@@ -1,7 +1,7 @@
 """Weights, gradients and the optimizer's memory in pieces on all ranks: torch's `fully_shard`."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from enum import Enum
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import (
+    CPUOffload,
     CPUOffloadPolicy,
     FSDPModule,
     MixedPrecision,
@@ -18,8 +19,11 @@ from torch.distributed.fsdp import (
     fully_shard,
 )
 
+from fulgurite.base.arguments import checked, fitting, shown
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_info
+from fulgurite.core.checkpoint_io import CheckpointIO
+from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.strategies.parallel import TIMEOUT
 from fulgurite.strategies.sharded import ShardedStrategy, materialize, own_tensors, send_from_first
 
@@ -54,6 +58,7 @@ class FSDPStrategy(ShardedStrategy):
 
     strategy_name = "fsdp"
 
+    @checked
     def __init__(
         self,
         *,
@@ -68,9 +73,9 @@ class FSDPStrategy(ShardedStrategy):
         reshard_after_forward: bool | int | None = None,
         state_dict_type: str = "full",
         device_mesh: tuple[int, int] | DeviceMesh | None = None,
-        parallel_devices: Any = None,
-        cluster_environment: Any = None,
-        checkpoint_io: Any = None,
+        parallel_devices: Sequence[torch.device] | None = None,
+        cluster_environment: ClusterEnvironment | None = None,
+        checkpoint_io: CheckpointIO | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -90,9 +95,10 @@ class FSDPStrategy(ShardedStrategy):
         self.reshard_after_forward = RESHARDS[self.sharding] if reshard_after_forward is None else reshard_after_forward
         self.cpu_offload = _offloads(cpu_offload)
         self._wraps = _policy("auto_wrap_policy", auto_wrap_policy)
-        recomputed = activation_checkpointing_policy or activation_checkpointing
-        self._recomputes = _policy("activation_checkpointing_policy", recomputed)
-        self._mesh_wanted = device_mesh
+        self._recomputes = _policy("activation_checkpointing_policy", activation_checkpointing_policy)
+        if self._recomputes is None:
+            self._recomputes = _policy("activation_checkpointing", activation_checkpointing)
+        self._mesh_wanted = _mesh_sizes(device_mesh)
         self.device_mesh: DeviceMesh | None = device_mesh if isinstance(device_mesh, DeviceMesh) else None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -198,22 +204,36 @@ def _sharding(word: Any) -> str:
     if name == "NO_SHARD":
         raise MisconfigurationException("sharding_strategy='NO_SHARD' cuts nothing: use strategy='ddp'.")
     if name not in RESHARDS:
-        shown = ", ".join(repr(each) for each in RESHARDS if not each.startswith("_"))
-        raise ValueError(f"sharding_strategy={word!r}: one of {shown} was expected.")
+        words = ", ".join(repr(each) for each in RESHARDS if not each.startswith("_"))
+        raise ValueError(f"sharding_strategy={shown(word)}: one of {words} was expected.")
     return name
 
 
 def _offloads(wanted: Any) -> bool:
-    """True, torch's `OffloadPolicy`, or the `CPUOffload` of its first FSDP."""
-    return bool(getattr(wanted, "offload_params", isinstance(wanted, CPUOffloadPolicy) or wanted is True))
+    """True, torch's `OffloadPolicy`, or the `CPUOffload` of its first FSDP. Raises ``WrongKind`` for others."""
+    if isinstance(wanted, OffloadPolicy):
+        return isinstance(wanted, CPUOffloadPolicy)
+    if isinstance(wanted, CPUOffload):
+        return bool(wanted.offload_params)
+    return bool(fitting(wanted, bool | None, "FSDPStrategy(cpu_offload={})"))
+
+
+def _mesh_sizes(wanted: Any) -> Any:
+    """The mesh as it was given. Raises ``MisconfigurationException`` where it is neither one of torch nor two sizes."""
+    sizes = [size for size in wanted if isinstance(size, int) and size > 0] if isinstance(wanted, tuple) else []
+    if isinstance(wanted, tuple) and (len(sizes) != 2 or len(wanted) != 2):
+        raise MisconfigurationException(
+            f"device_mesh={wanted!r}: two ints of at least 1 were expected, the numbers of copies and of pieces."
+        )
+    return wanted
 
 
 def _check_others(given: dict[str, Any]) -> None:
     for name, value in given.items():
-        if name not in ALWAYS or value != ALWAYS[name]:
+        if name not in ALWAYS or value is not ALWAYS[name]:
             raise TypeError(
-                f"FSDPStrategy({name}={value!r}): torch's `fully_shard`, which cuts the model, has no such setting. "
-                "Leave it out."
+                f"FSDPStrategy({name}={shown(value)}): torch's `fully_shard`, which cuts the model, has no such "
+                "setting. Leave it out."
             )
 
 
@@ -237,8 +257,8 @@ def _policy(name: str, policy: Policy) -> Policy:
     wrong = [each for each in policy if not (isinstance(each, type) and issubclass(each, nn.Module))] if classes else []
     if wrong or (policy is not None and not classes and not callable(policy)):
         raise MisconfigurationException(
-            f"{name}={policy!r}: a set of module classes, such as {{nn.TransformerEncoderLayer}}, or a function of a "
-            "module was expected."
+            f"{name}={shown(policy)}: a set of module classes, such as {{nn.TransformerEncoderLayer}}, or a function "
+            "of a module was expected."
         )
     return policy
 

@@ -47,6 +47,14 @@ class GroupRanks(Ranks):
     def node_rank(self) -> int:
         return self.cluster_environment.node_rank() if self.cluster_environment is not None else 0
 
+    @property
+    def was_freed(self) -> bool:
+        return self._control is not None and self._control.freed
+
+    def forget_groups(self) -> None:
+        """The process groups end: hold on to none of them."""
+        self._group = self._control = None
+
     def meet(self, name: str, value: Any = None) -> list[Any]:
         """Wait for all ranks at ``name`` and return everybody's ``value``.
 

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.pieces import is_piece
 from fulgurite.base.rank import rank_zero_warn
@@ -30,6 +31,7 @@ class ModelParallelStrategy(ShardedStrategy):
 
     strategy_name = "model_parallel"
 
+    @checked
     def __init__(
         self,
         data_parallel_size: int | Literal["auto"] = "auto",

@@ -1,7 +1,9 @@
 """What strategies of several processes share: the process group, and all that ranks do together."""
 
 import atexit
+import gc
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,9 +12,11 @@ import torch
 import torch.distributed as dist
 
 from fulgurite.base import start
-from fulgurite.base.errors import CheckpointError, RankFailed
+from fulgurite.base.arguments import checked
+from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
 from fulgurite.core.checkpoint_io import CheckpointIO
+from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.strategy import Strategy
 from fulgurite.strategies.control import Control
 from fulgurite.strategies.group import GroupRanks
@@ -27,16 +31,19 @@ STARTS = ("popen", "spawn", "fork")
 """How the processes of one machine may begin: as the program once more, or out of this one."""
 _meeting_groups: dict[int, tuple[Any, Control]] = {}
 """By process group: the group for what is no tensor, and the store beside it. They live as long as it does."""
+_members: "weakref.WeakSet[ParallelStrategy]" = weakref.WeakSet()
+"""Those that hold on to them, often beyond the end of the script."""
 
 
 class ParallelStrategy(GroupRanks, Strategy):
     """One process for each device, on one machine or several, in a group of ``torch.distributed``."""
 
+    @checked
     def __init__(
         self,
         *,
         parallel_devices: Sequence[torch.device] | None = None,
-        cluster_environment: Any = None,
+        cluster_environment: ClusterEnvironment | None = None,
         checkpoint_io: CheckpointIO | None = None,
         process_group_backend: str | None = None,
         timeout: timedelta = TIMEOUT,
@@ -44,10 +51,12 @@ class ParallelStrategy(GroupRanks, Strategy):
     ) -> None:
         if start_method not in STARTS:
             raise ValueError(f"start_method={start_method!r}: one of {', '.join(map(repr, STARTS))} was expected.")
+        if timeout <= timedelta(0):
+            raise MisconfigurationException(f"timeout={timeout!r}: ranks wait for one another; give more than 0.")
         super().__init__(checkpoint_io=checkpoint_io)
         self.start_method = start_method
         self.parallel_devices = list(parallel_devices or [torch.device("cpu")])
-        self.cluster_environment = cluster_environment
+        self.cluster_environment: Any = cluster_environment
         self.process_group_backend, self.timeout = process_group_backend, timeout
         self._num_nodes = 1
         self.launcher: Launcher | None = None
@@ -132,6 +141,7 @@ class ParallelStrategy(GroupRanks, Strategy):
             group = dist.new_group(backend="gloo", timeout=self.timeout)
             _meeting_groups[key] = (group, Control(group, self.global_rank, self.world_size))
         self._group, self._control = _meeting_groups[key]
+        _members.add(self)
         assert self._module is not None
         self._control.listen(self._module.trainer)
         self.data_seed = self.broadcast(_data_seed())
@@ -236,8 +246,21 @@ def _store_of_restart(timeout: timedelta) -> Any:
 
 
 def _end_group() -> None:
-    for _, control in _meeting_groups.values():
+    """Leave the groups, and let nothing keep them: a group ends its threads where the last one drops it.
+
+    A thread that has just done the last collective may still have to give back its tensors, for which it needs the
+    interpreter. While that is taken down it would be ended by force, and the process with it ("terminate called").
+    """
+    controls = [control for _, control in _meeting_groups.values()]
+    for control in controls:
         control.leave()
     _meeting_groups.clear()
+    for strategy in _members:
+        strategy.forget_groups()
     if dist.is_initialized():
         dist.destroy_process_group()
+    # Errors and their frames hold groups in cycles.
+    gc.collect()
+    # Last: rank 0 answers the others until then.
+    for control in controls:
+        control.close()

@@ -160,6 +160,8 @@ class _Ranks:
             return None
         if signal.SIGTERM in self.passed_on and own is None:
             return SIGTERMException()
+        if own is not None and isinstance(own["error"], SIGTERMException | KeyboardInterrupt):
+            return own["error"]
         rank, code = self._failed or (0, 1)
         if code < 0 and not self.passed_on:
             return RankFailed(ended_by(self.first + rank, -code))

@@ -34,8 +34,7 @@ def tell_where(error: BaseException, control: Control) -> None:
     """Add to ``error``, of a collective, who did not come to it, and where everybody is."""
     missing = [str(rank) for rank in control.not_waiting()]
     who = f"Rank {', '.join(missing)} did not come, or is gone. " if missing else ""
-    places = "\n".join(f"  {place}" for place in control.places())
-    error.add_note(f"{who}Where each rank was when it last said so:\n{places}")
+    error.add_note(f"{who}Where each rank was when it last said so:\n{control.told_places()}")
 
 
 def tell_torchrun(error: Exception) -> None:

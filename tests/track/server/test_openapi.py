@@ -116,6 +116,10 @@ def known(store, run):
     """Something of everything in the project p."""
     store.runs.alert(run, "title", "text", "WARN")
     store.blobs.put(run.id, "a.txt", store.blobs.keep_bytes(b"x"))
+    store.history.append(run.id, [(3, {"h": {"_type": "histogram", "values": [1, 2], "bins": [0, 1, 2]}})])
+    store.blobs.put(run.id, "t.json", store.blobs.keep_bytes(b'{"columns": ["a"], "data": [[1], ["x"]]}'))
+    store.blobs.put(run.id, "code/a.py", store.blobs.keep_bytes(b"x = 1"))
+    store.runs.open(run.project, "xyz")
     artifact = logged(store, run.project, "net", "model", {"a/b.txt": b"x", "c": b"y"}, run)
     store.artifacts.lineage.used(run.id, artifact.id)
     logged(store, run.project, "net", "model", {"c": b"z"}, run)
@@ -139,7 +143,8 @@ def known(store, run):
 ASKED = {
     "charts": {"key": "loss", "run": "abc"}, "values": {"key": "loss"}, "importance": {"metric": "summary.loss"},
     "difference": {"to": "v1"}, "table": {"group": "state"}, "content": {"name": "a.txt"}, "file": {"name": "c"},
-    "keys": {"run": "abc"},
+    "keys": {"run": "abc"}, "search": {"text": "x"}, "steps": {"key": "h"}, "moment": {"key": "h"},
+    "histograms": {"key": "h"}, "tables": {"name": "t.json"}, "diff": {"a": "abc", "b": "xyz", "name": "code/a.py"},
 }  # fmt: skip
 REFUSED = {"/users"}  # needs an admin's key
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from fulgurite.track.server.api.choice import FILTER
+from fulgurite.track.store.runs import SILENCE
 from support.browser import CHROMIUM, chromium
 from support.track_server import served
 
@@ -555,3 +556,26 @@ def test_the_lines_of_folded_groups(browser, server):
         })"""
     )
     assert lines == [["a", 0, 1, "b", "c", 5], [1, 2, 3, 3, 5]]
+
+
+def test_a_page_that_looked_away_asks_anew(browser, server):
+    """That a run fell silent is told for a minute only: who has not looked for longer can't go by what has changed."""
+    run = made(server, "silent", "abc")
+    server.store.runs.update(run, seen_at=time.time() - SILENCE - 100)
+    browser.open(server.url)
+    browser.wait("document.querySelector('main h1')")
+
+    states = browser.run(
+        """import('/static/views/table/rows.js').then(async ({ Rows }) => {
+            const rows = new Rows('/projects/local/silent', () => {});
+            await rows.choose({});
+            rows.at(0).run.state = 'running'; // as it was when this page was last in sight
+            await rows.renew([0]);
+            const soon = rows.at(0).run.state;
+            rows.renewed -= 60000;
+            await rows.renew([0]);
+            return [soon, rows.at(0).run.state];
+        })"""
+    )
+
+    assert states == ["running", "crashed"]

@@ -130,7 +130,7 @@ def test_runs_are_searched_and_filtered(browser, server):
     opened(browser, server, "/local/p?filter=config.lr%3D0.1", lines=2)
     assert "2 of 3" in browser.run("document.querySelector('.runlist summary').innerText")
 
-    browser.run("document.querySelector('.runlist .tag button').click()")
+    browser.run("document.querySelector('.runlist .chip > :last-child').click()")
     browser.wait(f"{LINES.format('train/loss')} == 3")
     typed = "Object.assign(document.querySelector('.runlist [type=search]'), {value: 'run 2'})"
     browser.run(f"{typed}.dispatchEvent(new Event('input'))")

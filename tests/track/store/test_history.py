@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from fulgurite.track.store.cells import FLOAT, Column
 from fulgurite.track.store.errors import StoreError
 from fulgurite.track.store.history import HISTORY, SYSTEM
 from fulgurite.track.store.store import Store
@@ -299,3 +300,30 @@ def test_charts_can_be_drawn_while_chunks_are_gathered(store, run):
         looks += 1
     writer.join(60)
     assert looks > 10
+
+
+def test_a_part_seen_from_afar_holds_all_of_it_and_nothing_else(store, run):
+    """Its edges lie within chunks; of what lies beyond them nothing is told, of what lies within no extreme is lost."""
+    y = np.random.default_rng(0).normal(size=200_000)
+    y[[1_002, 150_008]] = 99.0
+    y[[1_003, 150_007]] = -50.0, 50.0
+    store.history.append_columns(run.id, {"y": Column(np.arange(len(y)), FLOAT, y)})
+
+    chart = store.history.chart(run.id, "y", buckets=50, low=1_003, high=150_007)
+
+    assert len(chart) <= 50 and (chart.low[0], chart.high[-1]) == (-50.0, 50.0)
+    assert chart.steps[0] >= 1_003 and (chart.steps[-1], chart.last[-1]) == (150_007, 50.0)
+
+
+def test_keys_of_several_runs_are_counted_together(store, run):
+    """Each path once: how many runs have it, how many values, and from where to where."""
+    other, _ = store.runs.open(store.runs.project("p"), "other")
+    store.history.append(run.id, [(i, {"both": i, "one": "a"}) for i in range(3)])
+    store.history.append(other.id, [(i, {"both": i / 2}) for i in range(2, 7)])
+
+    found = store.history.keys_of([run.id, other.id], paths=["both", "one"])
+
+    assert list(found) == ["both", "one"]
+    both = found["both"]
+    assert (both["runs"], both["count"], both["first"], both["last"], set(both["kinds"])) == (2, 8, 0, 6, set("dq"))
+    assert (found["one"]["runs"], found["one"]["count"]) == (1, 3)

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 
+from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, WeightAveraging
 from support.resumed import Net, check_resume, quiet, read, rows, trained
 
@@ -212,3 +213,10 @@ def test_a_copy_of_it_is_independent(tmp_path):
     trained(copied, tmp_path / "other", model, epochs=1)
 
     assert torch.equal(model.head.weight, one.lightning_module.head.weight)
+
+
+@pytest.mark.parametrize("device", ["nowhere", 10**30, -(10**30)])
+def test_a_device_that_is_none_is_refused(device):
+    """Also a number that torch can't hold."""
+    with pytest.raises(MisconfigurationException, match="WeightAveraging.device="):
+        WeightAveraging(device=device)

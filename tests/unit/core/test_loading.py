@@ -128,6 +128,18 @@ def test_a_class_with_open_arguments_gets_what_it_was_given(path):
     assert Open.load_from_checkpoint(path).hparams == net.hparams
 
 
+@pytest.mark.parametrize("saved", [True, 3, [1]])
+@pytest.mark.parametrize("name", ["kwargs", "conf"])
+def test_hyperparameters_that_are_no_arguments_are_told(path, saved, name):
+    """Saved as one object that the class does not take, or damaged."""
+    save(path, Net(width=3))
+    checkpoint = read(path)
+    write({**checkpoint, "hyper_parameters": saved, "hparams_name": name}, path)
+
+    with pytest.raises(CheckpointError, match="checkpoint's hyperparameters are.*Net has no argument"):
+        Net.load_from_checkpoint(path)
+
+
 @pytest.mark.parametrize(
     "conf",
     [{"width": 3}, argparse.Namespace(width=3), Config(3, pathlib.Path("b")), AttributeDict(width=3)],

@@ -3,6 +3,7 @@
 import functools
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -26,6 +27,12 @@ from fulgurite.testing import QUIET
         ({"auto_wrap_policy": {int}}, MisconfigurationException, "auto_wrap_policy.*module classes"),
         ({"auto_wrap_policy": 3}, MisconfigurationException, "auto_wrap_policy=3"),
         ({"activation_checkpointing_policy": [nn.Linear(1, 1)]}, MisconfigurationException, "activation_checkp"),
+        ({"activation_checkpointing": torch.ones(2)}, MisconfigurationException, "activation_checkpointing=tensor"),
+        ({"state_dict_type": np.array([1, 2])}, MisconfigurationException, "state_dict_type=array"),
+        ({"cpu_offload": "yes"}, MisconfigurationException, "cpu_offload='yes'"),
+        ({"device_mesh": (2, "a")}, MisconfigurationException, "device_mesh=.*copies.*pieces"),
+        ({"device_mesh": (2, 2, 1)}, MisconfigurationException, "device_mesh=.*two ints"),
+        ({"use_orig_params": np.array([1, 2])}, TypeError, "use_orig_params=array"),
         ({"backward_prefetch": None}, TypeError, "backward_prefetch.*Leave it out"),
         ({"use_orig_params": False}, TypeError, "use_orig_params=False"),
     ],

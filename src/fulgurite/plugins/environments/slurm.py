@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 
+from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import warn_once
 from fulgurite.core.cluster import ClusterEnvironment, first_set, number
@@ -27,9 +28,10 @@ class SLURMEnvironment(ClusterEnvironment):
     MASTER_ADDR and MASTER_PORT are the first host of the job and a port from its number, unless they are set.
     """
 
-    def __init__(self, auto_requeue: bool = True, requeue_signal: signal.Signals | None = None) -> None:
+    @checked
+    def __init__(self, auto_requeue: bool = True, requeue_signal: signal.Signals | int | None = None) -> None:
         self.auto_requeue = auto_requeue
-        self.requeue_signal = getattr(signal, "SIGUSR1", None) if requeue_signal is None else requeue_signal
+        self.requeue_signal = getattr(signal, "SIGUSR1", None) if requeue_signal is None else _signal(requeue_signal)
         if not _at_a_prompt() and number("SLURM_NTASKS", default=1) > 1:
             _tasks_per_node()
 
@@ -139,6 +141,15 @@ class SLURMEnvironment(ClusterEnvironment):
         if done.returncode:
             said = (done.stderr or done.stdout).strip() or "it said nothing"
             raise RuntimeError(f"`{' '.join(command)}` ended with code {done.returncode}: {said}")
+
+
+def _signal(number: int) -> signal.Signals:
+    try:
+        return signal.Signals(number)
+    except ValueError:
+        raise MisconfigurationException(
+            f"SLURMEnvironment(requeue_signal={number}): a signal of this system was expected, such as signal.SIGUSR1."
+        ) from None
 
 
 def _at_a_prompt() -> bool:

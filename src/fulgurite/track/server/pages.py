@@ -1,8 +1,6 @@
 """The pages: files of this package, and one shell for every address that shows something."""
 
-import sys
 from functools import cache, lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -10,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from fulgurite.base.errors import MissingExtra
+from fulgurite.track.charting import PLOTLY, plotly_script
+
 FOLDER = Path(__file__).with_name("pages")
 KINDS = {"js": "text/javascript", "css": "text/css", "html": "text/html", "svg": "image/svg+xml"}
-PLOTLY = "plotly.min.js"
 SMALL = 1 << 18  # bytes of a file that is kept in memory
 # The browser asks each time whether a file is still the same, which costs it no more than a line.
 ASK_AGAIN = {"Cache-Control": "no-cache"}
@@ -107,8 +107,7 @@ def _version() -> str:
 
 @cache
 def _plotly() -> Path:
-    """The script that the installed plotly brings, found without importing it."""
-    spec = find_spec("plotly")
-    if spec is None or spec.origin is None:
-        raise HTTPException(404, f'plotly is not installed: {sys.executable} -m pip install "fulgurite[track]"')
-    return Path(spec.origin).parent / "package_data" / PLOTLY
+    try:
+        return plotly_script()
+    except MissingExtra as error:
+        raise HTTPException(404, str(error)) from error

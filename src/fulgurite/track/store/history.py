@@ -1,7 +1,7 @@
 """What runs logged over their steps. A value is known by run, key and step: sent twice, it is there once."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,37 +97,32 @@ class History:
             (now, run, stream, path, run),
         )
 
-    def keys(self, run: int, stream: int = HISTORY) -> dict[str, dict[str, Any]]:
-        """Every path that the run logged: how many values, at which first and last step, and which kinds there were."""
+    def keys(self, run: int, stream: int = HISTORY, paths: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """Every path that the run logged: how many values, at which first and last step, and which kinds there were.
+
+        Of ``paths`` only, if there are any.
+        """
+        some = f"AND path IN ({', '.join('?' * len(paths))}) " if paths else ""
         rows = self._database.query(
-            "SELECT path, kinds, count, first, last FROM series WHERE run_id = ? AND stream = ? ORDER BY path",
-            (run, stream),
+            f"SELECT path, kinds, count, first, last FROM series WHERE run_id = ? AND stream = ? {some}ORDER BY path",
+            (run, stream, *paths),
         )
         return {row["path"]: {k: row[k] for k in ("kinds", "count", "first", "last")} for row in rows}
 
-    def keys_of(self, runs: Sequence[int], stream: int = HISTORY, paths: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """The same of several runs together, by path, with ``runs``: how many of them logged it. Of ``paths`` only, if
-        there are any.
-        """
+    def keys_of(
+        self, runs: Sequence[int], stream: int = HISTORY, paths: Sequence[str] = ()
+    ) -> dict[str, dict[str, Any]]:
+        """The same of several runs together, with ``runs``: how many of them logged the path."""
         found: dict[str, dict[str, Any]] = {}
-        for row in self._series_of(runs, stream, paths):
-            about = found.setdefault(
-                row["path"],
-                {"path": row["path"], "kinds": "", "runs": 0, "count": 0, "first": LAST_STEP, "last": FIRST_STEP},
-            )
-            about["kinds"] += row["kinds"]
-            about["runs"] += 1
-            about["count"] += row["count"]
-            about["first"], about["last"] = min(about["first"], row["first"]), max(about["last"], row["last"])
-        return [found[path] for path in sorted(found)]
-
-    def _series_of(self, runs: Sequence[int], stream: int, paths: Sequence[str]) -> Iterator[Any]:
-        some = f" AND path IN ({', '.join('?' * len(paths))})" if paths else ""
         for run in runs:
-            yield from self._database.query(
-                f"SELECT path, kinds, count, first, last FROM series WHERE run_id = ? AND stream = ?{some}",
-                (run, stream, *paths),
-            )
+            for path, about in self.keys(run, stream, paths).items():
+                known = found.setdefault(path, {**about, "count": 0, "runs": 0})
+                known["kinds"] += about["kinds"]
+                known["runs"] += 1
+                known["count"] += about["count"]
+                known["first"] = min(known["first"], about["first"])
+                known["last"] = max(known["last"], about["last"])
+        return dict(sorted(found.items()))
 
     def has(self, run: int, path: str, stream: int = HISTORY) -> bool:
         """Whether the run has logged that path."""
@@ -138,6 +133,16 @@ class History:
         with self._database.reading():
             series = self._series(run, path, stream)
             return column([], []) if series is None else self._read(series, low, high)
+
+    def latest(self, run: int, path: str, high: int = LAST_STEP, stream: int = HISTORY) -> Column:
+        """The last value at or before step ``high``, as a column of one; an empty one where there is none."""
+        with self._database.reading():
+            series = self._series(run, path, stream)
+            outline = [] if series is None else self._chunks.outline(series, FIRST_STEP, high)
+            if series is None or not outline:
+                return column([], [])
+            last = self._read(series, outline[-1]["first"], high)
+            return last.part(len(last) - 1, len(last))
 
     def chart(
         self,

@@ -147,3 +147,13 @@ def test_what_is_missing_is_named(bare):
             getattr(SLURMEnvironment(), name)()
     with pytest.raises(RuntimeError, match="SLURM_JOB_ID is not set"):
         SLURMEnvironment().requeue()
+
+
+@pytest.mark.parametrize("given", ["SIGUSR1", 99999, 1.5])
+def test_a_signal_that_is_none_is_refused(given):
+    with pytest.raises(MisconfigurationException, match="requeue_signal="):
+        SLURMEnvironment(requeue_signal=given)
+
+
+def test_a_signal_may_be_its_number():
+    assert SLURMEnvironment(requeue_signal=int(signal.SIGTERM)).requeue_signal is signal.SIGTERM

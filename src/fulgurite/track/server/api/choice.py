@@ -75,9 +75,22 @@ class Choice:
 
 
 def read_filter(text: str) -> Test:
-    """The test that ``COLUMN OPERATOR VALUE`` is. A column that holds an operator stands in double quotes.
+    """The test of a run that ``COLUMN OPERATOR VALUE`` is."""
+    name, accepts = read_condition(text)
+    column = known_column(name)
 
-    The value is read as JSON where it is some, else it is a text; of a list, any value may be there; null is for none.
+    def test(entry: Entry) -> bool:
+        value = entry.value(column)
+        return accepts(MISSING if value is None else value)
+
+    return test
+
+
+def read_condition(text: str) -> tuple[str, Callable[[Any], bool]]:
+    """The column in ``COLUMN OPERATOR VALUE``, and the test of its value: ``MISSING`` where there is none.
+
+    A column that holds an operator stands in double quotes. The value is read as JSON where it is some, else it is a
+    text; of a list, any value may be there; null is for none.
     """
     found = FILTER.fullmatch(text)
     if found is None:
@@ -88,14 +101,7 @@ def read_filter(text: str) -> Test:
             name = json.loads(name)
         except ValueError as error:
             raise BadRequest(f"The column of the filter {text!r} is no text in double quotes.") from error
-    column = known_column(name)
-    accepts = _accepts(operator, wanted)
-
-    def test(entry: Entry) -> bool:
-        value = entry.value(column)
-        return accepts(MISSING if value is None else value)
-
-    return test
+    return name, _accepts(operator, wanted)
 
 
 def _accepts(operator: str, wanted: str) -> Callable[[Any], bool]:

@@ -1,7 +1,7 @@
 """What several runs logged, told together: of each key in how many of them it is, and how much."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from starlette.requests import Request
@@ -62,10 +62,10 @@ class KeyRoutes:
     def _shared(self, runs: Sequence[Run], stream: int, paths: Sequence[str]) -> SharedKeysShape:
         known = self._store.history.keys_of([run.id for run in runs], stream, paths)
         return {
-            "keys": [shared_key_shape(about) for about in known],
+            "keys": [shared_key_shape(path, about) for path, about in known.items()],
             "runs": [{"run": run.name, "version": run.version, "state": run.state} for run in runs],
         }
 
 
-def shared_key_shape(about: dict[str, Any]) -> SharedKeyShape:
-    return {**key_shape(about["path"], about), "runs": about["runs"]}
+def shared_key_shape(path: str, about: Mapping[str, Any]) -> SharedKeyShape:
+    return {**key_shape(path, about), "runs": about["runs"]}

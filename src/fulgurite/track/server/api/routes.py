@@ -13,17 +13,22 @@ from fulgurite.track.server.api.alerts import AlertRoutes
 from fulgurite.track.server.api.artifact_contents import ArtifactContentRoutes
 from fulgurite.track.server.api.artifacts import ArtifactRoutes
 from fulgurite.track.server.api.asked import BadRequest
+from fulgurite.track.server.api.diff import DiffRoutes
 from fulgurite.track.server.api.files import FileRoutes
+from fulgurite.track.server.api.histograms import HistogramRoutes
 from fulgurite.track.server.api.importance import ImportanceRoutes
 from fulgurite.track.server.api.keys import KeyRoutes
+from fulgurite.track.server.api.media import MediaRoutes
 from fulgurite.track.server.api.openapi import OpenApiRoutes
 from fulgurite.track.server.api.runs import RunRoutes
+from fulgurite.track.server.api.searching import SearchRoutes
 from fulgurite.track.server.api.series import SeriesRoutes
 from fulgurite.track.server.api.session import SessionRoutes
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.server.api.sheet import Sheets
 from fulgurite.track.server.api.sweeps import SweepRoutes
 from fulgurite.track.server.api.table import TableRoutes
+from fulgurite.track.server.api.tables import TableFileRoutes
 from fulgurite.track.server.sessions import Sessions
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.store import Store
@@ -42,6 +47,11 @@ def api(store: Store, sessions: Sessions) -> Starlette:
         *SeriesRoutes(store).routes(),
         *KeyRoutes(store).routes(),
         *FileRoutes(store).routes(),
+        *DiffRoutes(store).routes(),
+        *HistogramRoutes(store).routes(),
+        *MediaRoutes(store).routes(),
+        *SearchRoutes(store).routes(),
+        *TableFileRoutes(store).routes(),
         *ArtifactRoutes(store).routes(),
         *ArtifactContentRoutes(store).routes(),
         *SweepRoutes(store).routes(),

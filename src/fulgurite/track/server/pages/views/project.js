@@ -16,6 +16,7 @@ const TABS = {
 };
 // Views without a tab of their own: reached from within the others.
 const FURTHER = {
+  compare: () => import("./compare.js"),
   deleted: () => import("./deleted.js"),
 };
 

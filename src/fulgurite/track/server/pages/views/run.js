@@ -1,34 +1,46 @@
 // One run: its charts, what is known of it, and what it left.
 
 import { get, pathOf } from "../base/api.js";
-import { badge } from "../base/badge.js";
 import { artifactsTab } from "./runartifacts.js";
 import { chartsTab } from "./charts.js";
+import { codeTab } from "./code.js";
 import { consoleTab } from "./console.js";
 import { fill, h } from "../base/dom.js";
 import { filesTab } from "./files.js";
-import { ago, duration, moment } from "../base/format.js";
+import { histogramsTab } from "./histograms.js";
 import { mediaTab } from "./media.js";
 import { overviewTab } from "./overview.js";
 import { every } from "../base/poll.js";
+import { headOf } from "./runhead.js";
+import { addressState } from "../base/state.js";
+import { loadStyles } from "../base/styles.js";
 
-// Each makes an element, and is told of the run's newer versions while it is in sight.
+// Each makes an element, and is told of the run's newer versions while it is in sight; `tick` is called at each look.
 const TABS = {
   charts: ["Charts", (path) => chartsTab(path, "history")],
-  media: ["Media", mediaTab],
   overview: ["Overview", overviewTab],
+  media: ["Media", mediaTab],
+  histograms: ["Histograms", histogramsTab],
   system: ["System", (path) => chartsTab(path, "system")],
   console: ["Console", consoleTab],
   files: ["Files", filesTab],
   artifacts: ["Artifacts", artifactsTab],
+  code: ["Code", codeTab],
+};
+// What the tabs keep in the address.
+const STATE = {
+  known: "", console: "", line: 0, follow: true, times: false, case: false, regex: false, file: "", code: "", media: "", step: "", histograms: "", at: "",
 };
 
-export async function showRun(place, entity, project, name) {
+export async function showRun(place, entity, project, name, where = {}) {
+  await loadStyles("run");
   const path = pathOf(entity, project, name);
+  const state = addressState(STATE, `run ${entity}/${project}/${name}`);
   const head = h("div.head", {});
   const bar = h("nav.tabs", { "aria-label": "Views of the run" });
   const body = h("div", {});
   const opened = {};
+  const about = { ...where, entity, project, name, path, state };
   let run = null;
   let version = null;
 
@@ -36,38 +48,27 @@ export async function showRun(place, entity, project, name) {
   const showTab = async () => {
     const chosen = tab();
     fill(bar, Object.entries(TABS).map(([id, [title]]) => h("a", { href: `#${id}`, "aria-current": id === chosen ? "page" : null }, title)));
-    opened[chosen] ??= TABS[chosen][1](path);
+    opened[chosen] ??= TABS[chosen][1](path, about);
     if (body.firstChild !== opened[chosen].element) fill(body, opened[chosen].element);
     await opened[chosen].update(run);
   };
+  /** Only where it has changed: a button that has the focus keeps it. */
+  const showHead = () => {
+    const fresh = h("div", {}, headOf(run, about));
+    if (head.textContent !== fresh.textContent) fill(head, ...fresh.childNodes);
+    document.getElementById("here")?.replaceChildren(run.display_name);
+  };
   fill(place, head, bar, body);
   window.addEventListener("hashchange", showTab);
-  await every(2, async () => {
-    run = await get(path);
+  about.renew = async () => {
+    if (about.gone) return; // it was deleted from here
+    run = about.run = await get(path);
     const news = `${run.version} ${run.state}`;
-    if (news === version) return;
+    if (news === version) return void (await opened[tab()]?.tick?.());
     version = news;
     document.title = `${run.display_name} · ${project} · Fulgurite`;
-    fill(head, headOf(run));
-    document.getElementById("here")?.replaceChildren(run.display_name);
+    showHead();
     await showTab();
-  });
-}
-
-function headOf(run) {
-  const facts = [
-    `id ${run.name}`,
-    `started ${ago(run.created_at)}`,
-    `${run.state === "running" ? "for" : "took"} ${duration((run.ended_at ?? run.seen_at) - run.created_at)}`,
-    `${run.rows} ${run.rows === 1 ? "row" : "rows"}`,
-    run.group ? `group ${run.group}` : null,
-    run.job_type ? `job ${run.job_type}` : null,
-  ];
-  return [
-    h("h1", {}, run.display_name, " ", badge(run.state)),
-    h("p.quiet", { title: moment(run.created_at) }, facts.filter(Boolean).join(" · ")),
-    run.tags.length ? h("p.tags", {}, run.tags.map((tag) => h("span.tag", {}, tag))) : null,
-    run.notes ? h("p.notes", {}, run.notes) : null,
-    run.alerts.map((alert) => h("p.note", { title: moment(alert.raised_at) }, h("strong", {}, alert.title), " ", alert.text)),
-  ];
+  };
+  await every(2, about.renew);
 }

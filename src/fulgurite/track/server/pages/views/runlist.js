@@ -33,12 +33,20 @@ export function runList({ path, entity, project, state, draw, point }) {
     return { search: search || null, filter, sort, group, column: group.length ? group : ["name"], first: group.length ? MOST_RUNS : most };
   };
   let listed = ""; // what was asked for
+  let refused = null; // what can't be asked for
   const reload = () => tick().catch((error) => fill(fault, error.message));
   /** What can't be understood is told beside the fields; that the server is away is told by who asks again and again. */
-  const tick = () => look().catch((error) => {
-    if (error.status !== 400) throw error;
-    fill(fault, error.message);
-  });
+  const tick = async () => {
+    const what = JSON.stringify(asked());
+    if (what === refused) return;
+    try {
+      await look();
+    } catch (error) {
+      if (error.status !== 400) throw error;
+      refused = what;
+      fill(fault, error.message);
+    }
+  };
   const look = async () => {
     const what = JSON.stringify(asked());
     const since = what === listed ? answer?.version : null;
@@ -46,6 +54,7 @@ export function runList({ path, entity, project, state, draw, point }) {
     const known = new Map([...found.runs.map((run) => [run.id, run])]);
     if (found.order.some((id) => !known.has(id) && !byId.has(id))) found = await get(`${path}/table`, asked());
     if (what !== JSON.stringify(asked())) return; // something else is asked for by now
+    refused = null;
     const before = answer && JSON.stringify([answer.order, answer.groups, answer.matched, answer.total]);
     for (const run of found.runs) byId.set(run.id, run);
     [answer, listed] = [found, what];

@@ -3,11 +3,12 @@
 import { get } from "../../base/api.js";
 
 const PAGE = 100;
+const AWAY = 30; // seconds without a look after which all is asked anew: that a run fell silent is told for a minute only
 
 /** Rows by their place among all matches. `told` is called whenever something has become known. */
 export class Rows {
   constructor(path, told) {
-    Object.assign(this, { path, told, query: {}, asked: 0, loading: new Set() });
+    Object.assign(this, { path, told, query: {}, asked: 0, renewed: 0, loading: new Set() });
     this.forget();
   }
 
@@ -35,6 +36,7 @@ export class Rows {
     if (turn !== this.asked) return;
     this.forget();
     this.take(page, answer, -1);
+    this.renewed = Date.now();
     this.told();
   }
 
@@ -51,7 +53,9 @@ export class Rows {
   /** Fetch what has changed in the pages with these places; at least whether there are other rows. */
   async renew(places) {
     const pages = pagesOf(places, this.matched);
-    for (const page of pages.length ? pages : [0]) await this.load(page, this.pages.get(page)?.version ?? -1);
+    const isAway = Date.now() - this.renewed > AWAY * 1000;
+    for (const page of pages.length ? pages : [0]) await this.load(page, isAway ? -1 : (this.pages.get(page)?.version ?? -1));
+    this.renewed = Date.now();
   }
 
   async load(page, since) {

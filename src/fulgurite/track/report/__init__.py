@@ -1,0 +1,1 @@
+"""`fulgurite report`: runs as one page that needs nothing beside it."""

@@ -1,0 +1,80 @@
+// Draws any logged value: pictures, sounds, films, pages, tables, points, figures; what is none of these as text.
+
+import { fill, h } from "../base/dom.js";
+import { size } from "../base/format.js";
+import { fileAddress } from "../views/files.js";
+import { figureView } from "./figure.js";
+import { pictureView } from "./picture.js";
+import { pointsView } from "./points.js";
+import { tableView } from "./table.js";
+
+const LONGEST = 20_000; // letters of a text
+const MOST = 100; // pictures of a list
+
+/**
+ * The element for a value. `about` has the run's API `path`; `labels(kind, set)` tells names of classes; what is chosen
+ * for pictures stays in `settings`; `small` is for cells of tables.
+ */
+export function draw(value, about) {
+  const file = typeof value?.path === "string" ? fileAddress(about.path, value.path) : null;
+  const kind = value?._type;
+  if (kind === "image-file" && file) return pictureView(value, about);
+  if (kind === "images/separated") return several(pictures(value), (each) => pictureView(each, about));
+  if (["audio", "videos", "html"].includes(kind) && Array.isArray(value[kind])) return several(value[kind].map((each, i) => ({ caption: value.captions?.[i], ...each })), (each) => draw(each, about));
+  if (!file) return text(value);
+  switch (kind) {
+    case "audio-file":
+      return captioned(h("audio", { src: file, controls: true, preload: "none" }), value);
+    case "video-file":
+      // A film of stills is a picture to browsers.
+      return captioned(value.path.endsWith(".gif") ? h("img", { src: file, alt: String(value.caption ?? ""), loading: "lazy" }) : h("video", { src: file, controls: true, preload: "metadata", loop: true }), value);
+    case "html-file":
+      return about.small ? link(value, file) : h("iframe", { src: file, sandbox: "allow-scripts", loading: "lazy", title: "A logged page" });
+    case "table-file":
+      return about.small ? link(value, file) : tableView(about.path, value.path, about);
+    case "object3D-file":
+      return about.small || !value.path.endsWith(".json") ? link(value, file) : pointsView(file, value);
+    case "plotly-file":
+      return about.small ? link(value, file) : figureView(file, value);
+    default:
+      return link(value, file);
+  }
+}
+
+/** The pictures of a list, each with its own caption, masks and boxes. */
+function pictures({ filenames, captions, all_masks: masks, all_boxes: boxes, width, height }) {
+  return (Array.isArray(filenames) ? filenames : []).map((path, i) => ({ path, caption: captions?.[i], masks: masks?.[i], boxes: boxes?.[i], width, height }));
+}
+
+function several(list, drawOne) {
+  const more = list.length > MOST ? h("button", { type: "button" }, `Show ${list.length - MOST} more`) : null;
+  const grid = h("div.media", {}, list.slice(0, MOST).map(drawOne));
+  more?.addEventListener("click", () => {
+    grid.append(...list.slice(MOST).map(drawOne));
+    more.remove();
+  });
+  return more ? h("div", {}, grid, more) : grid;
+}
+
+function captioned(element, { caption }) {
+  return caption ? h("figure", {}, element, h("figcaption", {}, String(caption))) : element;
+}
+
+function link({ _type: kind, path, size: bytes }, file) {
+  return h("a", { href: file, target: "_blank", rel: "noopener", title: path }, String(kind ?? "file"), typeof bytes === "number" ? h("span.quiet", {}, ` ${size(bytes)}`) : null);
+}
+
+function text(value) {
+  const written = typeof value === "string" ? value : (JSON.stringify(value, null, 1) ?? "–");
+  return h("pre", { tabindex: 0 }, written.length > LONGEST ? `${written.slice(0, LONGEST)} … ${written.length} letters` : written);
+}
+
+/** Shows in `place` what `work` makes, and says so if it fails. */
+export async function drawLater(place, work) {
+  fill(place, h("p.quiet", {}, "Loading …"));
+  try {
+    await work();
+  } catch (error) {
+    fill(place, h("p.quiet", {}, `This can't be shown: ${error.message}`));
+  }
+}

@@ -1,0 +1,107 @@
+"""No view has a serious or critical finding of axe-core, in either theme."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from fulgurite.cli import main
+from support.axe import axe_script, violations
+from support.browser import CHROMIUM, chromium
+from support.filled_store import fill
+from support.track_server import served
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.skipif(axe_script() is None, reason="needs axe-playwright-python: pip install -e .[dev]"),
+]
+
+
+@dataclass(frozen=True)
+class View:
+    """An address, what is true as soon as it is shown, and what to do there before it is looked at."""
+
+    address: str
+    ready: str
+    act: str = "0"
+
+
+# Every view has its line here.
+VIEWS = {
+    "projects": View("/", "document.querySelector('.projects a')"),
+    "runs": View("/local/p", "document.querySelectorAll('tbody tr').length == 3"),
+    "no runs": View("/local/empty", "document.querySelector('.empty')"),
+    "charts": View("/local/p/runs/a#charts", "document.querySelectorAll('.js-plotly-plot').length >= 2"),
+    "media": View(
+        "/local/p/runs/a#media",
+        "document.querySelectorAll('main img').length == 2",
+        "document.querySelectorAll('details').forEach((each) => (each.open = true))",
+    ),
+    "overview": View("/local/p/runs/a#overview", "document.querySelectorAll('.sheet').length == 3"),
+    "system": View("/local/p/runs/a#system", "document.querySelector('.js-plotly-plot')"),
+    "console": View("/local/p/runs/a#console", "document.querySelector('.console').innerText.includes('line 59')"),
+    "files": View("/local/p/runs/a#files", "document.querySelectorAll('tbody tr').length > 2"),
+    "not found": View("/local/nope", "document.querySelector('h1')?.innerText == 'Not found'"),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("accessibility")) as running:
+        fill(running.store)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, server):
+    with chromium(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
+        started.open("about:blank")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_has_no_serious_finding(server, browser, name, dark):
+    view = VIEWS[name]
+    browser.size(1280, 900, dark)
+    browser.open(server.url + view.address)
+    browser.wait(view.ready)
+    browser.run(f"{view.act}; 0")
+
+    assert violations(browser) == []
+
+
+def test_the_page_that_asks_for_a_key_has_no_serious_finding(browser, tmp_path):
+    with served(tmp_path) as server:
+        server.store.users.add("ada", "reader")
+        browser.open(f"{server.url}/local/p")
+        browser.wait("document.querySelector('form')")
+
+        assert violations(browser) == []
+        browser.open("about:blank")
+
+
+def test_a_report_has_no_serious_finding(server, browser, tmp_path):
+    """Nor after the theme has changed while it is open: its charts take their colours from its styles."""
+    out = tmp_path / "report.html"
+    assert main(["report", "p", "--data", str(server.store.folder), "--out", str(out)]) == 0
+    browser.size(1280, 900)
+    browser.open(out.as_uri())
+    browser.wait("document.querySelectorAll('.js-plotly-plot').length >= 3")
+    browser.run("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    assert violations(browser) == []
+
+    browser.size(1280, 900, dark=True)
+
+    assert violations(browser) == []
+
+
+def test_a_fault_is_found(browser):
+    """The check itself sees what is wrong with a page."""
+    browser.open(
+        "data:text/html,<title>t</title><html lang=en><main><h1>x</h1><img src=x><p style='color:%23bbb'>grey</p>"
+    )
+    browser.wait("document.querySelector('p')")
+
+    found = violations(browser)
+
+    assert sorted(line.split()[1] for line in found) == ["color-contrast", "image-alt"]

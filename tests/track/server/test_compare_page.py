@@ -1,0 +1,93 @@
+"""Runs side by side in a real browser."""
+
+import pytest
+
+from support.browser import CHROMIUM, chromium
+from support.track_server import served
+
+browsers = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
+EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
+NAMES = "[...document.querySelectorAll('.compared tbody th')].map(cell => cell.innerText)"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("chromium")) as started:
+        started.size(1280, 900)
+        yield started
+        assert started.complaints == []
+
+
+@pytest.fixture(scope="module")
+def server(browser, tmp_path_factory):
+    """Two runs of the project p, and a third one."""
+    with served(tmp_path_factory.mktemp("compare")) as running:
+        for i, name in enumerate(["a", "b", EVIL]):
+            run, _ = running.store.runs.open(
+                running.store.runs.project("p", create=True), name, config={"lr": i, "same": 1, EVIL: i},
+                summary={"pic": {"_type": "image-file", "path": str(i)}, "loss": EVIL if i else "low"},
+            )  # fmt: skip
+            code = f"import torch\nlr = {i}\nprint(lr)  # {EVIL}\n"
+            running.store.blobs.put(run.id, "code/train.py", running.store.blobs.keep_bytes(code.encode()))
+            running.store.blobs.put(run.id, "requirements.txt", running.store.blobs.keep_bytes(b"torch==2"))
+        yield running
+        browser.open("about:blank")
+
+
+@browsers
+def test_only_what_differs_is_shown_unless_all_is_asked_for(browser, server):
+    browser.open(f"{server.url}/local/p/compare?run=a&run=b")
+    browser.wait(f"{NAMES}.includes('lr')")
+    assert "same" not in browser.run(NAMES) and "pic" not in browser.run(NAMES)
+
+    browser.run("document.querySelector('main input[type=checkbox]').click()")
+
+    assert {"same", "pic", "lr"} <= set(browser.run(NAMES))
+    assert "all=1" in browser.run("location.search")
+    assert browser.run("document.querySelectorAll('main img, main script').length") == 0 and EVIL in browser.text()
+
+
+@browsers
+@pytest.mark.parametrize("split", [1, 0])
+def test_code_is_compared_line_by_line(browser, server, split):
+    """Added and removed lines have signs, not colours alone; the opened file is in the address."""
+    browser.open(f"{server.url}/local/p/compare?run=a&run=b&split={split}")
+    browser.wait("document.body.innerText.includes('1 file differs, 1 file is the same')")
+
+    browser.run("document.querySelector('.apart details summary').click()")
+    browser.wait("document.querySelector('.diff')")
+
+    text = browser.run("document.querySelector('.diff').innerText")
+    assert "lr = 0" in text and "lr = 1" in text and EVIL in text
+    signs = browser.run("[...document.querySelectorAll('.diff .sign')].map(each => each.innerText.trim()).join('')")
+    assert signs == "-+" and "files=code%2Ftrain.py" in browser.run("location.search")
+    browser.open(browser.run("location.href"))
+    browser.wait("document.querySelector('.diff')")
+
+
+@browsers
+def test_runs_are_added_and_taken_away(browser, server):
+    browser.open(f"{server.url}/local/p/compare?run=a&run=nope")
+    browser.wait("document.body.innerText.includes('There is no run local/p/nope')")
+    browser.complaints.clear()  # a run that is not there is an error to the browser, too
+
+    browser.run(
+        "(select => (select.value = 'b', select.dispatchEvent(new Event('change'))))"
+        "(document.querySelector('main select'))"
+    )
+
+    browser.wait("location.search.includes('run=b')")
+    browser.wait(f"{NAMES}.includes('lr')")
+    browser.complaints.clear()
+    browser.run("[...document.querySelectorAll('.pill')].find(pill => pill.innerText.startsWith('nope')).click()")
+    browser.wait("!location.search.includes('nope') && document.querySelector('.compared')")
+
+
+@browsers
+def test_a_comparison_fits_a_phone(browser, server):
+    browser.size(400, 800)
+    browser.open(f"{server.url}/local/p/compare?run=a&run=b")
+    browser.wait("document.querySelector('.apart details')")
+
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    browser.size(1280, 900)

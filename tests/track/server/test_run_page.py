@@ -1,0 +1,259 @@
+"""The page of one run in a real browser: what is known of it, what it printed, its files and code."""
+
+import json
+import time
+
+import pytest
+
+from fulgurite.track.store.console import Line
+from support.browser import CHROMIUM, chromium
+from support.track_server import served
+
+browsers = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
+EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
+LINES = "[...document.querySelectorAll('.console .line .text')].map(line => line.textContent)"
+SHEETS = "[...document.querySelectorAll('.known')].map(card => card.innerText).join()"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("chromium")) as started:
+        started.size(1280, 900)
+        yield started
+        assert started.complaints == []
+
+
+@pytest.fixture(scope="module")
+def server(browser, tmp_path_factory):
+    with served(tmp_path_factory.mktemp("run")) as running:
+        yield running
+        browser.open("about:blank")
+
+
+def made(server, name, **known):
+    run, _ = server.store.runs.open(server.store.runs.project("p", create=True), name, **known)
+    return run
+
+
+def put(server, run, name, content):
+    content = content if isinstance(content, bytes) else content.encode()
+    server.store.blobs.put(run.id, name, server.store.blobs.keep_bytes(content))
+
+
+def printed(server, run, lines, first=0, stream="stdout"):
+    server.store.console.write(
+        run.id, [Line(first + i, stream, "2026-01-02T03:04:05.5", None, line) for i, line in enumerate(lines)]
+    )
+
+
+def opened(browser, server, name, rest):
+    browser.open(f"{server.url}/local/p/runs/{name}{rest}")
+    browser.wait("document.querySelector('main h1')")
+
+
+def click(browser, text, within="main"):
+    browser.run(
+        f"[...document.querySelectorAll('{within} button, {within} a, .pop button')]"
+        f".find(each => each.innerText.trim() == {json.dumps(text)}).click()"
+    )
+
+
+def typed(browser, selector, text):
+    browser.run(
+        f"((field) => (field.value = {json.dumps(text)}, field.dispatchEvent(new Event('input'))))"
+        f"(document.querySelector({json.dumps(selector)}))"
+    )
+
+
+@browsers
+def test_what_is_known_is_searched_and_folded(browser, server):
+    """The search stays in the address; a group can be closed; media are not among the results."""
+    made(
+        server, "known", config={"model": {"depth": 3, "name": "net"}, "lr": 0.1},
+        summary={"loss": 0.25, "pic": {"_type": "image-file"}},
+        facts={"program": "train.py", "args": ["--name", "a b"], "git": {"commit": "0123abc"}},
+    )  # fmt: skip
+    opened(browser, server, "known", "#overview")
+    browser.wait(f"{SHEETS}.includes('depth')")
+    assert "0.25" in browser.text() and "and 1 with media" in browser.text()
+    assert "python train.py --name 'a b'" in browser.text() and "0123abc" in browser.text()
+
+    click(browser, "model")
+    assert "depth" not in browser.run(SHEETS)
+    typed(browser, "main input[type=search]", "depth")
+
+    assert "depth" in browser.run(SHEETS) and "lr" not in browser.run("document.querySelector('.known').innerText")
+    browser.open(f"{server.url}/local/p/runs/known?known=depth#overview")
+    browser.wait(f"{SHEETS}.includes('1 of 3')")
+
+
+@browsers
+def test_a_run_is_renamed_and_tagged_in_place(browser, server):
+    made(server, "edited", display_name="old", tags=["a"])
+    opened(browser, server, "edited", "#overview")
+
+    click(browser, "Rename")
+    typed(browser, ".pop input", "new name")
+    browser.run("document.querySelector('.pop form').requestSubmit()")
+    browser.wait("document.querySelector('main h1').innerText.includes('new name')")
+    browser.run("document.querySelector('[aria-label=\"Edit the tags\"]').click()")
+    browser.wait("document.querySelector('.pop input:not([type=checkbox])')")
+    typed(browser, ".pop input:not([type=checkbox])", "fresh")
+    browser.run("document.querySelector('.pop form').requestSubmit()")
+    browser.wait("document.querySelector('main .tags').innerText.includes('fresh')")
+
+    run = server.run("edited")
+    assert run.display_name == "new name" and run.tags == ["a", "fresh"]
+
+
+@browsers
+def test_a_run_is_stopped_deleted_and_brought_back(browser, server):
+    run = made(server, "gone")
+    opened(browser, server, "gone", "#overview")
+
+    click(browser, "Stop")
+    browser.wait("document.body.innerText.includes('asked to stop')")
+    assert server.store.runs.by_id(run.id).stop_asked
+    click(browser, "Delete")
+    browser.wait("document.body.innerText.includes('was deleted')")
+    assert server.store.runs.by_id(run.id).deleted_at is not None
+    click(browser, "Undo")
+
+    browser.wait("document.querySelector('.known')")
+    assert server.store.runs.by_id(run.id).deleted_at is None
+
+
+@browsers
+def test_a_hundred_thousand_lines_scroll(browser, server):
+    """Only those in sight are there; the end is followed until somebody scrolls up."""
+    run = made(server, "long")
+    printed(server, run, [f"line {number}" for number in range(100_000)])
+    opened(browser, server, "long", "#console")
+
+    browser.wait(f"{LINES}.at(-1) == 'line 99999'")
+    assert browser.run("document.querySelectorAll('.console .line').length") < 200
+    printed(server, run, ["fresh"], 100_000)
+    browser.wait(f"{LINES}.at(-1) == 'fresh'")
+
+    browser.run(
+        "(pane => (pane.dispatchEvent(new Event('wheel')), pane.scrollTop = 0))(document.querySelector('.console'))"
+    )
+    browser.wait(f"{LINES}[0] == 'line 0'")
+    printed(server, run, ["later"], 100_001)
+    browser.wait("document.body.innerText.includes('100,002 lines')")
+    assert browser.run(f"{LINES}[0]") == "line 0"
+
+
+@browsers
+def test_all_lines_are_searched(browser, server):
+    """Also those that were never in sight; the address keeps what was searched for."""
+    run = made(server, "sought")
+    lines = ["nothing"] * 3000
+    lines[7], lines[2900] = "a \x1b[31mNee\x1b[0mdle", "needle again"
+    printed(server, run, lines)
+    opened(browser, server, "sought", "?follow=0#console")
+    browser.wait(f"{LINES}.length > 10")
+
+    typed(browser, "main input[type=search]", "needle")
+    browser.wait("document.querySelector('.tally').innerText == '1 of 2'")
+    browser.wait("document.querySelector('.current')?.innerText.includes('Needle')")
+    assert (
+        browser.run("[...document.querySelectorAll('.current mark')].map(each => each.innerText).join('')") == "Needle"
+    )
+    browser.run("document.querySelector('[aria-label=\"Next match\"]').click()")
+
+    browser.wait("document.querySelector('.current')?.innerText.includes('needle again')")
+    assert "console=needle" in browser.run("location.search")
+    browser.open(browser.run("location.href"))
+    browser.wait("document.querySelector('.tally')?.innerText == '1 of 2'")
+
+
+@browsers
+def test_lines_look_as_in_a_terminal(browser, server):
+    """Colours are classes; what was taken back is gone; errors are marked by a letter; times are told on demand."""
+    run = made(server, "colours")
+    printed(server, run, ["\x1b[1;31mbad\x1b[0m fine \x1b[38;5;208morange\x1b[0m", " 10%\r 90%\r", EVIL])
+    printed(server, run, ["to stderr"], 3, "stderr")
+    opened(browser, server, "colours", "#console")
+    browser.wait(f"{LINES}.length == 4")
+
+    assert browser.run("document.querySelector('.console .bold.fg1').innerText") == "bad"
+    assert browser.run(LINES)[1:3] == [" 90%", EVIL]
+    assert browser.run("[...document.querySelectorAll('.console .err')].map(each => each.innerText.trim())") == [
+        "", "", "", "E",
+    ]  # fmt: skip
+    click(browser, "Times")
+    browser.wait("document.querySelector('.console .time')?.innerText.length == 8")
+
+
+@browsers
+def test_files_are_seen_as_what_they_are(browser, server):
+    """In a tree of folders; the chosen one is in the address."""
+    run = made(server, "files")
+    put(server, run, "logs/deep/a.txt", "first\nsecond")
+    put(server, run, "data.csv", 'name,x\n"a, ""b""",1\nc,2\n')
+    put(server, run, "conf.json", '{"a":{"b":1}}')
+    put(server, run, "page.html", "<script>document.title = 'run'</script>")
+    put(server, run, EVIL.replace("/", "_"), b"\0")
+    opened(browser, server, "files", "#files")
+    browser.wait("document.querySelectorAll('.tree a').length == 5")
+    shown = "document.querySelector('.preview').innerText"
+
+    browser.run("[...document.querySelectorAll('.tree a')].find(link => link.innerText.includes('a.txt')).click()")
+    browser.wait(f"{shown}.includes('second')")
+    assert "file=logs%2Fdeep%2Fa.txt" in browser.run("location.search")
+    browser.open(f"{server.url}/local/p/runs/files?file=data.csv#files")
+    browser.wait("document.querySelectorAll('.preview tbody tr').length == 2")
+    assert browser.run("document.querySelector('.preview td').innerText") == 'a, "b"'
+    browser.open(f"{server.url}/local/p/runs/files?file=conf.json#files")
+    browser.wait(f"{shown}.includes('\"b\": 1')")
+    browser.open(f"{server.url}/local/p/runs/files?file=page.html#files")
+
+    browser.wait("document.querySelector('.preview iframe')?.getAttribute('sandbox') == 'allow-scripts'")
+    time.sleep(0.3)
+    assert browser.run("document.title").endswith("Fulgurite")
+
+
+@browsers
+def test_the_code_is_shown_with_its_changes(browser, server):
+    run = made(server, "code")
+    put(server, run, "code/train.py", "import torch\n")
+    put(server, run, "diff.patch", "--- a\n+++ b\n-old\n+new\n")
+    put(server, run, "other.bin", b"\0")
+    opened(browser, server, "code", "#code")
+
+    browser.wait("document.querySelector('.preview .code')?.innerText.includes('import torch')")
+    assert "other.bin" not in browser.text()
+    browser.run("[...document.querySelectorAll('.tree a')].find(link => link.innerText.includes('diff')).click()")
+
+    browser.wait("document.querySelector('.code [data-sign=\"+\"]')?.innerText.includes('+new')")
+
+
+@browsers
+@pytest.mark.parametrize("tab", ["overview", "media", "histograms", "console", "files", "code"])
+def test_empty_tabs_say_so_and_nothing_sticks_out_on_a_phone(browser, server, tab):
+    made(server, "empty", display_name="x" * 90, notes="y" * 90, tags=["z" * 70])
+    browser.size(400, 800)
+    opened(browser, server, "empty", f"#{tab}")
+
+    browser.wait("document.querySelector('.tabs + div')?.innerText.trim()")
+    time.sleep(0.2)
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    browser.size(1280, 900)
+
+
+@browsers
+def test_a_reader_sees_no_way_to_change_anything(browser, tmp_path):
+    with served(tmp_path) as server:
+        made(server, "abc")
+        key = server.store.users.add("ada", "reader")
+        browser.open(server.url)
+        browser.wait("document.querySelector('form')")
+        browser.run(f"fetch('/api/login', {{method: 'POST', body: JSON.stringify({{key: '{key}'}})}}).then(() => 0)")
+        browser.complaints.clear()  # the page was refused before
+        opened(browser, server, "abc", "#overview")
+        browser.wait("document.querySelector('.known')")
+
+        buttons = browser.run("[...document.querySelectorAll('main .head button')].map(each => each.innerText)")
+        assert buttons == []
+        browser.open("about:blank")

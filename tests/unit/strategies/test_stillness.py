@@ -1,0 +1,38 @@
+"""A thread that computes inside one C call, or moves, is told from one that waits."""
+
+import hashlib
+import threading
+import time
+
+import pytest
+
+from fulgurite.strategies.stillness import Stillness
+
+
+@pytest.fixture
+def looked_at():
+    """Look for a second at a thread that does something; return the seconds in which it was still at the end."""
+
+    def look(act, marks=None):
+        thread = threading.Thread(target=act, daemon=True)
+        thread.start()
+        still = Stillness(thread.ident)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            time.sleep(0.05)
+            seconds = still.look(*(() if marks is None else (marks(),)))
+        return seconds
+
+    return look
+
+
+def test_a_thread_that_waits_is_still(looked_at):
+    assert 0.7 < looked_at(threading.Event().wait) < 1.1
+
+
+def test_one_that_computes_in_c_is_not(looked_at):
+    assert looked_at(lambda: hashlib.pbkdf2_hmac("sha256", b"", b"", 3_000_000)) < 0.5
+
+
+def test_nor_is_one_that_comes_by_the_same_line_for_another_batch(looked_at):
+    assert looked_at(threading.Event().wait, marks=time.monotonic) < 0.2
