@@ -39,7 +39,10 @@ VIEWS = {
     "overview": View("/local/p/runs/a#overview", "document.querySelectorAll('.sheet').length == 3"),
     "system": View("/local/p/runs/a#system", "document.querySelector('.js-plotly-plot')"),
     "console": View("/local/p/runs/a#console", "document.querySelector('.console').innerText.includes('line 59')"),
-    "files": View("/local/p/runs/a#files", "document.querySelectorAll('tbody tr').length > 2"),
+    "files": View("/local/p/runs/a#files", "document.querySelectorAll('.tree a').length > 2"),
+    "code": View("/local/p/runs/a#code", "document.querySelector('.browser')"),
+    "histograms": View("/local/p/runs/a#histograms", "document.querySelector('.histogram-card rect, .empty')"),
+    "compare": View("/local/p/compare?run=a&run=b", "document.querySelector('.apart h2')"),
     "not found": View("/local/nope", "document.querySelector('h1')?.innerText == 'Not found'"),
 }
 

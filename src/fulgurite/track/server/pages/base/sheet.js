@@ -14,8 +14,7 @@ export function sheet(title, { nothing = "Nothing was said.", open = true } = {}
   const count = h("span.quiet", {});
   let last = {};
   const copy = copyButton(`${title} as JSON`, () => JSON.stringify(last, null, 2), "Copy JSON");
-  const element = h("details.card.known", { open }, h("summary", {}, h("h2", {}, title), count, copy), body);
-  copy.addEventListener("click", (event) => event.preventDefault());
+  const element = h("details.card.known", { open }, h("summary", {}, h("h2", {}, title), count), copy, body);
   let words = [];
 
   const show = (values, text = "") => {
