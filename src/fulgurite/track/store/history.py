@@ -134,22 +134,6 @@ class History:
             series = self._series(run, path, stream)
             return column([], []) if series is None else self._read(series, low, high)
 
-    def latest(self, run: int, path: str, high: int = LAST_STEP, stream: int = HISTORY) -> Column:
-        """The last value at or before step ``high``, as a column of one; an empty one where there is none."""
-        with self._database.reading():
-            series = self._series(run, path, stream)
-            outline = [] if series is None else self._chunks.outline(series, FIRST_STEP, high)
-            if series is None or not outline:
-                return column([], [])
-            last = self._read(series, outline[-1]["first"], high)
-            return last.part(len(last) - 1, len(last))
-
-    def glimpse(self, run: int, path: str, stream: int = HISTORY) -> Any:
-        """One of the newest values, to see of what kind they are: it costs little, however many there are."""
-        with self._database.reading():
-            series = self._series(run, path, stream)
-            return None if series is None else self._chunks.glimpse(series)
-
     def chart(
         self,
         run: int,
