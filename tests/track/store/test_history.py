@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from fulgurite.track.store.cells import FLOAT, Column
 from fulgurite.track.store.errors import StoreError
-from fulgurite.track.store.history import HISTORY, SYSTEM
+from fulgurite.track.store.history import HISTORY, SYSTEM, keys_together
 from fulgurite.track.store.store import Store
 
 INVARIANT = """
@@ -321,7 +321,7 @@ def test_keys_of_several_runs_are_counted_together(store, run):
     store.history.append(run.id, [(i, {"both": i, "one": "a"}) for i in range(3)])
     store.history.append(other.id, [(i, {"both": i / 2}) for i in range(2, 7)])
 
-    found = store.history.keys_of([run.id, other.id], paths=["both", "one"])
+    found = keys_together(store.history, [run.id, other.id], paths=["both", "one"])
 
     assert list(found) == ["both", "one"]
     both = found["both"]

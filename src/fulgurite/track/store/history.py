@@ -109,35 +109,20 @@ class History:
         )
         return {row["path"]: {k: row[k] for k in ("kinds", "count", "first", "last")} for row in rows}
 
-    def keys_of(
-        self, runs: Sequence[int], stream: int = HISTORY, paths: Sequence[str] = ()
-    ) -> dict[str, dict[str, Any]]:
-        """The same of several runs together, with ``runs``: how many of them logged the path."""
-        found: dict[str, dict[str, Any]] = {}
-        for run in runs:
-            for path, about in self.keys(run, stream, paths).items():
-                known = found.setdefault(path, {**about, "count": 0, "runs": 0})
-                known["kinds"] += about["kinds"]
-                known["runs"] += 1
-                known["count"] += about["count"]
-                known["first"] = min(known["first"], about["first"])
-                known["last"] = max(known["last"], about["last"])
-        return dict(sorted(found.items()))
-
     def has(self, run: int, path: str, stream: int = HISTORY) -> bool:
         """Whether the run has logged that path."""
-        return self._series(run, path, stream) is not None
+        return _series(self._database, run, path, stream) is not None
 
     def read(self, run: int, path: str, low: int = FIRST_STEP, high: int = LAST_STEP, stream: int = HISTORY) -> Column:
         """The values of one key with ``low <= step <= high``; an empty column where there are none."""
         with self._database.reading():
-            series = self._series(run, path, stream)
+            series = _series(self._database, run, path, stream)
             return column([], []) if series is None else self._read(series, low, high)
 
     def latest(self, run: int, path: str, high: int = LAST_STEP, stream: int = HISTORY) -> Column:
         """The last value at or before step ``high``, as a column of one; an empty one where there is none."""
         with self._database.reading():
-            series = self._series(run, path, stream)
+            series = _series(self._database, run, path, stream)
             outline = [] if series is None else self._chunks.outline(series, FIRST_STEP, high)
             if series is None or not outline:
                 return column([], [])
@@ -147,7 +132,7 @@ class History:
     def glimpse(self, run: int, path: str, stream: int = HISTORY) -> Any:
         """One of the newest values, to see of what kind they are: it costs little, however many there are."""
         with self._database.reading():
-            series = self._series(run, path, stream)
+            series = _series(self._database, run, path, stream)
             return None if series is None else self._chunks.glimpse(series)
 
     def chart(
@@ -165,7 +150,7 @@ class History:
         a time, so that the edge of a stretch may lie up to ``BLOCK`` values off; no value is left out.
         """
         with self._database.reading():
-            series = self._series(run, path, stream)
+            series = _series(self._database, run, path, stream)
             if series is None:
                 return chart_of(column([], []))
             if sum(chunk["count"] for chunk in self._chunks.outline(series, low, high)) > 4 * BLOCK * buckets:
@@ -177,7 +162,7 @@ class History:
     def blocks(self, run: int, path: str, stream: int = HISTORY) -> Any:
         """The series from afar: summaries (``cells.SUMMARY``) of its values, in their order."""
         with self._database.reading():
-            series = self._series(run, path, stream)
+            series = _series(self._database, run, path, stream)
             return np.empty(0, SUMMARY) if series is None else self._chunks.blocks(series, FIRST_STEP, LAST_STEP)
 
     def rows(
@@ -229,8 +214,23 @@ class History:
         parts = self._chunks.columns(series, low, high)
         return joined(parts).between(low, high) if parts else column([], [])
 
-    def _series(self, run: int, path: str, stream: int) -> int | None:
-        row = self._database.first(
-            "SELECT id FROM series WHERE run_id = ? AND stream = ? AND path = ?", (run, stream, path)
-        )
-        return None if row is None else int(row["id"])
+
+def keys_together(
+    history: History, runs: Sequence[int], stream: int = HISTORY, paths: Sequence[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """What `History.keys` tells, of several runs together, with ``runs``: how many of them logged the path."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for path, about in history.keys(run, stream, paths).items():
+            known = found.setdefault(path, {**about, "count": 0, "runs": 0})
+            known["kinds"] += about["kinds"]
+            known["runs"] += 1
+            known["count"] += about["count"]
+            known["first"] = min(known["first"], about["first"])
+            known["last"] = max(known["last"], about["last"])
+    return dict(sorted(found.items()))
+
+
+def _series(database: Database, run: int, path: str, stream: int) -> int | None:
+    row = database.first("SELECT id FROM series WHERE run_id = ? AND stream = ? AND path = ?", (run, stream, path))
+    return None if row is None else int(row["id"])

@@ -13,6 +13,7 @@ from fulgurite.track.server.api.parameters import LINES
 from fulgurite.track.server.api.runs import project_of
 from fulgurite.track.server.api.series import runs_asked, stream_asked
 from fulgurite.track.server.api.shapes import KeyShape, key_shape, unless_known
+from fulgurite.track.store.history import keys_together
 from fulgurite.track.store.runs import Run
 from fulgurite.track.store.store import Store
 
@@ -60,7 +61,7 @@ class KeyRoutes:
             return unless_known(request, tag, lambda: self._shared(runs, stream, paths))
 
     def _shared(self, runs: Sequence[Run], stream: int, paths: Sequence[str]) -> SharedKeysShape:
-        known = self._store.history.keys_of([run.id for run in runs], stream, paths)
+        known = keys_together(self._store.history, [run.id for run in runs], stream, paths)
         return {
             "keys": [shared_key_shape(path, about) for path, about in known.items()],
             "runs": [{"run": run.name, "version": run.version, "state": run.state} for run in runs],
