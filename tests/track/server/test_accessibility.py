@@ -39,6 +39,15 @@ VIEWS = {
     "empty table": View("/local/empty/table", "document.querySelector('.empty')"),
     "deleted runs": View("/local/p/deleted", "document.querySelector('main p a')"),
     "comparison": View("/local/p/compare?run=a&run=b", "document.querySelectorAll('.known').length >= 3"),
+    "hyperparameters": View("/local/p/hyperparameters", "document.querySelectorAll('.js-plotly-plot').length >= 2"),
+    "sweeps": View("/local/swept/sweeps", "document.querySelector('tbody tr')"),
+    "sweep": View("/local/swept/sweeps/{sweep}", f"{DRAWN} >= 3"),
+    "no sweeps": View("/local/p/sweeps", "document.body.innerText.includes('There is no sweep yet')"),
+    "artifacts": View("/local/p/artifacts", "document.querySelector('table.artifacts tbody tr')"),
+    "versions": View("/local/p/artifacts/model/model", "document.querySelectorAll('tbody tr').length >= 3"),
+    "version": View("/local/p/artifacts/model/model/v1?part=files", "document.querySelector('.tree li')"),
+    "lineage": View("/local/p/artifacts/model/model/v1?part=lineage", "document.querySelector('.lineage .node')"),
+    "alerts": View("/local/p/alerts", "document.body.innerText.includes('Too high')"),
     "charts": View("/local/p/runs/a#charts", f"{DRAWN} >= 2"),
     "overview": View("/local/p/runs/a#overview", "document.querySelectorAll('.sheet').length >= 3"),
     "media": View("/local/p/runs/a#media", "document.querySelectorAll('main img').length == 2"),
@@ -46,6 +55,7 @@ VIEWS = {
     "system": View("/local/p/runs/a#system", f"{DRAWN} >= 1"),
     "console": View("/local/p/runs/a#console", "document.body.innerText.includes('line 59')"),
     "files": View("/local/p/runs/a?file=media%2Ft.table.json#files", "document.querySelector('.preview').innerText"),
+    "artifacts of a run": View("/local/p/runs/a#artifacts", "document.querySelector('main tbody tr')"),
     "code": View("/local/p/runs/a#code", "document.querySelector('.browser')"),
     "API": View("/api/docs", "document.querySelectorAll('main section').length"),
     "not found": View("/local/nope", "document.body.innerText.includes('There is no project local/nope')"),
@@ -55,7 +65,7 @@ VIEWS = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with served(tmp_path_factory.mktemp("accessibility")) as running:
-        fill(running.store)
+        running.sweep = fill(running.store)
         yield running
 
 
@@ -71,7 +81,7 @@ def browser(tmp_path_factory, server):
 def test_a_view_has_no_serious_finding(server, browser, name, dark):
     view = VIEWS[name]
     browser.size(1280, 900, dark)
-    browser.open(server.url + view.address)
+    browser.open(server.url + view.address.format(sweep=server.sweep))
     browser.wait(view.ready)
     browser.run(f"{view.act}; 0")
 
