@@ -88,6 +88,10 @@ def test_names_that_become_the_same_are_told_apart():
     ]  # fmt: skip
 
 
+def test_no_drive_is_left_behind_others():
+    assert safe_names(["/C:/a", "c:D:\\b", " / e:c"]) == ["a", "b", "c"]
+
+
 def test_a_zip_of_a_large_file_needs_little_memory(tmp_path):
     """A few pieces at a time, whatever the size."""
     file = tmp_path / "large"

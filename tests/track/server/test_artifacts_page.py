@@ -56,6 +56,10 @@ def test_all_artifacts_by_type(browser, project):
     browser.open("about:blank")
     browser.open(project)
     browser.wait("document.querySelector('input').value == 'net' && document.querySelector('th a').innerText == 'net'")
+    browser.open(project + "?find=loss")  # what charts are searched for
+    browser.wait("document.querySelectorAll('table.artifacts tbody tr').length == 2")
+    browser.open(project + "?artifact=net")
+    browser.wait("document.querySelectorAll('table.artifacts tbody tr').length == 1")
     click(browser, "net", "th a")
     browser.wait("document.querySelector('table.artifacts th .alias')?.innerText == 'latest'")
     click(browser, "Train", "td a")

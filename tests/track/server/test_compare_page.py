@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.artifacts import logged
 from support.browser import CHROMIUM, chromium
 from support.track_server import served
 
@@ -63,6 +64,22 @@ def test_code_is_compared_line_by_line(browser, server, split):
     assert signs == "-+" and "files=code%2Ftrain.py" in browser.run("location.search")
     browser.open(browser.run("location.href"))
     browser.wait("document.querySelector('.diff')")
+
+
+@browsers
+def test_code_that_was_kept_as_an_artifact_is_named(browser, server):
+    """As log_code does; two versions of it lead to what differs between them."""
+    for name in "ab":
+        run, _ = server.store.runs.open(server.store.runs.project("kept", create=True), name)
+        logged(server.store, run.project, "source-train", "code", {"train.py": f"lr = '{name}'".encode()}, run)
+    browser.open(f"{server.url}/local/kept/runs/b#code")
+    browser.wait("document.querySelector('main').innerText.includes('source-train:v1')")
+    browser.open(f"{server.url}/local/kept/compare?run=a&run=b")
+    browser.wait("document.querySelector('main').innerText.includes('source-train:v0 and source-train:v1.')")
+
+    browser.run("[...document.querySelectorAll('main a')].find(each => each.innerText == 'How they differ').click()")
+
+    browser.wait("document.querySelector('main').innerText.includes('From v0 to v1: 0 added, 0 removed, 1 changed')")
 
 
 @browsers

@@ -73,3 +73,14 @@ def test_what_cannot_be_understood_is_named(client, runs, parameters, words):
     answer = client.get(P, params=parameters)
 
     assert answer.status_code == 400 and words in answer.json()["error"]
+
+
+def test_whole_numbers_beyond_any_float_count_as_none(client, store):
+    project = store.runs.project("p", create=True)
+    for i in range(10):
+        store.runs.open(project, f"r{i}", config={"seed": 10**400 + i, "lr": i}, summary={"loss": i or 10**400})
+
+    answer = client.get(P, params={"metric": "summary.loss"}).json()
+
+    assert answer["runs"] == 9
+    assert next(each for each in answer["influences"] if each["column"] == "config.lr")["correlation"] == 1

@@ -146,3 +146,13 @@ def test_what_cannot_be_understood_is_said(client, run, path, status, word):
     answer = client.get(P + path)
 
     assert answer.status_code == status and word in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "limits", [{"after": 10**20}, {"low": 1e19}, {"low": 0, "high": -1e19}, {"low": -1e300, "high": 1e300}]
+)
+def test_limits_may_lie_beyond_every_step(client, run, limits):
+    answer = client.get(f"{P}/charts", params={"run": run.name, "key": "loss", **limits})
+
+    assert answer.status_code == 200
+    assert len(answer.json()["charts"][0]["x"]) == (10 if limits.get("high", 0) > 0 else 0)

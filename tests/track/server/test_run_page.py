@@ -90,6 +90,7 @@ def test_what_is_known_is_searched_and_folded(browser, server):
 @browsers
 def test_a_run_is_renamed_and_tagged_in_place(browser, server):
     made(server, "edited", display_name="old", tags=["a"])
+    made(server, "another", tags=["known elsewhere"])
     opened(browser, server, "edited", "#overview")
 
     click(browser, "Rename")
@@ -98,6 +99,7 @@ def test_a_run_is_renamed_and_tagged_in_place(browser, server):
     browser.wait("document.querySelector('main h1').innerText.includes('new name')")
     browser.run("document.querySelector('[aria-label=\"Edit the tags\"]').click()")
     browser.wait("document.querySelector('.pop input:not([type=checkbox])')")
+    assert "known elsewhere" in browser.run("document.querySelector('.pop .choices').innerText")
     typed(browser, ".pop input:not([type=checkbox])", "fresh")
     browser.run("document.querySelector('.pop form').requestSubmit()")
     browser.wait("document.querySelector('main .tags').innerText.includes('fresh')")
@@ -183,6 +185,17 @@ def test_all_lines_are_searched(browser, server):
 
 
 @browsers
+def test_a_pattern_that_takes_for_ever_is_refused(browser, server):
+    """By the server, and the page does not try it either."""
+    printed(server, made(server, "patient"), ["a" * 60 + "b"])
+    opened(browser, server, "patient", "?regex=1&console=(a%2B)%2B%24#console")
+
+    browser.wait("document.querySelector('.tally')?.innerText.includes('forever')", seconds=10)
+    assert browser.run(LINES) == ["a" * 60 + "b"]
+    browser.complaints.clear()  # a refused pattern is an error to the browser, too
+
+
+@browsers
 def test_lines_look_as_in_a_terminal(browser, server):
     """Colours are classes; what was taken back is gone; errors are marked by a letter; times are told on demand."""
     run = made(server, "colours")
@@ -212,6 +225,7 @@ def test_files_are_seen_as_what_they_are(browser, server):
     opened(browser, server, "files", "#files")
     browser.wait("document.querySelectorAll('.tree a').length == 5")
     shown = "document.querySelector('.preview').innerText"
+    browser.wait(f"{shown}.includes('Choose a file')")
 
     browser.run("[...document.querySelectorAll('.tree a')].find(link => link.innerText.includes('a.txt')).click()")
     browser.wait(f"{shown}.includes('second')")

@@ -410,6 +410,16 @@ def test_only_rows_and_columns_in_sight_are_in_the_page(browser, server):
     assert browser.run("document.documentElement.scrollWidth") <= 1280
 
 
+def test_all_rows_stay_where_the_columns_change(browser, server):
+    """Those of a short table, too, whose height is that of its rows."""
+    for i in range(14):
+        made(server, "short", f"r{i:02}", created_at=1.7e9 + i, config={"lr": i})
+    opened(browser, server, "/local/short/table", ",".join(f"r{i:02}" for i in reversed(range(14))))
+    browser.wait("document.querySelector('[data-column=\"config.lr\"] .sort')")
+
+    assert browser.run(f"(document.querySelector('[data-column=\"config.lr\"] .sort').click(), {ROWS}.length)") == 14
+
+
 def test_the_file_holds_what_matches(browser, server, six):
     opened(browser, server, f"{six}/table?filter=config.lr>0.05&sort=summary.loss", "d,a")
     click(browser, "More")

@@ -143,6 +143,21 @@ def test_runs_are_searched_and_filtered(browser, server):
 
 
 @browsers
+def test_a_filter_offers_the_states_that_there_are(browser, server):
+    opened(browser, server, "/local/p", lines=3)
+    add = "document.querySelector('.runlist [aria-haspopup=dialog]')"
+    browser.run(f"{add}.focus()")
+    browser.wait("document.querySelector('.runlist option[value=\"config.lr\"]')")  # the columns are known
+    browser.run(f"{add}.click()")
+
+    browser.run(
+        "(f => (f.value = 'state', f.dispatchEvent(new Event('input'))))(document.querySelector('.builder input'))"
+    )
+
+    assert browser.run("document.querySelector('.builder .choices').innerText.trim()") == "finished"
+
+
+@browsers
 def test_groups_are_drawn_as_mean_and_band(browser, server):
     """Two runs with the same setting are one line, with the extremes as its band."""
     opened(browser, server, "/local/p?group=config.lr", lines=4)

@@ -13,7 +13,7 @@ PIECE = 1 << 20  # bytes
 REFERENCES = "references.json"
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip knows no time before
 PARTS = re.compile(r"[/\\]+")
-DRIVE = re.compile(r"\s*[A-Za-z]:")
+DRIVE = re.compile(r"[\s/\\]*(?:[A-Za-z]:[\s/\\]*)+")
 
 
 class _Sink:

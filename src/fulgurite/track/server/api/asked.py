@@ -102,6 +102,6 @@ def texts(body: Mapping[str, Any], key: str) -> list[str]:
 def integers(body: Mapping[str, Any], key: str) -> list[int]:
     """A list of whole numbers in the body."""
     values = body.get(key)
-    if not isinstance(values, list) or not all(type(value) is int for value in values):
+    if not isinstance(values, list) or not all(type(value) is int and abs(value) < 2**63 for value in values):
         raise BadRequest(f"The field {key!r} must be a list of whole numbers.")
     return values

@@ -28,8 +28,8 @@ class View:
 def line(history: History, run: int, path: str, view: View) -> Mapping[str, Array]:
     """``x``, ``low``, ``high`` and ``last`` of each stretch."""
     if view.axis == STEP:
-        low = FIRST_STEP if view.low is None else max(math.floor(view.low), FIRST_STEP)
-        high = LAST_STEP if view.high is None else min(math.ceil(view.high), LAST_STEP)
+        low = FIRST_STEP if view.low is None else min(max(math.floor(view.low), FIRST_STEP), LAST_STEP)
+        high = LAST_STEP if view.high is None else max(min(math.ceil(view.high), LAST_STEP), FIRST_STEP)
         chart: Chart = history.chart(run, path, view.buckets, low, high, view.stream)
         return {"x": chart.steps, "low": chart.low, "high": chart.high, "last": chart.last}
     x, y = history.blocks(run, view.axis, view.stream), history.blocks(run, path, view.stream)

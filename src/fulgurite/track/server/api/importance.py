@@ -1,7 +1,6 @@
 """Which hyperparameters matter for a metric, over the runs of a project that are chosen."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
@@ -10,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fulgurite.track.server.api import asked
-from fulgurite.track.server.api.about import kind_of
+from fulgurite.track.server.api.about import is_finite, kind_of
 from fulgurite.track.server.api.choice import Choice, known_column
 from fulgurite.track.server.api.described import many, needed, tells
 from fulgurite.track.server.api.influence import FEW, FOREST, LEAST, Influence, Study, likely, study
@@ -85,7 +84,7 @@ class ImportanceRoutes:
         metric = known_column(asked.text(request, "metric"))
         sheet = self._sheets.of(project_of(self._store, request))
         chosen, _ = Choice(query.get("search", ""), query.getlist("filter")).of(sheet.entries.values())
-        entries = [each for each in chosen if _is_finite(each.value(metric))][:MOST_RUNS]
+        entries = [each for each in chosen if is_finite(each.value(metric))][:MOST_RUNS]
         columns = [known_column(each) for each in query.getlist("column")]
         if len(columns) > MOST_COLUMNS:
             raise asked.BadRequest(f"{len(columns)} columns are more than {MOST_COLUMNS} at once.")
@@ -156,9 +155,5 @@ def _plain(value: Any) -> Any:
     """A value that can be compared: a number, a text, or None."""
     kind = kind_of(value)
     if value is None or kind == "number":
-        return value if _is_finite(value) else None
+        return value if is_finite(value) else None
     return int(value) if kind == "boolean" else value if kind == "text" else str(value)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

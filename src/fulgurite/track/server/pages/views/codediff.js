@@ -3,6 +3,8 @@
 import { get } from "../base/api.js";
 import { fill, h } from "../base/dom.js";
 import { size } from "../base/format.js";
+import { pageOfLink } from "./artifacts/addresses.js";
+import { artifactLink, codeArtifacts } from "./code.js";
 
 const SIGNS = { "+": "added", "-": "removed", " ": "same" };
 
@@ -13,6 +15,7 @@ export async function codeDifference(place, path, runs, state) {
   const split = h("input", { type: "checkbox", checked: state.get("split") });
   const list = h("div.stack", {});
   const note = h("p.quiet", { role: "status" });
+  const kept = h("div", {});
   const pair = () => ({ a: first.name, b: other.value });
 
   const load = async () => {
@@ -22,6 +25,7 @@ export async function codeDifference(place, path, runs, state) {
       const also = same ? `${same} ${same === 1 ? "file is" : "files are"} the same` : "";
       fill(note, files.length ? [`${files.length} ${files.length === 1 ? "file differs" : "files differ"}`, also].filter(Boolean).join(", ") : also ? `No difference: ${also}.` : "Neither run has saved code.");
       fill(list, files.map(fileOf));
+      fill(kept, artifacts(...(await Promise.all([pair().a, pair().b].map((name) => codeArtifacts(`${path}/runs/${encodeURIComponent(name)}`))))));
     } catch (error) {
       fill(note, error.message);
     }
@@ -48,8 +52,17 @@ export async function codeDifference(place, path, runs, state) {
     state.set({ split: split.checked });
     load();
   });
-  fill(place, h("h2", {}, "Code"), h("div.tools", {}, h("span", {}, `${first.display_name} against `, others.length > 1 ? other : others[0].display_name), h("label", {}, split, " Beside each other")), note, list);
+  fill(place, h("h2", {}, "Code"), h("div.tools", {}, h("span", {}, `${first.display_name} against `, others.length > 1 ? other : others[0].display_name), h("label", {}, split, " Beside each other")), note, kept, list);
   await load();
+}
+
+/** What the two runs kept of their code as artifacts: it is compared on the pages of these. */
+function artifacts(a, b) {
+  if (a.length + b.length === 0) return null;
+  const same = a.some((mine) => b.some((its) => pageOfLink(its) === pageOfLink(mine)));
+  const links = (all) => (all.length ? all.map((each, i) => [i ? ", " : "", artifactLink(each)]) : "none");
+  const others = b.flatMap((its) => a.filter((mine) => mine.name === its.name && mine.number !== its.number).map((mine) => h("a", { href: `${pageOfLink(its)}?part=difference&to=v${mine.number}` }, "How they differ")));
+  return h("p.quiet", {}, "Code kept as artifacts: ", links(a), " and ", links(b), same ? ", the same. " : ". ", others);
 }
 
 function drawn({ hunks, more, binary }, split) {

@@ -79,7 +79,8 @@ export function consoleTab(path, { state }) {
   };
   const draw = () => {
     const [from, to] = window_();
-    const test = finder(state, search.value);
+    // A pattern that the server has not taken may keep a page busy for ever.
+    const test = finder(state, found.until ? search.value : "");
     const shown = [];
     for (let number = from; number < to; number++) {
       const page = pages.get(Math.floor(number / PAGE));

@@ -25,7 +25,7 @@ export function fileBrowser(path, state, { kept, only, nothing, first = () => nu
   const open = new Map();
   const element = h("div.browser", {}, h("div.side", {}, search, sum, tree), pane);
   let files = [];
-  let shown = null; // what the preview shows: name and content
+  let shown; // what the preview shows: name and content; null is for no file
 
   const choose = (event, name) => {
     if (event.metaKey || event.ctrlKey) return;

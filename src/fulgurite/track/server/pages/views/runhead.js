@@ -55,8 +55,7 @@ function tags(run, about) {
 /** The tags that runs of the project have; none where that can't be found out. */
 async function knownTags({ entity, project }) {
   try {
-    const { columns } = await get(`${pathOf(entity, project)}/columns`);
-    return columns.find((column) => column.name === "tags")?.values?.flat() ?? [];
+    return (await get(`${pathOf(entity, project)}/columns`)).own.tags ?? [];
   } catch {
     return [];
   }

@@ -10,7 +10,7 @@ export function runQuery(path, state) {
   const search = h("input", { type: "search", placeholder: "Search runs", "aria-label": "Search runs by name, tag or notes", input: () => state.set({ search: search.value }) });
   const filters = filterBar({
     columns: () => [...FACTS, "name", "tags", "created", "duration", ...columns.map((each) => each.name)],
-    about: (name) => columns.find((each) => each.name === name) ?? null,
+    about: (name) => columns.find((each) => each.name === name) ?? (own[name] ? { kind: "text", values: own[name] } : null),
     get: () => state.get("filter"),
     set: (filter) => state.set({ filter }),
   });
@@ -18,6 +18,7 @@ export function runQuery(path, state) {
   const group = h("select", { "aria-label": "Group by", change: () => state.set({ group: group.value ? group.value.split("\n") : [], hidden: [] }) });
   const element = h("div.runquery", {}, search, filters.element, h("div.pair", {}, sort, group));
   let columns = [];
+  let own = {}; // the texts that runs have in some of what every run has
 
   const show = () => {
     if (document.activeElement !== search) search.value = state.get("search");
@@ -29,7 +30,7 @@ export function runQuery(path, state) {
     options(group, [["", "No groups"], ...[...FACTS, ...settings].map((name) => [name, `By ${name}`])], state.get("group").join("\n"));
   };
   const learn = async () => {
-    columns = (await get(`${path}/columns`)).columns;
+    ({ columns, own } = await get(`${path}/columns`));
     show();
   };
   // Which columns there are matters only to who is about to choose one.

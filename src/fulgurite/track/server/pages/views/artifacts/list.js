@@ -8,15 +8,15 @@ import { addressState } from "../../base/state.js";
 import { pageOfArtifacts } from "./addresses.js";
 
 export async function show(place, { entity, project, path }) {
-  const state = addressState({ find: "" }, `project ${entity}/${project}`);
-  const find = h("input", { type: "search", placeholder: "Find artifacts", "aria-label": "Find artifacts by name, type or tag", value: state.get("find"), input: () => state.set({ find: find.value }) });
+  const state = addressState({ artifact: "" }, `project ${entity}/${project}`);
+  const find = h("input", { type: "search", placeholder: "Find artifacts", "aria-label": "Find artifacts by name, type or tag", value: state.get("artifact"), input: () => state.set({ artifact: find.value }) });
   const count = h("span.quiet", { role: "status" });
   const list = h("div", {});
   fill(place, h("div.tools", {}, find, count), list);
   let collections = [];
   let shown = null;
   const draw = () => {
-    const words = state.get("find").toLowerCase().split(/\s+/).filter(Boolean);
+    const words = state.get("artifact").toLowerCase().split(/\s+/).filter(Boolean);
     const found = collections.filter((each) => words.every((word) => [each.name, each.type, ...each.tags].join(" ").toLowerCase().includes(word)));
     const types = Map.groupBy(found, (each) => each.type);
     const sections = [...types].sort(([a], [b]) => a.localeCompare(b)).map(([type, members]) => section(entity, project, type, members));

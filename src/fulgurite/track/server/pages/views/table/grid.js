@@ -56,6 +56,8 @@ export class Grid {
     this.all = h("input", { type: "checkbox", "aria-label": "Choose all runs that match", change: () => this.on.all(this.all.checked) });
     fill(this.head, h("th.box.pinned", { scope: "col", "aria-colindex": 1 }, this.all), columns.map((column, i) => this.headOf(column, i, sorts)));
     this.pin(this.head);
+    // The room of the rows is held meanwhile: how many are in sight is measured by it.
+    this.below.style.height = `${this.source.layout().count * LINE}px`;
     this.shown.forEach((line) => line.element.remove());
     this.shown.clear();
     this.draw();
