@@ -234,8 +234,8 @@ class AnomalyDetector:
             raise CheckpointError(f"{os.fspath(path)!r} holds a {state['class']}: give one, load(path, model=...).")
         if "past" in state["scorer"].get("hindsight", {}):
             raise CheckpointError(
-                f"{os.fspath(path)!r} was fitted with offline=True by an earlier version, which measured windows of all "
-                "widths by one past. Fit it again."
+                f"{os.fspath(path)!r} was fitted with offline=True by an earlier version, which measured windows of "
+                "all widths by one past. Fit it again."
             )
         detector = cls(**{**params, "model": params["model"] or model})
         detector._take(state)
