@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,10 @@ from tqdm import tqdm
 from fulgurite.anomaly.generator import KINDS, generate
 from fulgurite.anomaly.hindsight import LEAD
 from fulgurite.anomaly.judge.vus import vus, window_length
-from fulgurite.anomaly.kinds import WINDOW
-from fulgurite.anomaly.past import MOST, Past
+from fulgurite.anomaly.kinds import LONG, WINDOW
+from fulgurite.anomaly.lasting import Lasting
+from fulgurite.anomaly.past import Past
+from fulgurite.anomaly.ranking import HIGH, TIMES
 from fulgurite.anomaly.series import Series
 from fulgurite.anomaly.surroundings import WIDTHS
 from fulgurite.anomaly.terms import LATENT, SMALLEST_SCALE, WEIGHTS
@@ -57,14 +59,44 @@ class Around:
     test: np.ndarray
     whole: np.ndarray
 
-    def measured(self, places: Sequence[int]) -> np.ndarray:
-        """Scores of the test rows by the windows of the widths at ``places``, as far as there are such."""
+    def measured(self, places: Sequence[int], one_past: bool = False) -> np.ndarray:
+        """Scores of the test rows by the windows of the widths at ``places``, as far as there are such.
+
+        With ``one_past`` it measures the sum of them, in place of one for each.
+        """
         there = [place for place in places if place < self.test.shape[1]] or [0]
         scales = np.maximum(np.quantile(self.calibration[:, there], 0.99, axis=0), SMALLEST_SCALE)
+        known, test = (np.log1p(rows[:, there] / scales) for rows in (self.calibration, self.test))
+        if one_past:
+            known, test = known.sum(axis=1, keepdims=True), test.sum(axis=1, keepdims=True)
+        scores = [self._by_past(*pair) for pair in zip(known.T, test.T, strict=True)]
+        return np.sqrt(np.mean(np.square(scores), axis=0))
+
+    def _by_past(self, known: np.ndarray, test: np.ndarray) -> np.ndarray:
         past = Past(offline=True, lead=LEAD)
-        past.update(np.log1p(self.calibration[:, there] / scales).sum(axis=1))
-        test = np.log1p(self.test[:, there] / scales).sum(axis=1)
+        past.update(known)
         return past.update(np.where(self.whole, test, np.nan))[self.whole]
+
+
+@dataclass
+class Line:
+    """One choice that is another: ``past`` are arguments of `Past`.
+
+    ``ranks`` says what ranks rows beside their own scores above ``high``, which count ``times`` as often: "shape" (the
+    windows' shapes), "sum" (all terms, fading) or "around" (the surroundings, of the ``widths`` at these places).
+    ``lasting`` is in windows.
+    """
+
+    weights: dict[str, float] = field(default_factory=lambda: dict(OURS))
+    past: dict = field(default_factory=dict)
+    quantile: float = 0.99
+    compress: Compress = np.log1p
+    ranks: str = "shape"
+    high: float = HIGH
+    times: float = TIMES
+    widths: Sequence[int] = range(len(WIDTHS))
+    one_past: bool = False
+    lasting: int = LONG
 
 
 def case(group: str, series: Series, seed: int) -> Case:
@@ -90,57 +122,64 @@ def around_of(model: WindowModel, series: Series, cut: int, half: int) -> Around
     return Around(calibration, test, whole[half:])
 
 
-def judged(
-    cases: list[Case],
-    weights: dict[str, float],
-    past: dict,
-    quantile: float = 0.99,
-    compress: Compress = np.log1p,
-    widths: Sequence[int] = (),
-    top: float = MOST,
-) -> dict[str, float]:
-    """Mean VUS-PR for each group that has anomalies, and mean flagged shares.
-
-    With ``widths``, places among those of the surroundings, these rank, and rows' own scores above ``top`` come on top.
-    """
+def judged(cases: list[Case], line: Line) -> dict[str, float]:
+    """Mean VUS-PR for each group that has anomalies, and mean flagged shares."""
     found: dict[str, list[float]] = {}
-    weighed = np.array([weights[name] for name in NAMES])
     for each in cases:
-        scales = np.maximum(np.quantile(each.calibration, quantile, axis=0), SMALLEST_SCALE)
-        lead = each.window // 4 if past.get("offline") else 0
-        measured = Past(**{"lead": lead, **past})
-        measured.update(compress(each.calibration / scales) @ weighed)
-        score, own = measured.measure(compress(each.test / scales) @ weighed)
-        if widths:
-            score = each.around.measured(widths) + np.where(own > top, own, 0)
+        score, own = scored(each, line)
         if each.labels.any():
             found.setdefault(each.group, []).append(vus(each.labels, score, each.tolerance)[0])
-        found.setdefault(f"{each.group}, flagged", []).append(float((own > LEVEL).mean()))
+        news = Lasting(line.lasting * each.window).update(own)
+        found.setdefault(f"{each.group}, flagged", []).append(float((news > LEVEL).mean()))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def choices() -> dict[str, tuple]:
-    """Name, weights, arguments of `Past`, and where they are others, quantile, compression, widths, top of a line."""
-    lines = {"as it is": (OURS, {}, 0.99)}
-    lines |= {f"without {name}": ({**OURS, name: 0.0}, {}, 0.99) for name in NAMES}
-    lines |= {f"{name} alone": ({**dict.fromkeys(NAMES, 0.0), name: 1.0}, {}, 0.99) for name in NAMES}
+def scored(each: Case, line: Line) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of a case's test rows, and their own ones."""
+    scales = np.maximum(np.quantile(each.calibration, line.quantile, axis=0), SMALLEST_SCALE)
+    known, test = (line.compress(terms / scales) for terms in (each.calibration, each.test))
+    weights = np.array([line.weights[name] for name in NAMES])
+    past = Past(**{"lead": each.window // 4 if line.past.get("offline") else 0, **line.past})
+    past.update(known @ weights)
+    score, own = past.measure(test @ weights)
+    if line.ranks == "sum":
+        return score, own
+    if line.ranks == "around":
+        around = each.around.measured(line.widths, line.one_past)
+    else:
+        windows = Past(**line.past)
+        windows.update(known[:, NAMES.index("shape")])
+        around = windows.update(test[:, NAMES.index("shape")])
+    return np.maximum(np.where(own > line.high, own, 0), around / line.times), own
+
+
+def choices() -> dict[str, Line]:
+    """What each line is called, and what is another in it."""
+    lines = {"as it is": Line()}
+    lines |= {f"without {name}": Line({**OURS, name: 0.0}) for name in NAMES}
     others = (("shape", 1.0), ("shape", 3.0), ("flat", 1.0), ("shift", 1.0), ("latent", 1.0))
-    lines |= {f"weight of {name} {weight:g}": ({**OURS, name: weight}, {}, 0.99) for name, weight in others}
-    lines |= {f"mean of {rows} rows": (OURS, {"rows": rows}, 0.99) for rows in (1, 5, 20)}
-    lines |= {f"margin {margin:g}": (OURS, {"margin": margin}, 0.99) for margin in (1.0, 1.5, 3.0, 99.0)}
-    lines |= {f"fades in {hold:g} rows": (OURS, {"hold": hold}, 0.99) for hold in (0.01, 16.0, 32.0, 64.0)}
-    lines |= {f"scale: quantile {quantile:g}": (OURS, {}, quantile) for quantile in (0.5, 0.9, 0.999)}
-    lines |= {"not compressed": (OURS, {}, 0.99, lambda terms: terms), "square root": (OURS, {}, 0.99, np.sqrt)}
+    lines |= {f"weight of {name} {weight:g}": Line({**OURS, name: weight}) for name, weight in others}
+    lines |= {f"mean of {rows} rows": Line(past={"rows": rows}) for rows in (1, 5, 20)}
+    lines |= {f"margin {margin:g}": Line(past={"margin": margin}) for margin in (1.0, 3.0, 99.0)}
+    lines |= {f"fades in {hold:g} rows": Line(past={"hold": hold}) for hold in (0.01, 24.0, 96.0)}
+    lines |= {f"scale: quantile {quantile:g}": Line(quantile=quantile) for quantile in (0.5, 0.9, 0.999)}
+    lines |= {"not compressed": Line(compress=lambda terms: terms), "square root": Line(compress=np.sqrt)}
+    lines |= {f"own above {high:g}": Line(high=high) for high in (0.0, 1.0, 3.0, np.inf)}
+    lines |= {f"own {times:g} times": Line(times=times) for times in (1.0, 2.0, 5.0)}
+    lines |= {"ranked by the sum": Line(ranks="sum"), "a lasting change flags on": Line(lasting=0)}
+    lines |= {f"lasting: {windows} windows": Line(lasting=windows) for windows in (2, 8)}
+    alone = {name: {**dict.fromkeys(NAMES, 0.0), name: 1.0} for name in NAMES}
+    lines |= {f"sum of {name} alone": Line(weights, ranks="sum") for name, weights in alone.items()}
     return lines | offline()
 
 
-def offline() -> dict[str, tuple]:
-    usual = (OURS, {}, 0.99, np.log1p)
+def offline() -> dict[str, Line]:
     widths = {"1": (0,), "2": (1,), "4": (2,), "1, 2": (0, 1), "2, 4": (1, 2)}
-    lines = {"offline": (*usual, range(len(WIDTHS)))}
-    lines |= {f"offline, widths {told}": (*usual, places) for told, places in widths.items()}
-    lines |= {f"offline, own above {top:g}": (*usual, range(len(WIDTHS)), top) for top in (0.0, 2.0, 4.0, np.inf)}
-    return lines | {"offline, means alone": (OURS, {"offline": True}, 0.99)}
+    lines = {"offline": Line(ranks="around")}
+    lines |= {f"offline, widths {told}": Line(ranks="around", widths=places) for told, places in widths.items()}
+    lines |= {f"offline, own above {high:g}": Line(ranks="around", high=high) for high in (0.0, 1.0, 3.0, np.inf)}
+    lines |= {"offline, one past": Line(ranks="around", one_past=True)}
+    return lines | {"offline, means alone": Line(past={"offline": True}, ranks="sum")}
 
 
 def main() -> None:
@@ -155,13 +194,13 @@ def main() -> None:
     cases = [
         case(group, series, seed) for group, series in tqdm(rows, file=sys.stderr) for seed in range(options.seeds)
     ]
-    results = {name: judged(cases, *line) for name, line in choices().items()}
-    print(f"{'':22}" + "".join(f"{column:>10}" for column in (*TABLE[:-1], "flagged", "clean")))
+    results = {name: judged(cases, line) for name, line in choices().items()}
+    print(f"{'':26}" + "".join(f"{column:>10}" for column in (*TABLE[:-1], "flagged", "clean")))
     for name, found in results.items():
         cells = [found.get(column, float("nan")) for column in TABLE[:-1]]
         shares = [100 * found.get(f"{group}, flagged", float("nan")) for group in ("named", "clean")]
         print(
-            f"{name:22}" + "".join(f"{cell:10.3f}" for cell in cells) + "".join(f"{share:8.2f} %" for share in shares)
+            f"{name:26}" + "".join(f"{cell:10.3f}" for cell in cells) + "".join(f"{share:8.2f} %" for share in shares)
         )
     path = ROOT / "benchmarks" / "results" / "anomaly_choices.json"
     path.write_text(json.dumps({"seeds": options.seeds, "series": len(rows), "results": results}, indent=1) + "\n")

@@ -14,7 +14,7 @@ import numpy as np
 
 from fulgurite.anomaly import frames
 from fulgurite.anomaly.arrange import check_for_fit
-from fulgurite.anomaly.kinds import Kind, hindsight_of, kind_of, new_model, past_of, reach, rows_apart
+from fulgurite.anomaly.kinds import Kind, kind_of, new_model, past_of, reach, rows_apart, scorer_of
 from fulgurite.anomaly.model import Model, check_model, check_setting
 from fulgurite.anomaly.saved import read_marked, write_marked
 from fulgurite.anomaly.schema import Schema
@@ -141,9 +141,7 @@ class AnomalyDetector:
             model.fit(learned, {**QUIET, **(asked["trainer"] or {})})
         self.model_, self.threshold_, self.schema_ = model, threshold, Schema.of(series)
         self.refractory_ = rows_apart(model) if asked["refractory"] is None else asked["refractory"]
-        hindsight = hindsight_of(model, learned) if normalise and asked["offline"] else None
-        ahead = bool(asked["offline"]) and hindsight is None
-        self._scorer = Scorer(model, past_of(model, ahead) if normalise else None, hindsight)
+        self._scorer = scorer_of(model, normalise, bool(asked["offline"]), learned)
         own = self._scorer.learn(learned, rest)
         if len(rest):
             threshold.fit(own)
@@ -237,6 +235,11 @@ class AnomalyDetector:
         params = state["params"]
         if params["model"] is None and model is None:
             raise CheckpointError(f"{os.fspath(path)!r} holds a {state['class']}: give one, load(path, model=...).")
+        if "past" in state["scorer"].get("hindsight", {}):
+            raise CheckpointError(
+                f"{os.fspath(path)!r} was fitted with offline=True by an earlier version, which measured windows of "
+                "all widths by one past. Fit it again."
+            )
         detector = cls(**{**params, "model": params["model"] or model})
         detector._take(state)
         return detector

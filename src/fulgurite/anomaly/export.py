@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fulgurite.anomaly.detector import AnomalyDetector
+from fulgurite.anomaly.ranking import HIGH, TIMES
 from fulgurite.anomaly.scorer import Scorer
 from fulgurite.anomaly.seed import SeedModel
 from fulgurite.anomaly.series import Series
@@ -166,11 +167,19 @@ def _score(scorer: Scorer) -> str:
     if scorer.past is None:
         return "the sum of parts"
     measured = "the sum of parts, measured by its past"
-    return measured if scorer.hindsight is None else f"{measured}; what ranks rows offline is not in the network"
+    if scorer.hindsight is not None:
+        return f"{measured}; what ranks rows offline is not in the network"
+    if scorer.ranking is None:
+        return measured
+    return (
+        f"{measured}, is a row's own score; rows are ranked by it where it is above {HIGH:g}, or by 1/{TIMES:g} of the "
+        "sum of the parts at ranking.places, measured by ranking.past, if that is more"
+    )
 
 
 def _about(detector: AnomalyDetector, exportable: Exportable, name: str, form: str) -> dict[str, Any]:
     model, threshold, past = detector.model_, detector.threshold_, detector._scorer.past
+    ranking = detector._scorer.ranking
     state = {key: value for key, value in model.state_dict().items() if key not in ("weights", "terms")}
     return {
         "fulgurite": importlib.metadata.version("fulgurite"),
@@ -181,6 +190,8 @@ def _about(detector: AnomalyDetector, exportable: Exportable, name: str, form: s
         "preparation": state,
         "score": _score(detector._scorer),
         "past": None if past is None else past.state_dict(),
+        "ranking": None if ranking is None else ranking.state_dict(),
+        "lasting": detector._scorer.lasting.rows,
         "threshold": {"rule": str(threshold), "level": threshold.level, "told": threshold.explain()},
         "refractory": detector.refractory_,
     }

@@ -9,8 +9,11 @@ from importlib import import_module
 from typing import Any
 
 from fulgurite.anomaly.hindsight import Hindsight
+from fulgurite.anomaly.lasting import Lasting
 from fulgurite.anomaly.model import Model, check_model
 from fulgurite.anomaly.past import Past
+from fulgurite.anomaly.ranking import Ranking
+from fulgurite.anomaly.scorer import Scorer
 from fulgurite.anomaly.series import Series
 from fulgurite.base.arguments import shown
 from fulgurite.base.errors import MisconfigurationException
@@ -42,6 +45,7 @@ SEED = Kind(
     normalise=False,
 )
 KINDS = {"window": WINDOW, "seed": SEED}
+LONG = 4  # windows, at least half of whose rows have to be strange for a change that lasts
 FEWEST_APART = 12  # rows; for a model that looks at each row for itself
 
 
@@ -81,9 +85,18 @@ def past_of(model: Model, ahead: bool) -> Past:
     return Past(offline=ahead, lead=reach(model) // 4 if ahead else 0)
 
 
-def hindsight_of(model: Model, learned: Series) -> Hindsight | None:
-    """What ranks rows that are all there, of a model that has learned from ``learned``; None where it has no such."""
-    return Hindsight(model.surroundings(learned)) if hasattr(model, "surroundings") else None
+def scorer_of(model: Model, normalise: bool, offline: bool, learned: Series) -> Scorer:
+    """What scores rows with a model that has learned from ``learned``, as far as the model tells what ranks them."""
+    if not normalise:
+        return Scorer(model, None)
+    hindsight = Hindsight(model.surroundings(learned)) if offline and hasattr(model, "surroundings") else None
+    ranking = Ranking(model.window_parts) if not offline and hasattr(model, "window_parts") else None
+    return Scorer(model, past_of(model, offline and hindsight is None), ranking, hindsight, lasting_of(model))
+
+
+def lasting_of(model: Model) -> Lasting:
+    """What tells changes that last. A model of windows has seen all of one when they have been strange for two."""
+    return Lasting(LONG * reach(model) if reach(model) > 1 else 0)
 
 
 def rows_apart(model: Model) -> int:

@@ -36,8 +36,9 @@ class Scored:
 class Model(Protocol):
     """A model learns from one series and scores another; its state is plain numbers, words and tensors.
 
-    It may have ``notes``, sentences on what it chose in `fit`, a ``window``, the rows that a score looks at, and
-    ``surroundings(series)``, which gives the `Surroundings` that rank rows once all are there, from those learned from.
+    It may have ``notes``, sentences on what it chose in `fit`, a ``window``, the rows that a score looks at,
+    ``window_parts``, the places of the parts that rank rows as they come, and ``surroundings(series)``, which gives the
+    `Surroundings` that rank rows once all are there, from those learned from.
     """
 
     part_names: tuple[str, ...]

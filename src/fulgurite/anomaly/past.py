@@ -62,13 +62,17 @@ class Past:
     def _past_of(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The mean and the standard deviation of the past at each row, the row included."""
         mean, spread = np.empty(len(logs)), np.empty(len(logs))
+        count, total, squares = self.count, self.total, self.squares
         middle, width = self._middle_and_width()
-        for row, value in enumerate(logs.tolist()):
-            if self.count >= WARM_UP:
-                value = min(value, middle + MOST * width)
-            self.count, self.total, self.squares = self.count + 1, self.total + value, self.squares + value * value
-            middle, width = self._middle_and_width()
+        for row, value in enumerate(logs.tolist()):  # in local names, since this is the slowest loop of scoring
+            if count >= WARM_UP and value > middle + MOST * width:
+                value = middle + MOST * width
+            count, total, squares = count + 1, total + value, squares + value * value
+            middle = total / count
+            variance = squares / count - middle * middle
+            width = math.sqrt(variance) if variance > NARROWEST * NARROWEST else NARROWEST
             mean[row], spread[row] = middle, width
+        self.count, self.total, self.squares = count, total, squares
         return mean, spread
 
     def _middle_and_width(self) -> tuple[float, float]:

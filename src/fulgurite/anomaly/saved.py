@@ -8,7 +8,7 @@ from fulgurite.base.errors import CheckpointError
 from fulgurite.base.format import read, write
 
 MARK = "fulgurite_anomaly"
-FORMAT = 1
+FORMAT = 2  # 1 had no ranking in it: what reads no further than 1 would score otherwise
 
 
 def write_marked(state: Mapping[str, Any], path: str | os.PathLike[str], what: str) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from fulgurite.anomaly.hindsight import Hindsight, strange
+from fulgurite.anomaly.hindsight import Hindsight
+from fulgurite.anomaly.lasting import Lasting
 from fulgurite.anomaly.model import Model, Scored
 from fulgurite.anomaly.past import Past
+from fulgurite.anomaly.ranking import Ranking, high, higher
 from fulgurite.anomaly.series import Series, chunks
 
 CHUNK = 65_536  # rows that a model sees at once: what it builds of their windows is no more than this asks for
@@ -18,12 +20,21 @@ CHUNK = 65_536  # rows that a model sees at once: what it builds of their window
 class Scorer:
     """A model and what it remembers of the rows before: its own memory, and the past that scores are measured by.
 
-    Without a ``past`` the raw score stands as it is. With ``hindsight``, all rows are there at once: what is measured
-    by the past is then the row's own score, and rows are ranked by what is around them.
+    Without a ``past`` the raw score stands as it is. What it measures is the row's own score, of which ``lasting``
+    leaves what is new: that flags rows. What they are ranked by is what ``ranking`` makes of it as they come, or
+    ``hindsight`` once all rows are there; without these, it is the own score, fading.
     """
 
-    def __init__(self, model: Model, past: Past | None, hindsight: Hindsight | None = None) -> None:
-        self.model, self.past, self.hindsight = model, past, hindsight
+    def __init__(
+        self,
+        model: Model,
+        past: Past | None,
+        ranking: Ranking | None = None,
+        hindsight: Hindsight | None = None,
+        lasting: Lasting | None = None,
+    ) -> None:
+        self.model, self.past, self.ranking, self.hindsight = model, past, ranking, hindsight
+        self.lasting = lasting or Lasting()
         self.memory: dict[str, Any] = {}
 
     @property
@@ -43,12 +54,12 @@ class Scorer:
             self.model.calibrate(rest, copy.deepcopy(self.memory))
         if self.hindsight is not None:
             self.hindsight.learn(learned, rest)
-        return self._own(rest)[1]
+        return self.lasting.update(self._own(rest)[1])
 
     def score(
         self, series: Series, done: Callable[[int], object] | None = None
     ) -> tuple[np.ndarray, np.ndarray, Scored]:
-        """The score of each row, its own score before it fades, and the parts that sum to the former.
+        """The score of each row, what is new in its own score, and the parts that sum to the former.
 
         The rows are remembered. ``done`` is told of each piece how many rows it had. Beside the result, 8 bytes a row
         for each of its numbers, only a piece is in memory at once; scores that look ahead take a few times the score
@@ -65,10 +76,12 @@ class Scorer:
         score, own, whole = self._own(series, passed)
         if self.past is None:
             return score, own, whole
+        news = self.lasting.update(own)
         if self.hindsight is not None:
-            return self._in_hindsight(own, whole, around)
+            score, whole = self._in_hindsight(own, whole, around)
+            return score, news, whole
         _scale(whole.parts, score)
-        return score, own, whole
+        return score, news, whole
 
     def _own(
         self, series: Series, passed: Callable[[Series], object] | None = None
@@ -86,40 +99,48 @@ class Scorer:
             score[rows] = whole.parts[rows].sum(axis=1)
             if self.past is not None and not ahead:
                 score[rows], own[rows] = self.past.measure(score[rows])
+                if self.ranking is not None:
+                    score[rows] = self.ranking.update(whole.parts[rows], own[rows])
             if passed is not None:
                 passed(part)
         if self.past is not None and ahead:
             score, own = self.past.measure(score)
         return score, score if self.past is None else own, whole
 
-    def _in_hindsight(
-        self, own: np.ndarray, whole: Scored, distances: list[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray, Scored]:
+    def _in_hindsight(self, own: np.ndarray, whole: Scored, distances: list[np.ndarray]) -> tuple[np.ndarray, Scored]:
+        """The scores of rows that are all there; a row ranked by itself has its own parts, the others the rest."""
         assert self.hindsight is not None
-        apart, known = strange(own), np.isfinite(own)
-        around, parts = self.hindsight.judge(distances, known)
-        _scale(whole.parts, apart)
-        _scale(parts, around)
-        return apart + around, own, replace(whole, parts=np.hstack([whole.parts, parts]))
+        around, parts = self.hindsight.judge(distances, np.isfinite(own))
+        score = higher(own, around)
+        by_itself = high(own) == score
+        _scale(whole.parts, np.where(by_itself, score, 0 * score))
+        _scale(parts, np.where(by_itself, 0 * score, score))
+        return score, replace(whole, parts=np.hstack([whole.parts, parts]))
 
     def copy(self, anew: bool = False) -> "Scorer":
         """One that goes on from here by itself; ``anew`` forgets the rows, but not what scores are measured by."""
         hindsight = None if self.hindsight is None else self.hindsight.copy(anew)
-        twin = Scorer(self.model, copy.deepcopy(self.past), hindsight)
+        past, ranking, lasting = copy.deepcopy((self.past, self.ranking, self.lasting))
+        twin = Scorer(self.model, past, ranking, hindsight, lasting)
         twin.memory = {} if anew else copy.deepcopy(self.memory)
-        if anew and twin.past is not None:
-            twin.past.forget_last()
+        for each in (past, lasting, None if ranking is None else ranking.past) if anew else ():
+            if each is not None:
+                each.forget_last()
         return twin
 
     def state_dict(self) -> dict[str, Any]:
-        state = {"memory": self.memory, "past": None if self.past is None else self.past.state_dict()}
-        return state if self.hindsight is None else {**state, "hindsight": self.hindsight.state_dict()}
+        parts = ("past", "ranking", "hindsight", "lasting")
+        return {"memory": self.memory} | {
+            name: part.state_dict() for name in parts if (part := getattr(self, name)) is not None
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.memory = dict(state["memory"])
         if self.past is not None:
             self.past.load_state_dict(state["past"])
+        self.ranking = Ranking.from_state(state["ranking"]) if "ranking" in state else None
         self.hindsight = Hindsight.from_state(state["hindsight"]) if "hindsight" in state else None
+        self.lasting = Lasting.from_state(state["lasting"]) if "lasting" in state else Lasting()
 
 
 def _blank(rows: int, parts: int) -> Scored:

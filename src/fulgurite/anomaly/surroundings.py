@@ -72,9 +72,13 @@ class Surroundings:
     def parts(self, distances: np.ndarray) -> np.ndarray:
         """The parts (n, c) of the columns; a width that is unknown counts as the others do, NaN where all are."""
         known = np.isfinite(distances)
-        sizes = np.where(known, np.log1p(distances / self.scales), 0.0).sum(axis=1)
+        sizes = np.where(known, self.sizes(distances), 0.0).sum(axis=1)
         with np.errstate(invalid="ignore"):
             return sizes / known.mean(axis=1)
+
+    def sizes(self, distances: np.ndarray) -> np.ndarray:
+        """How strange the windows of each width are by themselves, (n, widths, c)."""
+        return np.log1p(distances / self.scales)
 
     def centred(self, distances: np.ndarray) -> np.ndarray:
         """The distances of the windows that have each row in their middle; near the ends, of the nearest full one."""

@@ -83,8 +83,8 @@ class Threshold:
             return f"Flagged are rows whose score is above {self.level:.4g}, a number given by hand."
         if self.rule == "normalised":
             return (
-                f"Flagged are rows whose score is above {self.level:.4g}: that many standard deviations above what "
-                "the score has been so far. One that only fades after a peak isn't flagged."
+                f"Flagged are rows whose own score is above {self.level:.4g}: that many standard deviations above what "
+                "it has been so far. Neither what is around them nor a change that lasts flags rows."
             )
         return f"Flagged are rows whose score is above {self.level:.4g}: {self._source}."
 

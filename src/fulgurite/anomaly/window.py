@@ -118,6 +118,11 @@ class WindowModel:
         off = np.abs(expected - reading.windows[:, :, -1].numpy())[whole]
         self.reach = np.quantile(off, BAND, axis=0)
 
+    @property
+    def window_parts(self) -> tuple[int, ...]:
+        """The places of the parts that tell of the window as a whole: what ranks rows as they come."""
+        return tuple(place for place, name in enumerate(self.part_names) if name.endswith("_shape"))
+
     def surroundings(self, series: Series) -> Surroundings:
         """What ranks rows that are all there; from the rows that the model has learned from."""
         assert self.scale is not None and self.tides is not None and self.window is not None
