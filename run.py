@@ -65,7 +65,7 @@ def test(arguments):
         extras, arguments = extras + arguments[1:2], arguments[2:]
     install(*extras)
     install_browser()
-    workers = [] if "-n" in arguments else ["-n", str(min(os.cpu_count() or 1, 4))]
+    workers = [] if "-n" in arguments else ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadgroup"]
     return start(PYTHON, "-m", "pytest", *workers, *arguments)
 
 

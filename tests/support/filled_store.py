@@ -14,20 +14,14 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c489"
     "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
-SWEEP = """
-method: random
-run_cap: 9
-metric: {name: loss, goal: minimize}
-parameters:
-  lr: {min: 0.0, max: 1.0}
-"""
+SWEEP = "{name: find it, method: random, metric: {name: loss, goal: minimize}, parameters: {lr: {min: 0.0, max: 1.0}}}"
 BEGIN = 1_700_000_000_000  # milliseconds
 
 
-def fill(store: Store) -> None:
+def fill(store: Store) -> str:
     """The project ``p`` with the runs a (still running), b (failed) and c (finished), and ``empty`` without any.
 
-    Beside them ``sought`` has a sweep of three runs.
+    The project ``swept`` has a sweep of three runs, whose name is returned.
     """
     project = store.runs.project("p", create=True)
     store.runs.describe_project(project, "What it is about")
@@ -35,22 +29,7 @@ def fill(store: Store) -> None:
     runs = {name: _run(store, project, name, lr) for name, lr in (("a", 0.1), ("b", 0.2), ("c", 0.3))}
     store.end(runs["b"], 1)
     store.end(runs["c"], 0)
-    _sweep(store)
-
-
-def sought(store: Store) -> Project:
-    """The project that has a sweep."""
-    return store.runs.project("sought", create=True)
-
-
-def _sweep(store: Store) -> None:
-    sweep = store.sweeps.create(sought(store), SWEEP, 1, GOING)
-    agent = store.sweeps.add_agent(sweep, "here")
-    for i in range(3):
-        trial = store.trials.add(sweep, {"lr": (i + 1) / 10}, i, agent)
-        store.runs.open(
-            sweep.project, trial.run_name, sweep=sweep.name, config=trial.parameters, summary={"loss": 1 / (i + 1)}
-        )
+    return _sweep(store, store.runs.project("swept", create=True))
 
 
 def _run(store: Store, project: Project, name: str, lr: float) -> Run:
@@ -101,6 +80,17 @@ def _media(store: Store, run: Run) -> dict[str, Any]:
         "page": {"_type": "html-file", "path": "media/p.html"},
         "sound": {"_type": "audio-file", "path": "media/s.wav"},
     }
+
+
+def _sweep(store: Store, project: Project) -> str:
+    sweep = store.sweeps.create(project, SWEEP, 1, GOING)
+    agent = store.sweeps.add_agent(sweep, "here")
+    for i in range(3):
+        trial = store.trials.add(sweep, {"lr": i / 10}, i, agent)
+        run, _ = store.runs.open(project, trial.run_name, sweep=sweep.name, config={"lr": i / 10})
+        store.history.append(run.id, [(step, {"loss": 1.0 - step / 10 + i}) for step in range(5)])
+        store.end(run, 0)
+    return sweep.name
 
 
 def _artifact(store: Store, project: Project, run: Run) -> None:

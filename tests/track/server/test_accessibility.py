@@ -7,7 +7,7 @@ import pytest
 from fulgurite.cli import main
 from support.axe import axe_script, violations
 from support.browser import CHROMIUM, chromium
-from support.filled_store import fill, sought
+from support.filled_store import fill
 from support.track_server import served
 
 pytestmark = [
@@ -18,8 +18,6 @@ pytestmark = [
 
 DRAWN = "document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length"
 ROWS = "document.querySelectorAll('tbody tr[aria-selected]').length"
-
-VERSION = "/local/p/artifacts/model/model/v1"
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,15 @@ VIEWS = {
     "empty table": View("/local/empty/table", "document.querySelector('.empty')"),
     "deleted runs": View("/local/p/deleted", "document.querySelector('main p a')"),
     "comparison": View("/local/p/compare?run=a&run=b", "document.querySelectorAll('.known').length >= 3"),
+    "hyperparameters": View("/local/p/hyperparameters", "document.querySelectorAll('.js-plotly-plot').length >= 2"),
+    "sweeps": View("/local/swept/sweeps", "document.querySelector('tbody tr')"),
+    "sweep": View("/local/swept/sweeps/{sweep}", f"{DRAWN} >= 3"),
+    "no sweeps": View("/local/p/sweeps", "document.body.innerText.includes('There is no sweep yet')"),
+    "artifacts": View("/local/p/artifacts", "document.querySelector('table.artifacts tbody tr')"),
+    "versions": View("/local/p/artifacts/model/model", "document.querySelectorAll('tbody tr').length >= 3"),
+    "version": View("/local/p/artifacts/model/model/v1?part=files", "document.querySelector('.tree li')"),
+    "lineage": View("/local/p/artifacts/model/model/v1?part=lineage", "document.querySelector('.lineage .node')"),
+    "alerts": View("/local/p/alerts", "document.body.innerText.includes('Too high')"),
     "charts": View("/local/p/runs/a#charts", f"{DRAWN} >= 2"),
     "overview": View("/local/p/runs/a#overview", "document.querySelectorAll('.sheet').length >= 3"),
     "media": View("/local/p/runs/a#media", "document.querySelectorAll('main img').length == 2"),
@@ -48,18 +55,8 @@ VIEWS = {
     "system": View("/local/p/runs/a#system", f"{DRAWN} >= 1"),
     "console": View("/local/p/runs/a#console", "document.body.innerText.includes('line 59')"),
     "files": View("/local/p/runs/a?file=media%2Ft.table.json#files", "document.querySelector('.preview').innerText"),
+    "artifacts of a run": View("/local/p/runs/a#artifacts", "document.querySelector('main tbody tr')"),
     "code": View("/local/p/runs/a#code", "document.querySelector('.browser')"),
-    "a run's artifacts": View("/local/p/runs/b#artifacts", "document.querySelectorAll('main table').length == 2"),
-    "hyperparameters": View("/local/p/hyperparameters", "document.querySelectorAll('.js-plotly-plot').length == 2"),
-    "sweeps": View("/local/sought/sweeps", "document.querySelector('main tbody a')"),
-    "a sweep": View("/local/sought/sweeps/{sweep}", "document.querySelectorAll('.js-plotly-plot').length"),
-    "no sweeps": View("/local/empty/sweeps", "document.querySelector('.empty')"),
-    "artifacts": View("/local/p/artifacts", "document.querySelector('main tbody a')"),
-    "an artifact": View("/local/p/artifacts/model/model", "document.querySelectorAll('main tbody a').length >= 3"),
-    "files of a version": View(f"{VERSION}?part=files", "document.body.innerText.includes('model.pt')"),
-    "differences": View(f"{VERSION}?part=difference", "document.body.innerText.includes('From v')"),
-    "lineage": View(f"{VERSION}?part=lineage", "document.querySelector('.lineage .node')"),
-    "alerts": View("/local/p/alerts", "document.querySelectorAll('.alerts li').length == 3"),
     "API": View("/api/docs", "document.querySelectorAll('main section').length"),
     "not found": View("/local/nope", "document.body.innerText.includes('There is no project local/nope')"),
 }
@@ -68,7 +65,7 @@ VIEWS = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with served(tmp_path_factory.mktemp("accessibility")) as running:
-        fill(running.store)
+        running.sweep = fill(running.store)
         yield running
 
 
@@ -84,7 +81,7 @@ def browser(tmp_path_factory, server):
 def test_a_view_has_no_serious_finding(server, browser, name, dark):
     view = VIEWS[name]
     browser.size(1280, 900, dark)
-    browser.open(server.url + view.address.format(sweep=server.store.sweeps.all(sought(server.store))[0].name))
+    browser.open(server.url + view.address.format(sweep=server.sweep))
     browser.wait(view.ready)
     browser.run(f"{view.act}; 0")
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
     pytest.mark.timeout(300),
+    pytest.mark.slow,
 ]
 PAGE = f"/local/{PROJECT}"
 ROWS = "[...document.querySelectorAll('tbody tr[aria-selected]')]"

@@ -171,7 +171,7 @@ def test_the_overview_tells_the_machine_of_the_wandb_client(browser, server):
 
     browser.open(f"{server.url}/local/facts/runs/abc#overview")
 
-    browser.wait("document.body.innerText.includes('Linux-6')")
+    browser.wait("document.body.innerText.includes('Linux-6') && document.body.innerText.includes('0123abc')")
     assert all(word in browser.text() for word in ("Git commit", "0123abc", "here"))
     assert "Minix" not in browser.text()
     assert browser.run("document.querySelector('header nav').innerText.includes('the one')")

@@ -327,23 +327,3 @@ def test_keys_of_several_runs_are_counted_together(store, run):
     both = found["both"]
     assert (both["runs"], both["count"], both["first"], both["last"], set(both["kinds"])) == (2, 8, 0, 6, set("dq"))
     assert (found["one"]["runs"], found["one"]["count"]) == (1, 3)
-
-
-@pytest.mark.parametrize(
-    "value", [1, 2.5, True, "text", {"_type": "x", "long": "é" * 20_000}, [1, {"a": None}], "\ud800"]
-)
-def test_a_glimpse_tells_the_kind_of_a_series(store, run, value):
-    """One value of the last chunk, also where it is longer than what is read at first."""
-    store.history.append(run.id, [(step, {"key": value, "number": step}) for step in range(5)])
-
-    assert store.history.glimpse(run.id, "key") == value
-    assert store.history.glimpse(run.id, "number") == 0
-    assert store.history.glimpse(run.id, "nothing") is None
-
-
-def test_the_latest_value_at_a_step(store, run):
-    store.history.append(run.id, [(step, {"key": f"at {step}"}) for step in (1, 5, 9)])
-
-    assert store.history.latest(run.id, "key").values() == ["at 9"]
-    assert store.history.latest(run.id, "key", 8).values() == ["at 5"]
-    assert len(store.history.latest(run.id, "key", 0)) == len(store.history.latest(run.id, "nothing")) == 0

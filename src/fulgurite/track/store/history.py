@@ -111,29 +111,13 @@ class History:
 
     def has(self, run: int, path: str, stream: int = HISTORY) -> bool:
         """Whether the run has logged that path."""
-        return _series(self._database, run, path, stream) is not None
+        return series_id(self._database, run, path, stream) is not None
 
     def read(self, run: int, path: str, low: int = FIRST_STEP, high: int = LAST_STEP, stream: int = HISTORY) -> Column:
         """The values of one key with ``low <= step <= high``; an empty column where there are none."""
         with self._database.reading():
-            series = _series(self._database, run, path, stream)
+            series = series_id(self._database, run, path, stream)
             return column([], []) if series is None else self._read(series, low, high)
-
-    def latest(self, run: int, path: str, high: int = LAST_STEP, stream: int = HISTORY) -> Column:
-        """The last value at or before step ``high``, as a column of one; an empty one where there is none."""
-        with self._database.reading():
-            series = _series(self._database, run, path, stream)
-            outline = [] if series is None else self._chunks.outline(series, FIRST_STEP, high)
-            if series is None or not outline:
-                return column([], [])
-            last = self._read(series, outline[-1]["first"], high)
-            return last.part(len(last) - 1, len(last))
-
-    def glimpse(self, run: int, path: str, stream: int = HISTORY) -> Any:
-        """One of the newest values, to see of what kind they are: it costs little, however many there are."""
-        with self._database.reading():
-            series = _series(self._database, run, path, stream)
-            return None if series is None else self._chunks.glimpse(series)
 
     def chart(
         self,
@@ -150,7 +134,7 @@ class History:
         a time, so that the edge of a stretch may lie up to ``BLOCK`` values off; no value is left out.
         """
         with self._database.reading():
-            series = _series(self._database, run, path, stream)
+            series = series_id(self._database, run, path, stream)
             if series is None:
                 return chart_of(column([], []))
             if sum(chunk["count"] for chunk in self._chunks.outline(series, low, high)) > 4 * BLOCK * buckets:
@@ -162,7 +146,7 @@ class History:
     def blocks(self, run: int, path: str, stream: int = HISTORY) -> Any:
         """The series from afar: summaries (``cells.SUMMARY``) of its values, in their order."""
         with self._database.reading():
-            series = _series(self._database, run, path, stream)
+            series = series_id(self._database, run, path, stream)
             return np.empty(0, SUMMARY) if series is None else self._chunks.blocks(series, FIRST_STEP, LAST_STEP)
 
     def rows(
@@ -231,6 +215,7 @@ def keys_together(
     return dict(sorted(found.items()))
 
 
-def _series(database: Database, run: int, path: str, stream: int) -> int | None:
+def series_id(database: Database, run: int, path: str, stream: int = HISTORY) -> int | None:
+    """The number of a series; None if the run has not logged that path."""
     row = database.first("SELECT id FROM series WHERE run_id = ? AND stream = ? AND path = ?", (run, stream, path))
     return None if row is None else int(row["id"])

@@ -11,6 +11,7 @@ from fulgurite.track.store.console import Console
 from fulgurite.track.store.database import PATIENCE, Database
 from fulgurite.track.store.history import History
 from fulgurite.track.store.listing import Listing
+from fulgurite.track.store.newest import Newest
 from fulgurite.track.store.runs import KILLED, Run, Runs
 from fulgurite.track.store.search import Search
 from fulgurite.track.store.sources import Sources
@@ -35,6 +36,7 @@ class Store:
         self.listing = Listing(self.database)
         self.search = Search(self.database)
         self.history = History(self.database)
+        self.newest = Newest(self.database)
         self.console = Console(self.database)
         self.blobs = Blobs(self.database)
         self.sources = Sources(self.database)

@@ -98,7 +98,7 @@ class MediaRoutes:
             return answer({"values": [self._at(run, key, step) for key in keys]})
 
     def _at(self, run: Run, key: str, step: int) -> MomentShape:
-        found = self._store.history.latest(run.id, key, step)
+        found = self._store.newest.value(run.id, key, step)
         if not len(found):
             return {"key": key, "step": None, "value": None}
         return {"key": key, "step": int(found.steps[0]), "value": found.values()[0]}
@@ -109,7 +109,7 @@ class MediaRoutes:
         if place not in self._types:
             value = _inside(run.summary, names_of(path))
             if not isinstance(value, dict) or "_type" not in value:
-                value = self._store.history.glimpse(run.id, path)
+                value = self._store.newest.glimpse(run.id, path)
             self._types[place] = type_of(value)
             if len(self._types) > REMEMBERED:
                 self._types.popitem(last=False)
