@@ -106,6 +106,18 @@ def test_hostile_texts_take_no_longer(kind):
     assert more  # none of them fits into an answer
 
 
+def test_many_hostile_gaps_take_no_longer():
+    """Stretches of lines that are in both texts hundreds of times, kept apart by lines that are there once."""
+    a = [line for gap in range(20) for line in (f"gap {gap}", *["x"] * 900)]
+    b = [line for gap in range(20) for line in (f"gap {gap}", *["x", "y"] * 450)]
+
+    start = time.process_time()
+    found, more = hunks(a, b, most=100_000)
+
+    assert time.process_time() - start < 10
+    assert not more and sum(line[1] == "x" and line[0] != "-" for hunk in found for line in hunk["lines"]) >= 450 * 19
+
+
 @pytest.mark.parametrize(
     ("asked", "status"),
     [({"a": "abc"}, 400), ({"a": "abc", "b": "no"}, 404), ({"a": "abc", "b": "abc", "name": "../x"}, 400)],

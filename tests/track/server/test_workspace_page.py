@@ -111,6 +111,21 @@ def test_runs_are_chosen_and_the_choice_survives(browser, server):
 
 
 @browsers
+def test_no_run_at_all_is_a_choice_that_survives(browser, server):
+    opened(browser, server, "/local/p?runs=r1", lines=1)
+    browser.run("document.querySelector('.runrows [data-id=r1] input').click()")
+    browser.wait("document.querySelectorAll('.runrows input:checked').length == 0")
+
+    browser.call("Page.reload")
+
+    browser.wait("document.body.innerText.includes('No run is chosen.')")
+    assert browser.run("document.querySelectorAll('.runrows input:checked').length") == 0
+    browser.open(server.url + "/local/p/table" + browser.run("location.search"))
+    browser.wait("document.querySelectorAll('tbody tr[aria-selected]').length == 3")
+    assert browser.run("document.querySelector('.selected').hidden")
+
+
+@browsers
 def test_ten_runs_are_drawn_at_first(browser, server):
     """The newest ones; the others are in the list, and an older one that is chosen comes with its name."""
     for i in range(120):

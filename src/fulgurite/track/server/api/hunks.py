@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from typing import TypedDict
 
 AROUND = 3  # unchanged lines that are shown around a change
-LARGEST_GAP = 1_000_000  # pairs of lines between which difflib may look for the best way
+MOST_WORK = 50_000_000  # steps of difflib in all, some seconds; what needs more counts as replaced
 MOST = 6000  # lines in an answer
 LONGEST = 2000  # characters of a line
 
@@ -47,15 +47,33 @@ def changes(a: Sequence[str], b: Sequence[str]) -> list[Change]:
     """
     steps: list[Change] = []
     at_a = at_b = 0
+    budget = _Budget()
     for next_a, next_b in [*_anchors(a, b), (len(a), len(b))]:
-        steps += _between(a, b, at_a, next_a, at_b, next_b)
+        steps += _between(a, b, (at_a, next_a, at_b, next_b), budget)
         if next_a < len(a):
             steps.append((next_a, next_a + 1, next_b, next_b + 1, True))
         at_a, at_b = next_a + 1, next_b + 1
     return _joined(steps)
 
 
-def _between(a: Sequence[str], b: Sequence[str], a_from: int, a_to: int, b_from: int, b_to: int) -> Iterator[Change]:
+class _Budget:
+    """What difflib may still do. Lines that occur often in both texts cost most: it looks at all of their pairs."""
+
+    def __init__(self) -> None:
+        self._left = MOST_WORK
+
+    def allows(self, a: Sequence[str], b: Sequence[str]) -> bool:
+        """Whether it may find the way between these; if so, the work that it may take at most is spent."""
+        counts = Counter(b)
+        work = sum(counts[line] for line in a) * min(len(a), len(b))
+        if work > self._left:
+            return False
+        self._left -= work
+        return True
+
+
+def _between(a: Sequence[str], b: Sequence[str], gap: tuple[int, int, int, int], budget: _Budget) -> Iterator[Change]:
+    a_from, a_to, b_from, b_to = gap
     while a_from < a_to and b_from < b_to and a[a_from] == b[b_from]:
         yield a_from, a_from + 1, b_from, b_from + 1, True
         a_from, b_from = a_from + 1, b_from + 1
@@ -63,10 +81,11 @@ def _between(a: Sequence[str], b: Sequence[str], a_from: int, a_to: int, b_from:
     while a_to - same > a_from and b_to - same > b_from and a[a_to - same - 1] == b[b_to - same - 1]:
         same += 1
     a_end, b_end = a_to - same, b_to - same
-    if (a_end - a_from) * (b_end - b_from) > LARGEST_GAP:
+    mine, its = a[a_from:a_end], b[b_from:b_end]
+    if not budget.allows(mine, its):
         yield a_from, a_end, b_from, b_end, False
     else:
-        matcher = SequenceMatcher(None, a[a_from:a_end], b[b_from:b_end], autojunk=False)
+        matcher = SequenceMatcher(None, mine, its, autojunk=False)
         for tag, i, j, k, m in matcher.get_opcodes():
             yield a_from + i, a_from + j, b_from + k, b_from + m, tag == "equal"
     if same:

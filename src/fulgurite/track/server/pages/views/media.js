@@ -80,6 +80,7 @@ export function mediaTab(path, { state }) {
     const step = steps[Number(slider.value)];
     fill(label, steps.length ? `step ${step}${isNewest() ? " (newest)" : ""}` : "");
     slider.setAttribute("aria-valuetext", steps.length ? `step ${step}` : "no steps");
+    slider.disabled = steps.length < 2;
     before.disabled = Number(slider.value) <= 0;
     after.disabled = isNewest();
   };

@@ -6,6 +6,7 @@ import { ago } from "../base/format.js";
 import { colourOf } from "../charts/palette.js";
 import { groupsIn, MOST_RUNS } from "./groups.js";
 import { runQuery } from "./runquery.js";
+import { NO_RUN } from "./table/selection.js";
 
 /** What the views of a project share in their address; `hidden` are the groups that are not drawn. */
 export const RUNS = { search: "", filter: [], sort: [], group: [], runs: [], hidden: [] };
@@ -65,7 +66,7 @@ export function runList({ path, entity, project, state, draw, point }) {
   /** Runs that are chosen but not in sight are known by name only. */
   const fetchExtra = async () => {
     const there = new Set(windowRuns().map((run) => run.name));
-    const lacking = state.get("runs").filter((name) => name && !there.has(name) && !extra.has(name)).slice(0, MOST_EXTRA);
+    const lacking = state.get("runs").filter((name) => name !== NO_RUN && !there.has(name) && !extra.has(name)).slice(0, MOST_EXTRA);
     const found = await Promise.allSettled(lacking.map((name) => get(`${path}/runs/${encodeURIComponent(name)}`)));
     found.forEach(({ value }, i) => extra.set(lacking[i], value ? { ...value, isExtra: true } : null));
   };
@@ -99,7 +100,7 @@ export function runList({ path, entity, project, state, draw, point }) {
     const change = (chosen) => {
       const others = series.map((each) => each.id).filter((name) => name !== run.name);
       const names = chosen ? [...others, run.name] : others;
-      state.set({ runs: names.length ? names : [""] });
+      state.set({ runs: names.length ? names : [NO_RUN] });
     };
     const label = h("span.name", { title: run.display_name }, run.display_name);
     const running = run.state === "running" ? h("span.live", { title: "running" }, "●") : null;

@@ -183,7 +183,7 @@ export class Grid {
     fill(line.element, h("th.pinned.group-name", { scope: "row", colspan: 2, title: name }, button),
       columns.slice(1).map((column) => {
         const value = mean(column);
-        return h(column.pinned ? "td.number.pinned" : "td.number", { title: value === null ? null : `mean of ${column.name}: ${value}` }, value === null ? "" : h("span.quiet", {}, "∅ "), value === null ? "" : number(value));
+        return h(column.pinned ? "td.number.pinned" : "td.number", { title: value === null ? null : `mean of ${column.name}: ${value}` }, value === null ? "" : h("span.quiet", {}, "∅ "), value === null ? "" : number(Number(value.toPrecision(4))));
       }));
     this.pin(line.element, 1);
   }

@@ -1,8 +1,11 @@
 // Which rows are chosen, by the names of their runs.
 
+/** What the address holds in place of names where charts shall draw no run at all: without any, they draw the first. */
+export const NO_RUN = "-";
+
 export class Selection {
   constructor(names, told) {
-    Object.assign(this, { names: new Set(names), from: null, told });
+    Object.assign(this, { names: new Set(names.filter((name) => name !== NO_RUN)), from: null, told });
   }
 
   has(name) {
