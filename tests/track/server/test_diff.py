@@ -6,6 +6,7 @@ import time
 import pytest
 
 from fulgurite.track.server.api.hunks import changes, hunks
+from support.artifacts import logged
 
 DIFF = "/api/projects/local/p/diff"
 
@@ -41,6 +42,19 @@ def test_the_files_that_differ_are_told(client, store, run, other):
         ("code/gone.py", 4, None), ("diff.patch", None, 3), ("requirements.txt", 8, 8),
     ]  # fmt: skip
     assert found["same"] == 1
+
+
+def test_code_that_was_kept_as_an_artifact_is_compared_line_by_line(client, store, run, other):
+    """As `log_code` keeps it; a run that kept it as files is compared with it as well."""
+    logged(store, run.project, "source", "code", {"train.py": b"lr = 1\n", "same.py": b"x"}, run)
+    put(store, other, "code/train.py", "lr = 2\n")
+    put(store, other, "code/same.py", "x")
+    logged(store, run.project, "weights", "model", {"model.pt": b"w"}, run)
+
+    found = asked(client, name="code/train.py")
+
+    assert [file["name"] for file in found["files"]] == ["code/train.py"] and found["same"] == 1
+    assert found["hunks"][0]["lines"] == [["-", "lr = 1"], ["+", "lr = 2"]]
 
 
 def test_a_change_is_told_with_what_is_around_it(client, store, run, other):

@@ -56,7 +56,7 @@ export async function codeDifference(place, path, runs, state) {
   await load();
 }
 
-/** What the two runs kept of their code as artifacts: it is compared on the pages of these. */
+/** Links to what the two runs kept of their code as artifacts. */
 function artifacts(a, b) {
   if (a.length + b.length === 0) return null;
   const same = a.some((mine) => b.some((its) => pageOfLink(its) === pageOfLink(mine)));
