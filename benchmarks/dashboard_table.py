@@ -25,6 +25,8 @@ from pathlib import Path
 from machine import machine
 
 from fulgurite.track.store.store import Store
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from support.browser import chromium
 
 PATIENCE = 60.0
