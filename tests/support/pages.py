@@ -22,6 +22,13 @@ def made(server, project, name, **known):
     return run
 
 
+def put(server, run, name, content):
+    """A file of the run."""
+    content = content if isinstance(content, bytes) else content.encode()
+    server.store.blobs.put(run.id, name, server.store.blobs.keep_bytes(content))
+    return name
+
+
 def click(browser, words, selector="button, a, summary, label"):
     """Click the first thing in sight that says that, or is called that."""
     wanted = json.dumps(words)

@@ -9,13 +9,6 @@ from fulgurite.track.store.store import Store
 ADDRESS = "http://127.0.0.1:7007"
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of one file that share a browser and a server run in one process, so that each is started once."""
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-
-
 @pytest.fixture
 def store(tmp_path):
     store = Store(tmp_path / "data")

@@ -6,12 +6,11 @@ import pytest
 
 from fulgurite.cli import main
 from support.axe import axe_script, violations
-from support.browser import CHROMIUM, chromium
+from support.browser import chromium
 from support.filled_store import fill
 from support.track_server import served
 
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
     pytest.mark.skipif(axe_script() is None, reason="needs axe-playwright-python: pip install -e .[dev]"),
 ]
 

@@ -2,49 +2,18 @@
 
 import re
 import time
-from contextlib import contextmanager
 
 import pytest
 
 from fulgurite.track.server.pages import FOLDER
 from fulgurite.track.store.console import Line
-from support.browser import CHROMIUM, chromium
-from support.track_server import served
+from support.pages import EVIL, made, shown
 
-browsers = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
 AS_HTML = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(")
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c489"
     "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
-EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with shown(browser, tmp_path_factory.mktemp("pages")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
-
-
-@contextmanager
-def shown(browser, folder):
-    """A server whose pages are left before it ends: one that asks it for news would complain."""
-    with served(folder) as running:
-        yield running
-        browser.open("about:blank")
-
-
-def made(server, project, name, **known):
-    run, _ = server.store.runs.open(server.store.runs.project(project, create=True), name, **known)
-    return run
 
 
 def drawn(browser):
@@ -92,7 +61,6 @@ def test_no_text_is_read_as_html():
         assert not AS_HTML.search(file.read_text()), file.name
 
 
-@browsers
 def test_an_empty_store_says_how_to_begin(browser, tmp_path):
     with shown(browser, tmp_path) as server:
         browser.open(server.url)
@@ -101,7 +69,6 @@ def test_an_empty_store_says_how_to_begin(browser, tmp_path):
         assert f"WANDB_BASE_URL={server.url}" in browser.text()
 
 
-@browsers
 def test_a_project_shows_its_runs(browser, server):
     """With their state and values; one that is made meanwhile appears by itself."""
     for i in range(30):
@@ -118,7 +85,6 @@ def test_a_project_shows_its_runs(browser, server):
     browser.wait("document.querySelector('tbody').innerText.includes('latecomer')")
 
 
-@browsers
 def test_a_run_is_drawn_and_followed(browser, server):
     """Its charts stand there, and a new value is on screen within some seconds; NaNs are gaps."""
     run = made(server, "live", "abc", display_name="live one", config={"deep": {"er": 7}})
@@ -137,7 +103,6 @@ def test_a_run_is_drawn_and_followed(browser, server):
     browser.wait("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length == 3")
 
 
-@browsers
 def test_media_are_shown_with_what_is_said_of_them(browser, server):
     """Captions stand below pictures; tables hold numbers that JSON does not know; what is new changes nothing else."""
     run = made(server, "media", "abc", display_name="the one")
@@ -163,7 +128,6 @@ def test_media_are_shown_with_what_is_said_of_them(browser, server):
     assert browser.run("document.querySelector('.logged').dataset.kept") == "yes"
 
 
-@browsers
 def test_the_overview_tells_the_machine_of_the_wandb_client(browser, server):
     """The client keeps it apart from what it says of a run; the page is called by the run's name."""
     machine = {"old": {"os": "Minix"}, "new": {"os": "Linux-6", "git": {"commit": "0123abc"}}}
@@ -177,7 +141,6 @@ def test_the_overview_tells_the_machine_of_the_wandb_client(browser, server):
     assert browser.run("document.querySelector('header nav').innerText.includes('the one')")
 
 
-@browsers
 def test_a_zoom_shows_the_detail(browser, server):
     """The server is asked for the stretch in sight; a double click shows the whole again."""
     run = made(server, "zoom", "abc")
@@ -193,7 +156,6 @@ def test_a_zoom_shows_the_detail(browser, server):
     browser.wait(f"{plot}.data.length == 2")
 
 
-@browsers
 def test_charts_out_of_sight_are_not_drawn(browser, server):
     """A run with 300 keys draws what fits the window, and the rest when it is scrolled to."""
     run = made(server, "keys", "abc")
@@ -210,7 +172,6 @@ def test_charts_out_of_sight_are_not_drawn(browser, server):
     browser.wait("!document.querySelector('[data-key=k000] .trace')")
 
 
-@browsers
 @pytest.mark.parametrize("tab", ["charts", "media", "overview", "system", "console", "files", "code", "histograms"])
 def test_nobodys_words_become_code(browser, server, tab):
     """Names, values, lines and files that are HTML are read as what they are: text."""
@@ -233,7 +194,6 @@ def test_nobodys_words_become_code(browser, server, tab):
     assert browser.run("document.querySelectorAll('main img[src=x], main script').length") == 0
 
 
-@browsers
 def test_a_logged_page_runs_outside_of_our_origin(browser, server):
     """Its script runs, knows nothing of us and reaches nobody."""
     run = made(server, "html", "abc")
@@ -253,7 +213,6 @@ def test_a_logged_page_runs_outside_of_our_origin(browser, server):
     browser.complaints.clear()
 
 
-@browsers
 def test_a_key_opens_the_pages(browser, tmp_path):
     """They ask for it, and show what was asked for as soon as it is given."""
     with shown(browser, tmp_path) as server:
@@ -279,7 +238,6 @@ def test_a_key_opens_the_pages(browser, tmp_path):
         browser.complaints.clear()
 
 
-@browsers
 @pytest.mark.parametrize(
     "path", ["/", "/local/many", "/local/many/table", "/local/live/runs/abc", "/local/live/runs/abc#overview"]
 )

@@ -1,25 +1,6 @@
 """The page that describes the API, in a real browser."""
 
-import pytest
-
-from support.browser import CHROMIUM, chromium
-from support.pages import click, shown
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with shown(browser, tmp_path_factory.mktemp("pages")) as running:
-        yield running
+from support.pages import click
 
 
 def test_an_address_is_found_and_opened(browser, server):

@@ -8,20 +8,10 @@ import numpy as np
 import pytest
 
 from fulgurite.track.server.pages import FOLDER
-from support.browser import CHROMIUM, chromium
+from support.pages import EVIL, made
 from support.track_server import served
 
-browsers = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
 LINES = "document.querySelectorAll('[data-key=\"{0}\"] .scatterlayer .trace').length"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +30,6 @@ def server(browser, tmp_path_factory):
             running.store.end(run, 0)
         yield running
         browser.open("about:blank")
-
-
-def made(server, project, name, **known):
-    run, _ = server.store.runs.open(server.store.runs.project(project, create=True), name, **known)
-    return run
 
 
 def opened(browser, server, address, lines=None):
@@ -77,7 +62,6 @@ def pointed(browser, key, share=0.5):
     )
 
 
-@browsers
 def test_the_lines_of_several_runs_lie_over_each_other(browser, server):
     """One chart for each key, in sections by prefix; each run's line has the colour that stands in the list."""
     opened(browser, server, "/local/p", lines=3)
@@ -94,7 +78,6 @@ def test_the_lines_of_several_runs_lie_over_each_other(browser, server):
     assert browser.run(f"{plot('train/loss')}.data[0].y[0]") == 7.0
 
 
-@browsers
 def test_runs_are_chosen_and_the_choice_survives(browser, server):
     opened(browser, server, "/local/p", lines=3)
 
@@ -110,7 +93,6 @@ def test_runs_are_chosen_and_the_choice_survives(browser, server):
     browser.wait(f"{LINES.format('train/loss')} == 3")
 
 
-@browsers
 def test_no_run_at_all_is_a_choice_that_survives(browser, server):
     opened(browser, server, "/local/p?runs=r1", lines=1)
     browser.run("document.querySelector('.runrows [data-id=r1] input').click()")
@@ -125,7 +107,6 @@ def test_no_run_at_all_is_a_choice_that_survives(browser, server):
     assert browser.run("document.querySelector('.selected').hidden")
 
 
-@browsers
 def test_ten_runs_are_drawn_at_first(browser, server):
     """The newest ones; the others are in the list, and an older one that is chosen comes with its name."""
     for i in range(120):
@@ -140,7 +121,6 @@ def test_ten_runs_are_drawn_at_first(browser, server):
     assert browser.run("document.querySelector('.runrows [data-id=m0]').innerText").startswith("many 0")
 
 
-@browsers
 def test_runs_are_searched_and_filtered(browser, server):
     opened(browser, server, "/local/p?filter=config.lr%3D0.1", lines=2)
     assert "2 of 3" in browser.run("document.querySelector('.runlist summary').innerText")
@@ -157,7 +137,6 @@ def test_runs_are_searched_and_filtered(browser, server):
     browser.complaints.clear()  # a refused filter is an error to the browser, too
 
 
-@browsers
 def test_a_filter_offers_the_states_that_there_are(browser, server):
     opened(browser, server, "/local/p", lines=3)
     add = "document.querySelector('.runlist [aria-haspopup=dialog]')"
@@ -172,7 +151,6 @@ def test_a_filter_offers_the_states_that_there_are(browser, server):
     assert browser.run("document.querySelector('.builder .choices').innerText.trim()") == "finished"
 
 
-@browsers
 def test_groups_are_drawn_as_mean_and_band(browser, server):
     """Two runs with the same setting are one line, with the extremes as its band."""
     opened(browser, server, "/local/p?group=config.lr", lines=4)
@@ -187,7 +165,6 @@ def test_groups_are_drawn_as_mean_and_band(browser, server):
     browser.wait(f"{LINES.format('train/loss')} == 2")
 
 
-@browsers
 def test_a_new_point_is_soon_on_the_screen(browser, server):
     """Only what is new is asked for; a new run appears by itself."""
     run = made(server, "live", "a")
@@ -207,7 +184,6 @@ def test_a_new_point_is_soon_on_the_screen(browser, server):
     browser.wait(f"{plot('train/loss')}.data.length == 3 && document.querySelector('[data-key=other] .trace')")
 
 
-@browsers
 def test_a_deleted_run_is_no_longer_drawn(browser, server):
     """Also where it was chosen by its name; the others stay."""
     for i in range(2):
@@ -221,7 +197,6 @@ def test_a_deleted_run_is_no_longer_drawn(browser, server):
     browser.complaints.clear()  # that it is not found is an error to the browser
 
 
-@browsers
 def test_a_group_is_followed(browser, server):
     """Its mean is computed anew when one of its runs goes on."""
     for i in range(2):
@@ -234,7 +209,6 @@ def test_a_group_is_followed(browser, server):
     browser.wait(f"{plot('train/loss')}.data.at(-1).y.at(-1) == 5")
 
 
-@browsers
 def test_a_million_values_are_zoomed_into(browser, server):
     """With several runs in the chart; a double click shows the whole again; all charts may go together."""
     for i in range(2):
@@ -253,7 +227,6 @@ def test_a_million_values_are_zoomed_into(browser, server):
     browser.wait(f"{chart}.data[0].x.length == 100 && {plot('b')}.data.at(-1).x.length == 100")
 
 
-@browsers
 def test_one_crosshair_runs_through_all_charts(browser, server):
     """Who points into one chart reads the values at that step in all of them, and the runs' names in that one."""
     opened(browser, server, "/local/p", lines=3)
@@ -271,7 +244,6 @@ def test_one_crosshair_runs_through_all_charts(browser, server):
     browser.wait("document.querySelectorAll('.cross:not([hidden])').length == 0")
 
 
-@browsers
 def test_a_run_in_the_list_brings_out_its_line(browser, server):
     opened(browser, server, "/local/p", lines=3)
     browser.wait("document.querySelector('[data-key=\"val/acc\"] .trace')")
@@ -282,7 +254,6 @@ def test_a_run_in_the_list_brings_out_its_line(browser, server):
     assert browser.run(behind) == [True, False, True] * 3
 
 
-@browsers
 @pytest.mark.parametrize(
     ("query", "expression", "expected"),
     [
@@ -302,7 +273,6 @@ def test_axes_are_in_the_address(browser, server, query, expression, expected):
     assert browser.run(expression.replace("plot", plot("train/loss"))) == expected
 
 
-@browsers
 def test_the_raw_line_stays_behind_a_smooth_one(browser, server):
     """The slider writes the address, and the lines are drawn smooth over what was logged."""
     opened(browser, server, "/local/p", lines=3)
@@ -315,7 +285,6 @@ def test_the_raw_line_stays_behind_a_smooth_one(browser, server):
     assert raw[1] == 4.5 and smooth[0] == raw[0] and smooth[1] > raw[1]
 
 
-@browsers
 def test_smoothing_is_what_it_says(browser, server):
     """The debiased exponential average and the running mean, against numpy; gaps stay gaps and count in nothing."""
     opened(browser, server, "/local/p")
@@ -332,7 +301,6 @@ def test_smoothing_is_what_it_says(browser, server):
     assert np.isclose(mean[51], (present[49] + 3.0) / 2)
 
 
-@browsers
 def test_charts_are_searched_and_sections_folded(browser, server):
     """A name may be searched for by a regular expression; what is folded stays so."""
     opened(browser, server, "/local/p?find=^(val|train)/l", lines=3)
@@ -348,7 +316,6 @@ def test_charts_are_searched_and_sections_folded(browser, server):
     assert not browser.run("document.querySelector('[data-key=\"val/acc\"]')")
 
 
-@browsers
 def test_one_chart_fills_the_window(browser, server):
     """It has an address, and Escape leaves it."""
     opened(browser, server, "/local/p?chart=val%2Facc")
@@ -362,7 +329,6 @@ def test_one_chart_fills_the_window(browser, server):
     browser.wait(f"{LINES.format('val/acc')} == 3")
 
 
-@browsers
 def test_the_menu_of_a_chart(browser, server):
     """Its own logarithmic axis and limits, for this chart alone."""
     opened(browser, server, "/local/p", lines=3)
@@ -379,7 +345,6 @@ def test_the_menu_of_a_chart(browser, server):
     assert browser.run("location.search") == "?log=train%2Floss&y=0.5..%3Atrain%2Floss"
 
 
-@browsers
 def test_a_chart_is_told_as_csv(browser, server):
     """In full precision; texts that a table program would take for a formula are told as texts."""
     opened(browser, server, "/local/p")
@@ -399,7 +364,6 @@ def test_a_chart_is_told_as_csv(browser, server):
     ]
 
 
-@browsers
 def test_a_chart_is_saved_as_a_picture(browser, server):
     """On the ground of the theme, under the chart's name."""
     opened(browser, server, "/local/p", lines=3)
@@ -415,7 +379,6 @@ def test_a_chart_is_saved_as_a_picture(browser, server):
     assert picture.startswith(b"\x89PNG") and len(picture) > 5000
 
 
-@browsers
 def test_lines_come_when_the_server_is_back(browser, server):
     """A request that failed is sent again, and what it said goes."""
     opened(browser, server, "/local/p", lines=3)
@@ -431,7 +394,6 @@ def test_lines_come_when_the_server_is_back(browser, server):
     browser.complaints.clear()  # of what was blocked
 
 
-@browsers
 def test_nobodys_words_become_code(browser, server):
     """Names of runs, keys and settings that are HTML are read as text, also where Plotly writes them."""
     run = made(server, "evil", EVIL, display_name=EVIL, config={EVIL: EVIL})
@@ -449,7 +411,6 @@ def test_nobodys_words_become_code(browser, server):
     assert browser.run("document.title").endswith("Fulgurite")
 
 
-@browsers
 def test_two_thousand_charts_are_drawn_only_where_one_looks(browser, server):
     run = made(server, "wide", "w")
     server.store.history.append(run.id, [(i, {f"grad/k{j:04}": i * j for j in range(2000)}) for i in range(3)])
@@ -464,7 +425,6 @@ def test_two_thousand_charts_are_drawn_only_where_one_looks(browser, server):
     )
 
 
-@browsers
 def test_nothing_sticks_out_on_a_phone(browser, server):
     """The list of runs is folded there."""
     browser.size(400, 800)
@@ -475,7 +435,6 @@ def test_nothing_sticks_out_on_a_phone(browser, server):
     browser.size(1280, 900)
 
 
-@browsers
 def test_an_empty_project_says_so(browser, server):
     server.store.runs.project("empty", create=True)
     opened(browser, server, "/local/empty")

@@ -5,42 +5,18 @@ import json
 import time
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from support.browser import CHROMIUM, chromium
-from support.track_server import served
+from support import pages
+from support.pages import EVIL, put
 
-browsers = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
 CELLS = "[...document.querySelectorAll('.logged tbody tr')].map(row => row.children[1].innerText)"
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with served(tmp_path_factory.mktemp("media")) as running:
-        yield running
-        browser.open("about:blank")
-
-
 def made(server, name, rows, **known):
-    run, _ = server.store.runs.open(server.store.runs.project("p", create=True), name, **known)
+    run = pages.made(server, "p", name, **known)
     server.store.history.append(run.id, rows)
     return run
-
-
-def put(server, run, name, content):
-    content = content if isinstance(content, bytes) else content.encode()
-    server.store.blobs.put(run.id, name, server.store.blobs.keep_bytes(content))
-    return name
 
 
 def png(array):
@@ -65,7 +41,6 @@ def typed(browser, selector, text):
     )
 
 
-@browsers
 def test_one_slider_moves_all_media_through_the_steps(browser, server):
     """Each shows what it last was; the step is in the address and survives a reload; arrows move it, too."""
     rows = [(step, {"val/said": f"said at {step}"}) for step in (0, 5, 9)] + [(4, {"other": "only at 4"})]
@@ -90,7 +65,6 @@ def test_one_slider_moves_all_media_through_the_steps(browser, server):
     browser.wait(f"{card('val/said')}.innerText.includes('the newest')")
 
 
-@browsers
 def test_masks_and_boxes_lie_over_the_picture(browser, server):
     """Classes have names and can be switched off one by one."""
     mask = np.zeros((40, 60))
@@ -130,7 +104,6 @@ def test_masks_and_boxes_lie_over_the_picture(browser, server):
     assert browser.run(pixel.format(35))[3] == 255
 
 
-@browsers
 def test_sounds_pages_figures_and_clouds_are_shown(browser, server):
     """A logged page is in a frame of its own; what can't be drawn says why."""
     run = made(server, "kinds", [])
@@ -166,7 +139,6 @@ def test_sounds_pages_figures_and_clouds_are_shown(browser, server):
     assert browser.run("document.querySelectorAll('main img[src=x], main script').length") == 0
 
 
-@browsers
 def test_a_logged_table_is_sorted_filtered_and_turned(browser, server):
     """By the server: only a page of its rows is here. Cells are texts, and pictures in cells are seen."""
     run = made(server, "table", [])
@@ -195,7 +167,6 @@ def test_a_logged_table_is_sorted_filtered_and_turned(browser, server):
     browser.wait(f"{CELLS}.join() == '123'")
 
 
-@browsers
 def test_media_out_of_sight_are_not_loaded(browser, server):
     made(server, "many", [(0, {f"key{i:03}": f"text {i}" for i in range(150)})])
     opened(browser, server, "many")
@@ -208,7 +179,6 @@ def test_media_out_of_sight_are_not_loaded(browser, server):
     browser.wait(f"{card('key149')}.innerText.includes('text 149')")
 
 
-@browsers
 def test_hundreds_of_histograms_are_drawn_in_sight_only(browser, server):
     """As one map of all steps each; a slider tells the one at a step."""
     draw = np.random.default_rng(0)

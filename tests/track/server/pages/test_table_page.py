@@ -5,49 +5,18 @@ import io
 import json
 import time
 import urllib.request
-from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
 
 from fulgurite.track.server.api.choice import FILTER
 from fulgurite.track.store.runs import SILENCE
-from support.browser import CHROMIUM, chromium
-from support.track_server import served
+from support.pages import EVIL, made, shown
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
 ROWS = "[...document.querySelectorAll('tbody tr[aria-selected]')]"
 WIDE = ("summary.loss", "notes", "created", "rows", "sweep", "id")
 NAMES = f"{ROWS}.map(row => row.querySelector('th a').innerText).join()"
 CHIPS = "[...document.querySelectorAll('.filters .chip')].map(chip => chip.innerText.replaceAll(/\\s+/g, ' ').trim())"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with shown(browser, tmp_path_factory.mktemp("table")) as running:
-        yield running
-
-
-@contextmanager
-def shown(browser, folder):
-    """A server whose pages are left before it ends: one that asks it for news would complain."""
-    with served(folder) as running:
-        yield running
-        browser.open("about:blank")
-
-
-def made(server, project, name, **known):
-    run, _ = server.store.runs.open(server.store.runs.project(project, create=True), name, **known)
-    return run
 
 
 @pytest.fixture

@@ -10,24 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from support.artifacts import logged
-from support.browser import CHROMIUM, chromium
 from support.pages import EVIL, click, made, shown
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with shown(browser, tmp_path_factory.mktemp("artifacts")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -3,20 +3,10 @@
 import pytest
 
 from support.artifacts import logged
-from support.browser import CHROMIUM, chromium
+from support.pages import EVIL
 from support.track_server import served
 
-browsers = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-EVIL = "<img src=x onerror=document.title='run'><script>document.title='run'</script>"
 NAMES = "[...document.querySelectorAll('.compared tbody th')].map(cell => cell.innerText)"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +25,6 @@ def server(browser, tmp_path_factory):
         browser.open("about:blank")
 
 
-@browsers
 def test_only_what_differs_is_shown_unless_all_is_asked_for(browser, server):
     browser.open(f"{server.url}/local/p/compare?run=a&run=b")
     browser.wait(f"{NAMES}.includes('lr')")
@@ -48,7 +37,6 @@ def test_only_what_differs_is_shown_unless_all_is_asked_for(browser, server):
     assert browser.run("document.querySelectorAll('main img, main script').length") == 0 and EVIL in browser.text()
 
 
-@browsers
 @pytest.mark.parametrize("split", [1, 0])
 def test_code_is_compared_line_by_line(browser, server, split):
     """Added and removed lines have signs, not colours alone; the opened file is in the address."""
@@ -66,7 +54,6 @@ def test_code_is_compared_line_by_line(browser, server, split):
     browser.wait("document.querySelector('.diff')")
 
 
-@browsers
 def test_code_that_was_kept_as_an_artifact_is_named(browser, server):
     """As log_code does; two versions of it lead to what differs between them."""
     for name in "ab":
@@ -82,7 +69,6 @@ def test_code_that_was_kept_as_an_artifact_is_named(browser, server):
     browser.wait("document.querySelector('main').innerText.includes('From v0 to v1: 0 added, 0 removed, 1 changed')")
 
 
-@browsers
 def test_runs_are_added_and_taken_away(browser, server):
     browser.open(f"{server.url}/local/p/compare?run=a&run=nope")
     browser.wait("document.body.innerText.includes('There is no run local/p/nope')")
@@ -100,7 +86,6 @@ def test_runs_are_added_and_taken_away(browser, server):
     browser.wait("!location.search.includes('nope') && document.querySelector('.compared')")
 
 
-@browsers
 def test_a_comparison_fits_a_phone(browser, server):
     browser.size(400, 800)
     browser.open(f"{server.url}/local/p/compare?run=a&run=b")

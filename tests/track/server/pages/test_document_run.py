@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.browser import CHROMIUM, chromium
+from support.browser import chromium
 from support.document_run import PROJECT
 from support.track_server import clean_environment, served
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
     pytest.mark.timeout(300),
     pytest.mark.slow,
 ]

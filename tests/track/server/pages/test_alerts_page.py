@@ -1,26 +1,6 @@
 """Alerts in a real browser: of all runs of a project, by level, with a mark where there are new ones."""
 
-import pytest
-
-from support.browser import CHROMIUM, chromium
-from support.pages import EVIL, click, made, shown
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("chromium")) as started:
-        started.size(1280, 900)
-        yield started
-        assert started.complaints == []
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with shown(browser, tmp_path_factory.mktemp("pages")) as running:
-        yield running
-
+from support.pages import EVIL, click, made
 
 TITLES = "[...document.querySelectorAll('.alerts strong')].map(each => each.innerText).join()"
 MARK = "document.querySelector('.tabs .unseen')"
