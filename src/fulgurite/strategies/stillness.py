@@ -39,8 +39,15 @@ class Stillness:
         """Whether it is where ranks wait for one another."""
 
     def look(self, *beside: Hashable) -> float:
-        """Return for how many seconds nothing happened. What is ``beside`` tells of a move as well."""
-        now, computed = time.monotonic(), self._clock()
+        """Return for how many seconds nothing happened. What is ``beside`` tells of a move as well.
+
+        A thread that has ended is not still.
+        """
+        now = time.monotonic()
+        try:
+            computed = self._clock()
+        except OSError:
+            return 0.0
         frame = sys._current_frames().get(self.thread)
         # The frame itself would keep alive what it holds.
         mark = (id(frame), 0 if frame is None else frame.f_lasti, *beside)
