@@ -54,6 +54,17 @@ def test_code_is_compared_line_by_line(browser, server, split):
     browser.wait("document.querySelector('.diff')")
 
 
+def test_their_charts_are_a_click_away(browser, server):
+    """There, these runs and no others are drawn."""
+    browser.open(f"{server.url}/local/p/compare?run=a&run=b")
+    browser.wait("[...document.querySelectorAll('main a')].some(each => each.innerText == 'Their charts')")
+
+    browser.run("[...document.querySelectorAll('main a')].find(each => each.innerText == 'Their charts').click()")
+
+    browser.wait("location.search == '?runs=a&runs=b'")
+    browser.wait("document.querySelectorAll('.run-list input:checked, main input[type=checkbox]:checked').length == 2")
+
+
 def test_code_that_was_kept_as_an_artifact_is_named(browser, server):
     """As log_code does; two versions of it lead to what differs between them."""
     for name in "ab":

@@ -59,8 +59,14 @@ export async function show(place, { entity, project, path }) {
   });
   draw();
   const code = h("section.apart", {});
-  fill(place, h("h2", {}, `Compare ${runs.length} runs`), notes, pick, h("div.tools", {}, search, h("label", {}, all, " Also what is the same")), tables, code);
+  fill(place, h("h2", {}, `Compare ${runs.length} runs`), notes, pick, h("div.tools", {}, search, h("label", {}, all, " Also what is the same"), h("a", { href: chartsOf(entity, project, runs) }, "Their charts")), tables, code);
   await codeDifference(code, path, runs, state);
+}
+
+/** The charts in which these runs lie over each other; nothing else is filtered or grouped there. */
+function chartsOf(entity, project, runs) {
+  const query = new URLSearchParams(runs.map((run) => ["runs", run.name]));
+  return `${pageOf(entity, project)}?${query}`;
 }
 
 /** Chooses runs by name; each change is a new address. */
