@@ -72,7 +72,7 @@ class FSDPStrategy(ShardedStrategy):
         sharding_strategy: Any = "FULL_SHARD",
         reshard_after_forward: bool | int | None = None,
         state_dict_type: str = "full",
-        device_mesh: tuple[int, int] | DeviceMesh | None = None,
+        device_mesh: tuple[int, int] | list[int] | DeviceMesh | None = None,
         parallel_devices: Sequence[torch.device] | None = None,
         cluster_environment: ClusterEnvironment | None = None,
         checkpoint_io: CheckpointIO | None = None,
@@ -220,8 +220,9 @@ def _offloads(wanted: Any) -> bool:
 
 def _mesh_sizes(wanted: Any) -> Any:
     """The mesh as it was given. Raises ``MisconfigurationException`` where it is neither one of torch nor two sizes."""
-    sizes = [size for size in wanted if isinstance(size, int) and size > 0] if isinstance(wanted, tuple) else []
-    if isinstance(wanted, tuple) and (len(sizes) != 2 or len(wanted) != 2):
+    if isinstance(wanted, tuple | list) and (
+        len(wanted) != 2 or not all(type(size) is int and size > 0 for size in wanted)
+    ):
         raise MisconfigurationException(
             f"device_mesh={wanted!r}: two ints of at least 1 were expected, the numbers of copies and of pieces."
         )

@@ -32,6 +32,7 @@ from fulgurite.testing import QUIET
         ({"cpu_offload": "yes"}, MisconfigurationException, "cpu_offload='yes'"),
         ({"device_mesh": (2, "a")}, MisconfigurationException, "device_mesh=.*copies.*pieces"),
         ({"device_mesh": (2, 2, 1)}, MisconfigurationException, "device_mesh=.*two ints"),
+        ({"device_mesh": [2, 0]}, MisconfigurationException, "device_mesh=.*two ints"),
         ({"use_orig_params": np.array([1, 2])}, TypeError, "use_orig_params=array"),
         ({"backward_prefetch": None}, TypeError, "backward_prefetch.*Leave it out"),
         ({"use_orig_params": False}, TypeError, "use_orig_params=False"),
