@@ -75,7 +75,7 @@ def browser(tmp_path_factory, server):
         started.open("about:blank")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["light", "dark"])
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_has_no_serious_finding(server, browser, name, dark):
     view = VIEWS[name]
