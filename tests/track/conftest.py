@@ -1,8 +1,16 @@
-"""A server for each module of tests: clients are slow to start, and each test uses a run or a project of its own."""
+"""A store for each test and a server for each module, since clients are slow to start: tests use runs of their own."""
 
 import pytest
 
+from fulgurite.track.store.store import Store
 from support.track_server import served
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "data")
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="module")

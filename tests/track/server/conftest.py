@@ -4,16 +4,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from fulgurite.track.server.app import application
-from fulgurite.track.store.store import Store
 
 ADDRESS = "http://127.0.0.1:7007"
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 @pytest.fixture

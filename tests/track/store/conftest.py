@@ -1,14 +1,5 @@
 import pytest
 
-from fulgurite.track.store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
-
 
 @pytest.fixture
 def run(store):

@@ -11,16 +11,8 @@ from fulgurite.track.store.collections import PORTFOLIO
 from fulgurite.track.store.contents import FULL, INCREMENTAL, PATCH, digest_of
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.lineage import INPUT, OUTPUT
-from fulgurite.track.store.store import Store
 
 TEXTS = ("kept", "shared", "coming", "gone")
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 @pytest.fixture

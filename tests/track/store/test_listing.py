@@ -1,16 +1,5 @@
 """Lists of many runs, and what has changed in them."""
 
-import pytest
-
-from fulgurite.track.store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
-
 
 def test_every_change_makes_a_run_the_newest(store):
     """Whatever is said of a run, or logged by it: whoever asks for what came after a version hears of it once."""

@@ -5,14 +5,6 @@ import re
 import pytest
 
 from fulgurite.track.store.errors import NotFound, StoreError
-from fulgurite.track.store.store import Store
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 def test_a_key_has_the_form_that_the_client_takes(store):

@@ -11,16 +11,8 @@ from hypothesis import strategies as st
 
 from fulgurite.track.store.console import Line
 from fulgurite.track.store.history import SYSTEM
-from fulgurite.track.store.store import Store
 from fulgurite.track.transfer.exporting import export
 from fulgurite.track.transfer.names import as_file_name, as_path
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import textwrap
 import time
 from pathlib import Path
 
-import pytest
-
 from fulgurite.track.store.history import SYSTEM
 from fulgurite.track.store.store import Store
 from fulgurite.track.transfer import from_wandb
@@ -35,13 +33,6 @@ print("hello from the run")
 import time; time.sleep(1)
 run.finish(exit_code=3)
 """
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 def recorded(script: str, folder: Path) -> list[Path]:

@@ -12,15 +12,7 @@ from fulgurite import Trainer
 from fulgurite.base.errors import DataError
 from fulgurite.loggers import CSVLogger
 from fulgurite.testing import QUIET, TinyModule, batches
-from fulgurite.track.store.store import Store
 from fulgurite.track.transfer import from_csv, from_tensorboard
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 def test_a_csv_logger_s_folder_becomes_a_run(store, tmp_path):

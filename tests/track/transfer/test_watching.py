@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import pytest
-
 from fulgurite.track import places
 from fulgurite.track.store.errors import StoreFull
 from fulgurite.track.store.store import Store
@@ -21,13 +19,6 @@ for name in ("a", "b"):
     run.log({"loss": 1})
     run.finish()
 """
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "data")
-    yield store
-    store.close()
 
 
 def test_runs_appear_by_themselves(store, tmp_path):
