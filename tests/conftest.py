@@ -1,6 +1,7 @@
 """What holds for every test: an empty folder to work in, one thread, a known seed, no network, no state left behind."""
 
 import atexit
+import gc
 import logging
 import os
 import shutil
@@ -27,6 +28,12 @@ torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A job in the background ignores Ctrl-C, and so would every process that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """What all tests have imported is there to stay: don't let each collection of garbage go through it anew."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
