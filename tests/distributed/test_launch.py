@@ -157,3 +157,13 @@ def test_processes_under_hydra_share_the_folder_of_the_run(tmp_path):
     for lr in (1, 2, 3):
         both = sorted(tmp_path.rglob(f"rank-?-{lr}"))
         assert len(both) == 2 and both[0].parent == both[1].parent and (both[0].parent / ".hydra").is_dir()
+
+
+@pytest.mark.parametrize("start_method", ["popen", pytest.param("spawn", marks=pytest.mark.slow), "fork"])
+def test_nobody_takes_the_port_before_the_ranks_meet(start_method, tmp_path):
+    """It is held from when it is found, and rank 0 goes on with it; the others may come before that."""
+    done = launched("crowded", start_method, folder=tmp_path)
+
+    assert done.code == 0 and done.told == {"step": 4}, done.said
+    assert "FREE 0 False" in done.said and "FREE 1 False" in done.said
+    assert "retrying" not in done.said and not done.left

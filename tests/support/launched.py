@@ -18,6 +18,7 @@ from fulgurite.callbacks import EarlyStopping, ModelCheckpoint
 from fulgurite.loggers import CSVLogger
 from fulgurite.strategies import release
 from fulgurite.strategies.ddp import DDPStrategy
+from support.ports import is_free
 
 # Spawned ranks come by here, too.
 release.STILL = float(os.environ.get("STILL", release.STILL))
@@ -297,6 +298,26 @@ def goes_on():
     one = trainer("ddp", max_epochs=1)
     one.fit(Net(), rows(16))
     return {"caught": caught, "step": one.global_step}
+
+
+class Crowded(DDPStrategy):
+    """Somebody else wants the port where the ranks will meet, just before the first of them listens to it."""
+
+    def _begin_group(self):
+        free = is_free(self.cluster_environment.main_port)
+        print(f"FREE {self.global_rank} {free}", flush=True)
+        if self.global_rank:
+            # The first has not begun: what comes meanwhile is heard later.
+            super()._begin_group()
+        else:
+            time.sleep(3)
+            super()._begin_group()
+
+
+def crowded(start_method):
+    one, model = trainer(Crowded(start_method=start_method), max_epochs=1), Net()
+    one.fit(model, rows(8))
+    return {"step": one.global_step}
 
 
 def main():

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
 from pathlib import Path
 
 from support.clients import environment
+from support.ports import free_port
 
 
 class Server:
@@ -18,9 +18,7 @@ class Server:
         self.folder = folder
         # Its pandas is not ours, and the client can do without.
         self.program = environment(f"mlflow-{version}", f"mlflow=={version}") / "python"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen | None = None
 

@@ -5,12 +5,13 @@ import inspect
 import multiprocessing
 import os
 import pickle
-import socket
 import sys
 import traceback
 from typing import Any
 
 import torch
+
+from support.ports import free_port
 
 TIMEOUT = 40
 """Seconds until ranks that wait for one another for ever are killed."""
@@ -35,7 +36,7 @@ def outcomes(
     function: Any, *args: Any, ranks: int = 2, environ: dict[str, str] | None = None, patience: float = TIMEOUT
 ) -> list[tuple[Any, str | None]]:
     """The same, with (result, traceback) of each rank; a rank that ended otherwise has ``...`` as result."""
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "OMP_NUM_THREADS": "1", **(environ or {})}
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1", **(environ or {})}
     file, name = str(inspect.getsourcefile(function)), function.__name__
     processes, pipes = [], []
     for rank in range(ranks):
@@ -76,9 +77,3 @@ def _rank(file: str, name: str, args: Any, environ: dict[str, str], folder: str,
     # Plain bytes: tensors in shared memory would be gone with this process.
     sender.send_bytes(pickle.dumps(told))
     sender.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,11 +40,6 @@ def get(address: str, path: str, **headers: str) -> tuple[int, bytes]:
     talk.request("GET", path, headers=headers)
     answer = talk.getresponse()
     return answer.status, answer.read()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def runs_of(address: str, project: str) -> list[dict[str, Any]]:

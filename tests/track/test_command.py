@@ -13,7 +13,8 @@ import pytest
 
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.addresses import Addresses
-from support.track_command import UI, connection, free_port, get, runs_of, started
+from support.ports import free_port
+from support.track_command import UI, connection, get, runs_of, started
 from support.track_server import clean_environment
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.store import Store
-from support.track_command import free_port, started
+from support.ports import free_port
+from support.track_command import started
 from support.track_server import Served
 
 RUNS, ROWS = 16, 300

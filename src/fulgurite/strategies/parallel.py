@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from fulgurite.base import start
+from fulgurite.base import ports, start
 from fulgurite.base.arguments import checked
 from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
@@ -155,7 +156,10 @@ class ParallelStrategy(GroupRanks, Strategy):
         rank, size = self.global_rank, self.world_size
         rank_zero_info(f"{size} processes train together by {type(self).__name__} over {backend}.")
         device = self.root_device if self.root_device.type == "cuda" else None
-        store = _store_of_restart(self.timeout)
+        if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+            store = _store_of_agent(self.timeout)
+        else:
+            store = _store_of_first(rank, size, self.timeout)
         dist.init_process_group(
             backend, rank=rank, world_size=size, timeout=self.timeout, device_id=device, store=store
         )
@@ -232,17 +236,39 @@ def _fresh_generator() -> torch.Generator:
     return generator
 
 
-def _store_of_restart(timeout: timedelta) -> Any:
+def _store_of_agent(timeout: timedelta) -> Any:
     """Where the processes that torchrun started meet; None where torch finds it itself.
 
     After a restart torch looks into the same store as before, finds the addresses of processes that are gone, and
     fails. With one machine all know the number of the restart; with several they may count differently.
     """
     counted, alone = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), os.environ.get("GROUP_WORLD_SIZE") == "1"
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or counted == "0" or not alone:
+    if counted == "0" or not alone:
         return None
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     return dist.PrefixStore(f"restart {counted}", dist.TCPStore(address, port, is_master=False, timeout=timeout))
+
+
+def _store_of_first(rank: int, size: int, timeout: timedelta) -> Any:
+    """Where all others meet: rank 0 listens to MASTER_PORT.
+
+    It goes on with what has listened since a free one was found, if that was here: nobody else can have taken the
+    port, and a rank that came earlier is heard.
+    """
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    if sys.platform == "win32":
+        ports.let_go(port)  # torch listens by itself there
+    descriptor = ports.take(port) if rank == 0 else None
+    return dist.TCPStore(
+        address,
+        port,
+        size,
+        is_master=rank == 0,
+        timeout=timeout,
+        multi_tenant=True,
+        master_listen_fd=descriptor,
+        use_libuv=os.environ.get("USE_LIBUV", "1") == "1",
+    )
 
 
 def _end_group() -> None:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 
+from fulgurite.base import ports
 from fulgurite.base.errors import MisconfigurationException, RankFailed, SIGTERMException
 from fulgurite.base.seed import collect_rng_states, set_rng_states
 from fulgurite.base.state import TrainerState, TrainerStatus
@@ -42,6 +44,8 @@ class Job:
     environ: dict[str, str]
     settings: dict[str, Any]
     parent: int
+    listener: socket.socket | None
+    """What rank 0 listens to for the others."""
     forked: tuple[Any, str, tuple[Any, ...]] | None
     """Trainer, verb and arguments, where a fork has them already."""
 
@@ -62,7 +66,8 @@ class ProcessLauncher:
                 handover.send(folder, *sent)
             with _ends_meet(strategy) as environ:
                 forked = None if self.start_method == "spawn" else sent
-                job = Job(folder, environ, _settings(), os.getpid(), forked)
+                listener = ports.held(int(environ["MASTER_PORT"]))
+                job = Job(folder, environ, _settings(), os.getpid(), listener, forked)
                 started = torch.multiprocessing.start_processes(
                     _rank, (job,), nprocs=strategy.num_processes, join=False, start_method=self.start_method
                 )
@@ -215,6 +220,10 @@ def _begin(local_rank: int, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(job.environ, LOCAL_RANK=str(local_rank))
     end_without(job.parent, gently=True)
+    if job.listener is not None:
+        port = ports.keep(job.listener)
+        if local_rank:
+            ports.let_go(port)
     if job.forked is not None:
         # OpenMP's threads don't survive a fork, and the first parallel loop would wait for them.
         torch.set_num_threads(1)
@@ -258,7 +267,7 @@ def _ends_meet(strategy: Any) -> Iterator[dict[str, str]]:
         }
     finally:
         if named is None:
-            os.environ.pop("MASTER_PORT", None)
+            ports.let_go(int(os.environ.pop("MASTER_PORT", 0)))
 
 
 @contextmanager

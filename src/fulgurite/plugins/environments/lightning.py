@@ -1,8 +1,8 @@
 """Plain machines: the processes are started by the first one, or by hand."""
 
 import os
-import socket
 
+from fulgurite.base import ports
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_only
 from fulgurite.core.cluster import ClusterEnvironment, number
@@ -38,7 +38,7 @@ class LightningEnvironment(ClusterEnvironment):
 
     @property
     def main_port(self) -> int:
-        """MASTER_PORT. Where it is not set the first process finds a free one, and sets it for those that it starts.
+        """MASTER_PORT. Where it is not set the first process finds a free one, holds it, and sets it for the others.
 
         Raises ``MisconfigurationException`` in any other process.
         """
@@ -49,7 +49,7 @@ class LightningEnvironment(ClusterEnvironment):
                     "know the port of rank 0. Set MASTER_ADDR and MASTER_PORT alike for all processes, or start them "
                     "with torchrun."
                 )
-            os.environ["MASTER_PORT"] = str(free_port())
+            os.environ["MASTER_PORT"] = str(ports.hold_free_port())
         return number("MASTER_PORT")
 
     def world_size(self) -> int:
@@ -88,10 +88,3 @@ class LightningEnvironment(ClusterEnvironment):
     def teardown(self) -> None:
         """Drop WORLD_SIZE, which would be of the run that is over."""
         os.environ.pop("WORLD_SIZE", None)
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens to now."""
-    with socket.socket() as one:
-        one.bind(("", 0))
-        return int(one.getsockname()[1])

@@ -7,11 +7,11 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from fulgurite.base import ports
 from fulgurite.base.errors import MissingExtra
 from fulgurite.base.optional import available
 from fulgurite.base.rank import MPI_RANKS
 from fulgurite.core.cluster import ClusterEnvironment, first_set
-from fulgurite.plugins.environments.lightning import free_port
 
 
 class MPIEnvironment(ClusterEnvironment):
@@ -51,7 +51,7 @@ class MPIEnvironment(ClusterEnvironment):
     @functools.cached_property
     def _meeting_point(self) -> tuple[str, int]:
         address, port = os.environ.get("MASTER_ADDR") or socket.gethostname(), os.environ.get("MASTER_PORT")
-        mine = (address, int(port) if port else free_port()) if self.global_rank() == 0 else None
+        mine = (address, int(port) if port else ports.hold_free_port()) if self.global_rank() == 0 else None
         return self._world.bcast(mine, root=0)
 
     @functools.cached_property

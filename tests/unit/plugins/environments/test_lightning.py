@@ -1,13 +1,14 @@
 """Plain machines: what is set, what is found, and what can't be known."""
 
 import os
-import socket
 
 import pytest
 
+from fulgurite.base import ports
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_only
 from fulgurite.plugins.environments import LightningEnvironment
+from support.ports import is_free
 
 
 def test_one_process_is_alone(bare):
@@ -20,11 +21,11 @@ def test_one_process_is_alone(bare):
     assert environment.main_address == "127.0.0.1"
 
 
-def test_the_port_is_free_and_stays(bare):
-    """Whoever is started later inherits it."""
+def test_the_port_is_held_and_stays(bare):
+    """Nobody else gets it before rank 0 listens, and whoever is started later inherits it."""
     port = LightningEnvironment().main_port
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", port))
+    assert not is_free(port)
+    ports.let_go(port)
 
     assert os.environ["MASTER_PORT"] == str(port)
     assert LightningEnvironment().main_port == port
