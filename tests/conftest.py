@@ -30,8 +30,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+MANY = 100_000
+"""Objects that are worth to be told apart from the rest."""
+
+
 def pytest_collection_finish():
-    """What all tests have imported is there to stay: don't let each collection of garbage go through it anew."""
+    set_aside()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_was_imported_is_set_aside():
+    """A library as large as MLflow would make each later collection of garbage in this process take a second."""
+    yield
+    if len(gc.get_objects()) > MANY:
+        set_aside()
+
+
+def set_aside():
+    """What is there now is there to stay, and no collection of garbage goes through it again."""
     gc.collect()
     gc.freeze()
 
