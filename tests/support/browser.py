@@ -1,58 +1,55 @@
-"""A real Chromium without a window, driven over a pipe: open an address, run a script in the page, take a picture."""
+"""A real Chromium without a window, driven by Playwright: open an address, run a script in the page, take a picture."""
 
-import base64
-import json
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import ConsoleMessage, Error, Page, sync_playwright
+
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
 )
+LEFT = ("Execution context was destroyed", "Inspected target navigated", "Cannot find context")
+"""What is said of a script whose page was left before it could answer."""
 
 
 class Browser:
-    """One page. ``complaints`` holds what it said on its console as an error, and scripts that failed."""
+    """One page. ``complaints`` holds what it said on its console as an error, and scripts that failed.
 
-    def __init__(self, write: int, read: int) -> None:
-        self._write, self._read = write, read
-        self._rest, self._number, self._session = b"", 0, None
+    Scripts run by the DevTools protocol: those of Playwright's own pages are kept out by our content policy.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
         self.complaints: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
+        self._devtools = page.context.new_cdp_session(page)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)[:500]))
+        page.on("console", self._note)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the DevTools protocol, and its answer."""
-        self._number += 1
-        asked: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            asked["sessionId"] = self._session
-        os.write(self._write, json.dumps(asked).encode() + b"\0")
-        while (message := self._message()).get("id") != self._number:
-            self._note(message)
-        if "navigated" in str(message.get("error")):
-            return {"result": {}}  # the page was left before it could answer
-        assert "error" not in message, message
-        return message["result"]
+        try:
+            return self._devtools.send(method, parameters)
+        except Error as error:
+            if any(words in str(error) for words in LEFT):
+                return {"result": {}}
+            raise
 
     def size(self, width: int, height: int, dark: bool = False) -> None:
+        # Playwright's own call can't make a page that is open one of a phone.
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
-        theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.call("Emulation.setEmulatedMedia", features=theme)
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
 
     def open(self, address: str) -> None:
         """Go there; what was on the page before is gone when this returns."""
-        self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=address)
+        self.page.goto("about:blank")
+        if address != "about:blank":
+            self.page.goto(address, wait_until="commit")
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; promises are waited for."""
@@ -65,52 +62,31 @@ class Browser:
         deadline = time.monotonic() + seconds
         while self._evaluated(f"!!({script})")["result"].get("value") is not True:
             assert time.monotonic() < deadline, f"{script} did not come true; the page says: {self.text()}"
-            time.sleep(0.05)
+            self.page.wait_for_timeout(50)
 
     def text(self) -> str:
         """What can be read on the page."""
         return self.run("document.body.innerText")
 
     def picture(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+        self.page.screenshot(path=path)
 
     def _evaluated(self, script: str) -> dict[str, Any]:
         return self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
 
-    def _message(self) -> dict[str, Any]:
-        while b"\0" not in self._rest:
-            piece = os.read(self._read, 1 << 20)
-            assert piece, "the browser has ended"
-            self._rest += piece
-        message, _, self._rest = self._rest.partition(b"\0")
-        return json.loads(message)
-
-    def _note(self, message: dict[str, Any]) -> None:
-        said = message.get("params", {})
-        if message.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(json.dumps(said["exceptionDetails"])[:500])
-        elif message.get("method") == "Log.entryAdded" and said["entry"]["level"] == "error":
-            self.complaints.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")
+    def _note(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.complaints.append(f"{said.text} {said.location.get('url', '')}")
 
 
 @contextmanager
 def chromium(folder: Path) -> Iterator[Browser]:
     """A browser that keeps what it must in ``folder`` and ends with the block."""
-    (to_browser, write), (read, from_browser) = os.pipe(), os.pipe()
-    # The browser reads its commands from descriptor 3 and answers on 4.
-    script = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"]
-    process = subprocess.Popen(
-        ["bash", "-c", script, CHROMIUM, *options, f"--user-data-dir={folder}", "about:blank"],
-        pass_fds=(to_browser, from_browser),
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(to_browser)
-    os.close(from_browser)
-    try:
-        yield Browser(write, read)
-    finally:
-        process.terminate()
-        process.wait(20)
-        os.close(write)
-        os.close(read)
+    options = ["--headless=new", "--disable-gpu"]
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch_persistent_context(
+            folder, executable_path=CHROMIUM, headless=False, args=options, chromium_sandbox=False, no_viewport=True
+        ) as context,
+    ):
+        yield Browser(context.pages[0] if context.pages else context.new_page())
