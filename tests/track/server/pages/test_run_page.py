@@ -205,6 +205,23 @@ def test_files_are_seen_as_what_they_are(browser, server):
     assert browser.run("document.title").endswith("Fulgurite")
 
 
+def test_markdown_is_a_page_that_can_do_nothing(browser, server):
+    """It has no scripts, and no origin of its own; the text as it was written is there as well."""
+    run = made(server, "p", "markdown")
+    put(server, run, "README.md", f"# A *model*\n\n{EVIL}\n\n[x](javascript:parent.document.title='run')\n")
+    opened(browser, server, "markdown", "?file=README.md#files")
+    browser.wait("document.querySelector('.preview iframe')?.getAttribute('sandbox').startsWith('allow-popups')")
+
+    inside = browser.page.frame_locator(".preview iframe")
+    assert inside.locator("h1").inner_text() == "A model" and inside.locator("script, img, a").count() == 0
+    assert "onerror=" in inside.locator("body").inner_text()
+    assert browser.run("document.querySelector('.preview iframe').contentDocument") is None
+    assert browser.run("document.title").endswith("Fulgurite")
+
+    click(browser, "Text")
+    browser.wait("document.querySelector('.preview .code')?.innerText.includes('# A *model*')")
+
+
 def test_the_code_is_shown_with_its_changes(browser, server):
     run = made(server, "p", "code")
     put(server, run, "code/train.py", "import torch\n")

@@ -12,11 +12,11 @@ from fulgurite.track.server.api.archive import zipped
 from fulgurite.track.server.api.artifact_shapes import ChangeShape, EntryShape, FolderShape, entry_shape
 from fulgurite.track.server.api.artifacts import member_of
 from fulgurite.track.server.api.described import flag, needed, tells, whole
+from fulgurite.track.server.api.files import content_of
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.store.contents import Entry
 from fulgurite.track.store.errors import NotFound
 from fulgurite.track.store.store import Store
-from fulgurite.track.wire.contents import content_response
 
 MOST = 1000  # names in an answer
 
@@ -80,7 +80,11 @@ class ArtifactContentRoutes:
 
     @tells(
         bytes,
-        query={"name": needed("the file's name in the version"), "download": flag("to be saved, not to be seen")},
+        query={
+            "name": needed("the file's name in the version"),
+            "download": flag("to be saved, not to be seen"),
+            "rendered": flag("a Markdown file as a page to be read: without scripts, and closed to the network"),
+        },
         media="application/octet-stream",
     )
     def file(self, request: Request) -> Response:
@@ -93,7 +97,7 @@ class ArtifactContentRoutes:
         if found[0].sha256 is None:
             raise NotFound(f"{name!r} is a reference: its content is at {found[0].ref}, not here.")
         path = self._store.blobs.path(found[0].sha256)
-        return content_response(path, found[0].name, asked.flag(request, "download"))
+        return content_of(path, found[0].name, request)
 
     @tells(bytes, media="application/zip")
     def zip(self, request: Request) -> Response:

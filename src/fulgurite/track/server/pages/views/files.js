@@ -8,8 +8,13 @@ import { preview } from "./preview.js";
 const UNFOLDED = 200; // files up to which all folders are open
 
 /** The address of a run's file; what it holds can't act in this page's name. */
-export function fileAddress(path, name, download = null) {
-  return address(`${path}/files/content`, { name, download });
+export function fileAddress(path, name, download = null, rendered = null) {
+  return address(`${path}/files/content`, { name, download, rendered });
+}
+
+/** Whether the server renders a file of that name and size: Markdown that is not too large. */
+export function isPage(name, bytes) {
+  return /\.(md|markdown)$/i.test(name) && bytes <= 1 << 20;
 }
 
 export function filesTab(path, where) {

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../base/dom.js";
 import { ago, moment, size } from "../base/format.js";
-import { fileAddress } from "./files.js";
+import { fileAddress, isPage } from "./files.js";
 import { tableView } from "../media/table.js";
 import { lineOf } from "../base/difflines.js";
 
@@ -11,6 +11,7 @@ const MOST_LINES = 20_000;
 const LONGEST = 2000; // letters of a line
 const MOST_ROWS = 1000; // of a CSV file
 const TEXTS = /^text\/|json$|^application\/(toml|x-sh|x-yaml|sql)/;
+const POPUPS = "allow-popups allow-popups-to-escape-sandbox"; // a link opens in a window of its own
 const NAMES = /\.(log|txt|md|rst|py|ipynb|js|ts|c|h|cc|cpp|cu|java|go|rs|rb|sh|bash|ya?ml|toml|ini|cfg|conf|env|json|jsonl|ndjson|csv|tsv|patch|diff|lock|tex|r|jl|lua|proto|dockerfile)$|(^|\/)(Makefile|Dockerfile|LICENSE|README|requirements[^/]*)$/i;
 
 /** Shows the run's `file` in `pane`. */
@@ -35,6 +36,7 @@ async function content(path, file, link) {
   if (type.startsWith("video/")) return h("video", { src: link, controls: true, preload: "metadata" });
   if (type === "text/html") return [h("iframe", { src: link, sandbox: "allow-scripts", title: name })];
   if (name.endsWith(".table.json")) return tableView(path, name);
+  if (isPage(name, file.size)) return markdown(path, name, link);
   if (!TEXTS.test(type) && !NAMES.test(name)) return h("p.quiet", {}, "There is no preview of such a file.");
   const [text, isWhole] = await read(link, file.size);
   if (text.includes("\0")) return h("p.quiet", {}, "This is no text.");
@@ -42,6 +44,20 @@ async function content(path, file, link) {
   if (/\.(csv|tsv)$/i.test(name)) return [note, csv(text, name.endsWith("tsv") ? "\t" : ",", isWhole)];
   if (/\.json$/i.test(name) && isWhole) return numbered(pretty(text));
   return [note, numbered(text, /\.(patch|diff)$/.test(name))];
+}
+
+/** A Markdown file as it is meant to be read, or as it was written. */
+function markdown(path, name, link) {
+  const body = h("div", {});
+  const read = h("button.toggle", { type: "button", click: () => show(true) }, "Page");
+  const written = h("button.toggle", { type: "button", click: () => show(false) }, "Text");
+  const show = async (asPage) => {
+    read.setAttribute("aria-pressed", String(asPage));
+    written.setAttribute("aria-pressed", String(!asPage));
+    fill(body, asPage ? h("iframe.page", { src: fileAddress(path, name, null, 1), sandbox: POPUPS, title: name }) : numbered(await (await fetch(link)).text()));
+  };
+  show(true);
+  return [h("div.actions", { role: "group", "aria-label": "Show as" }, read, written), body];
 }
 
 /** The beginning of a file, and whether that is all. */

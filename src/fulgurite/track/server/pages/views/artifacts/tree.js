@@ -3,6 +3,7 @@
 import { address, get } from "../../base/api.js";
 import { fill, h } from "../../base/dom.js";
 import { size } from "../../base/format.js";
+import { isPage } from "../files.js";
 
 const PAGE = 500;
 
@@ -42,7 +43,7 @@ function fileItem(own, folder, { name, size: bytes, ref }) {
     return h("li.file", {}, h("span.name", {}, short), h("span.quiet.ref", {}, "reference to ", isWeb ? h("a", { href: ref, rel: "noopener noreferrer", target: "_blank" }, ref) : h("code", {}, ref)), h("span.size", {}, size(bytes)));
   }
   return h("li.file", {},
-    h("a.name", { href: address(`${own}/file`, { name }), target: "_blank", rel: "noopener" }, short),
+    h("a.name", { href: address(`${own}/file`, { name, rendered: isPage(name, bytes) ? 1 : null }), target: "_blank", rel: "noopener" }, short),
     h("span.size", {}, size(bytes)),
     h("a.get", { href: address(`${own}/file`, { name, download: 1 }), download: "", "aria-label": `Download ${name}`, title: "Download" }, "↓"));
 }
