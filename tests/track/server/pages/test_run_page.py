@@ -101,10 +101,22 @@ def test_a_run_is_stopped_deleted_and_brought_back(browser, server):
     click(browser, "Delete")
     browser.wait("document.body.innerText.includes('was deleted')")
     assert server.store.runs.by_id(run.id).deleted_at is not None
-    click(browser, "Undo")
+    browser.call("Page.reload")
+    browser.wait("document.body.innerText.includes('gone was deleted')")
+    browser.complaints.clear()  # that it is not found is an error to the browser
+    click(browser, "Restore")
 
     browser.wait("document.querySelector('.known')")
     assert server.store.runs.by_id(run.id).deleted_at is None
+
+
+def test_a_run_that_never_was_is_not_found(browser, server):
+    made(server, "p", "there")
+    browser.open(f"{server.url}/local/p/runs/never")
+
+    browser.wait("document.querySelector('main h1')?.innerText == 'Not found'")
+    assert "never" in browser.text()
+    browser.complaints.clear()  # that it is not found is an error to the browser
 
 
 def test_a_hundred_thousand_lines_scroll(browser, server):

@@ -90,6 +90,23 @@ def test_typing_finds_runs_and_makes_filters(browser, server, six):
     assert "filter=" not in browser.run("location.search")
 
 
+def test_a_setting_need_not_be_written_whole(browser, server, six):
+    """What is in front of the name is found where there is such a column; where there is none, that is said."""
+    opened(browser, server, f"{six}/table")
+    browser.wait("document.querySelector('.grouping optgroup')")  # the columns are known
+    put(browser, "main input[type=search]", "lr>0.005")
+    press(browser, "Enter", "main input[type=search]")
+    browser.wait(f"{NAMES} == 'e,d,b,a'")
+    assert "filter=config.lr" in browser.run("location.search")
+
+    put(browser, "main input[type=search]", "lrr>0.005")
+    press(browser, "Enter", "main input[type=search]")
+    browser.wait("document.querySelector('main .empty')?.innerText.includes('No run has lrr.')")
+
+    browser.open(f"{server.url}{six}/table?filter=config.lr%3D9&filter=summary.los%3D1")
+    browser.wait("document.querySelector('main .empty')?.innerText.includes('No run has summary.los.')")
+
+
 def test_a_filter_is_put_together_and_edited(browser, server, six):
     """The column's own values are offered; of texts several may be chosen."""
     opened(browser, server, f"{six}/table")

@@ -13,6 +13,27 @@ const OFFERED = 300; // columns and values in a list of suggestions
 
 /** `{column, operator, value}`, the value as it is written; null if the text is no filter of a column. */
 export function readFilter(text) {
+  const found = split(text);
+  return found && (OWN.includes(found.column) || /^(config|summary)\./.test(found.column)) ? found : null;
+}
+
+/** The same of what somebody has typed: `lr` may stand for config.lr, else for summary.lr, if that is one of `names`. */
+export function typedFilter(text, names) {
+  const found = split(text);
+  const column = found && columnCalled(found.column, names);
+  return column ? { ...found, column } : readFilter(text);
+}
+
+/** The names of columns in filters and words that no run has. */
+export function unknownColumns(texts, names) {
+  return texts.map(split).filter((found) => found && !OWN.includes(found.column) && !columnCalled(found.column, names)).map(({ column }) => column);
+}
+
+function columnCalled(name, names) {
+  return [name, `config.${name}`, `summary.${name}`].find((each) => names.includes(each)) ?? null;
+}
+
+function split(text) {
   const found = FILTER.exec(text);
   if (!found) return null;
   let [, column, operator, value] = found;
@@ -23,7 +44,7 @@ export function readFilter(text) {
       return null;
     }
   }
-  return OWN.includes(column) || /^(config|summary)\./.test(column) ? { column, operator, value } : null;
+  return { column, operator, value };
 }
 
 /** A filter as text. `value` is as it is written: see `written`. */
@@ -126,9 +147,9 @@ function openBuilder(anchor, start, { columns, about }, done) {
     return h("label", {}, h("input", { type: "checkbox", checked: picked.has(key), change }), String(each));
   };
   const read = () => {
-    const whole = readFilter(column.value);
+    const whole = typedFilter(column.value, columns());
     if (whole) return writeFilter(whole);
-    const name = column.value.trim();
+    const name = columnCalled(column.value.trim(), columns()) ?? column.value.trim();
     if (!readFilter(`${JSON.stringify(name)}=0`)) throw new Error(`There is no column ${name || "without a name"}. Settings are config.NAME, results summary.NAME.`);
     if (operator.value === IS_SET) return writeFilter({ column: name, operator: "!=", value: "null" });
     if (operator.value === IS_NOT_SET) return writeFilter({ column: name, operator: "=", value: "null" });

@@ -5,6 +5,7 @@ import { artifactsTab } from "./runartifacts.js";
 import { chartsTab } from "./charts.js";
 import { codeTab } from "./code.js";
 import { consoleTab } from "./console.js";
+import { findDeleted, showDeleted } from "./deletedrun.js";
 import { fill, h } from "../base/dom.js";
 import { filesTab } from "./files.js";
 import { histogramsTab } from "./histograms.js";
@@ -74,5 +75,11 @@ export async function showRun(place, entity, project, name, where = {}) {
     showHead();
     await showTab();
   };
-  await every(2, about.renew);
+  try {
+    await every(2, about.renew);
+  } catch (error) {
+    const deleted = error.status === 404 ? await findDeleted(about).catch(() => null) : null;
+    if (deleted === null) throw error;
+    showDeleted(deleted, about);
+  }
 }

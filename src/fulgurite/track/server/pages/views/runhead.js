@@ -2,10 +2,11 @@
 
 import { get, pageOf, pathOf, post, send } from "../base/api.js";
 import { badge } from "../base/badge.js";
-import { fill, h } from "../base/dom.js";
+import { h } from "../base/dom.js";
 import { editTags, editText } from "../base/edit.js";
 import { ago, duration, moment } from "../base/format.js";
 import { attempt, toast } from "../base/toast.js";
+import { showDeleted } from "./deletedrun.js";
 
 const ALERTS = 2;
 
@@ -93,18 +94,11 @@ function actions(run, about) {
 async function deleteRun(run, about) {
   const { entity, project } = about;
   about.gone = true; // the page asks for it no more
-  let ids;
   try {
-    ({ ids } = await post(`${pathOf(entity, project)}/deleted`, { runs: [run.name] }));
+    await post(`${pathOf(entity, project)}/deleted`, { runs: [run.name] });
   } catch (error) {
     about.gone = false;
     throw error;
   }
-  const undo = h("button", { type: "button", click: () => attempt(async () => {
-    await post(`${pathOf(entity, project)}/restored`, { ids });
-    location.reload();
-  }) }, "Undo");
-  const said = h("p", { role: "status" }, `${run.display_name} was deleted. It can be brought back for seven days.`);
-  fill(document.getElementById("view"), h("section.empty", {}, h("h1", {}, "Deleted"), said, h("p.together", {}, undo, h("a.button", { href: pageOf(entity, project) }, "All runs"))));
-  undo.focus();
+  showDeleted(run, about);
 }

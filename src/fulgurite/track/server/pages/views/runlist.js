@@ -85,7 +85,7 @@ export function runList({ path, entity, project, state, draw, point }) {
     const grouped = state.get("group").length > 0;
     fill(count, answer.matched === answer.total ? String(answer.total) : `${answer.matched} of ${answer.total}`);
     more.hidden = grouped || answer.matched <= answer.order.length;
-    newest.hidden = state.get("runs").length === 0 && state.get("hidden").length === 0;
+    newest.hidden = grouped ? state.get("hidden").length === 0 : state.get("runs").length === 0;
     const lines = grouped ? groupsIn(answer, state.get("group"), byId).map(groupRow) : runs().map(runRow);
     fill(rows, lines.length ? lines : h("li.quiet", {}, answer.total ? "No run is like that." : "This project has no runs."));
   };

@@ -2,7 +2,7 @@
 
 import { address, get, pageOf } from "../base/api.js";
 import { fill, h } from "../base/dom.js";
-import { filterBar, readFilter } from "../base/filters.js";
+import { filterBar, typedFilter, unknownColumns, writeFilter } from "../base/filters.js";
 import { openMenu } from "../base/menu.js";
 import { every } from "../base/poll.js";
 import { addressState } from "../base/state.js";
@@ -138,7 +138,7 @@ export async function show(place, where) {
   };
   const names = () => [...Object.keys(OWN), ...known.columns.map((column) => column.name)];
   const filters = filterBar({ columns: names, about: describe, get: () => state.get("filter"), set: (texts) => state.set({ filter: texts }) });
-  const search = searchField(state);
+  const search = searchField(state, names);
   const grouping = groupField(state, names, () => layout, () => rows.groups, fold);
   const chooser = h("button", { type: "button", "aria-haspopup": "dialog", click: () => openChooser(chooser, { columns: known.columns, total: rows.total, state, get: shown, set: setColumns }) }, "Columns");
   const more = h("button", { type: "button", "aria-haspopup": "menu", "aria-label": "More", click: () => moreMenu() }, "⋯");
@@ -159,7 +159,7 @@ export async function show(place, where) {
     const { matched, total, running } = rows;
     fill(count, `${matched === total ? "" : `${matched} of `}${total} ${total === 1 ? "run" : "runs"}${running ? `, ${running} running` : ""}`);
     grid.element.hidden = matched === 0 || refused !== null;
-    fill(note, refused ? notUnderstood(state, refused) : matched || rows.version < 0 ? null : total ? nothingFound(state) : nothing(entity, project));
+    fill(note, refused ? notUnderstood(state, refused) : matched || rows.version < 0 ? null : total ? nothingFound(state, known.version === null ? null : names()) : nothing(entity, project));
     if (refused) return;
     if (drawnColumns !== String(rows.columns)) columnsChanged();
     else grid.draw();
@@ -215,12 +215,12 @@ export async function show(place, where) {
 }
 
 /** Finds as one types. What is a filter becomes one with Enter. */
-function searchField(state) {
+function searchField(state, names) {
   let timer = null;
   const ask = () => state.set({ search: field.value.trim() });
   const typed = () => {
     clearTimeout(timer);
-    if (!/^\s*(config|summary)\./.test(field.value) && !readFilter(field.value)) timer = setTimeout(ask, TYPING);
+    if (!/^\s*(config|summary)\./.test(field.value) && !typedFilter(field.value, names())) timer = setTimeout(ask, TYPING);
   };
   const key = (event) => {
     if (event.key === "Escape" && field.value) {
@@ -229,12 +229,13 @@ function searchField(state) {
     }
     if (event.key !== "Enter") return;
     clearTimeout(timer);
-    if (!readFilter(field.value)) return ask();
-    const filter = [...state.get("filter"), field.value.trim()];
+    const wanted = typedFilter(field.value, names());
+    if (!wanted) return ask();
+    const filter = [...state.get("filter"), writeFilter(wanted)];
     field.value = "";
     state.set({ filter, search: "" });
   };
-  const field = h("input", { type: "search", value: state.get("search"), placeholder: "Search, or config.lr>0.01", title: "Words in names, tags, notes and groups. Press / to get here.", "aria-label": "Search runs", autocomplete: "off", input: typed, keydown: key });
+  const field = h("input", { type: "search", value: state.get("search"), placeholder: "Search, or lr>0.01", title: "Words in names, tags, notes and groups. Press / to get here.", "aria-label": "Search runs", autocomplete: "off", input: typed, keydown: key });
   return field;
 }
 
@@ -268,9 +269,11 @@ function notUnderstood(state, why) {
   return h("section.empty", { role: "alert" }, h("h2", {}, "This can't be shown"), h("p", {}, why), h("button", { type: "button", click: clear }, "Show all runs"));
 }
 
-function nothingFound(state) {
+function nothingFound(state, names) {
+  const unknown = names === null ? [] : unknownColumns([...state.get("filter"), state.get("search")], names);
+  const hint = unknown.length ? h("p", {}, `No run has ${unknown.join(" or ")}. Settings are config.NAME, results summary.NAME; "Columns" lists all.`) : null;
   const clear = () => state.set({ search: "", filter: [] });
-  return h("section.empty", {}, h("h2", {}, "No run is like that"), h("p", {}, "Nothing fits the search and the filters."), h("button", { type: "button", click: clear }, "Show all runs"));
+  return h("section.empty", {}, h("h2", {}, "No run is like that"), h("p", {}, "Nothing fits the search and the filters."), hint, h("button", { type: "button", click: clear }, "Show all runs"));
 }
 
 function nothing(entity, project) {
