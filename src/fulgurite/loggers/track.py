@@ -206,7 +206,7 @@ class TrackLogger(FolderLogger):
     @rank_zero_only
     def after_save_checkpoint(self, checkpoint_callback: "ModelCheckpoint") -> None:
         self._checkpoints[checkpoint_callback.state_key] = checkpoint_callback
-        self.experiment.summary({"checkpoints": {each.monitor or "": _noted(each) for each in self._callbacks()}})
+        self.experiment.summary({"checkpoints": {each.monitor or "latest": _noted(each) for each in self._callbacks()}})
         if self._log_model == "all" or (self._log_model and checkpoint_callback.save_top_k == -1):
             self._keep_checkpoints(checkpoint_callback)
 
@@ -289,13 +289,14 @@ def default_logger(save_dir: str) -> Logger:
 
 
 def _noted(callback: "ModelCheckpoint") -> dict[str, Any]:
+    """Where its files are; of one that watches no metric, the latest, which is neither the best nor has a score."""
+    path = getattr(callback, "last_model_path", "")
+    last = {"last": path} if path else {}
+    if callback.monitor is None:
+        return {"path": callback.best_model_path, **last}
     score: Any = callback.best_model_score
-    return {
-        "best": callback.best_model_path,
-        "last": getattr(callback, "last_model_path", ""),
-        "score": score.item() if hasattr(score, "item") else score,
-        "mode": callback.mode,
-    }
+    number = score.item() if hasattr(score, "item") else score
+    return {"best": callback.best_model_path, **last, "score": number, "mode": callback.mode}
 
 
 def _ending(status: str, error: BaseException | None) -> tuple[int, str | None]:

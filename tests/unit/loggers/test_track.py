@@ -223,6 +223,18 @@ def test_media_land_beside_the_row(store, tmp_path):
     assert second["g"] == {"_type": "histogram", "values": [2, 2], "bins": [0.0, 1.5, 3.0]}
 
 
+def test_the_latest_checkpoint_is_noted_where_none_is_the_best(store, tmp_path):
+    """What watches no metric has no score and no better end."""
+    checkpoint = ModelCheckpoint(save_last=True)
+    logger = TrackLogger(tmp_path, code=False)
+    trainer = Trainer(**{**QUIET, "logger": logger, "enable_checkpointing": True}, max_epochs=1, callbacks=[checkpoint])
+    trainer.fit(TinyModule(lr=1e-3), batches(4))
+
+    noted = only_run(store).summary["checkpoints"]
+    assert noted == {"latest": {"path": checkpoint.best_model_path, "last": checkpoint.last_model_path}}
+    assert Path(noted["latest"]["path"]).exists()
+
+
 @pytest.mark.parametrize("log_model", [False, True, "all"])
 def test_checkpoints_are_noted_or_kept(store, tmp_path, log_model):
     """By default only where they are; True keeps those that are left, "all" also those that made way."""
@@ -235,7 +247,6 @@ def test_checkpoints_are_noted_or_kept(store, tmp_path, log_model):
     assert run.summary["checkpoints"] == {
         "val_loss": {
             "best": checkpoint.best_model_path,
-            "last": "",
             "score": checkpoint.best_model_score.item(),
             "mode": "min",
         }
