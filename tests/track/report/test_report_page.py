@@ -42,6 +42,14 @@ def opened(browser, store, tmp_path):
     assert browser.complaints == []
 
 
+def was_kept_from_all(browser):
+    """That a logged page was kept from all it tried is what the browser tells, rightly, and nothing else."""
+    kept_from = ("sandbox", "violates", "refused", "blocked", "not allowed to load")
+    assert browser.complaints
+    assert all(any(word in each.lower() for word in kept_from) for each in browser.complaints), browser.complaints
+    browser.complaints.clear()
+
+
 def test_runs_are_drawn_over_each_other(opened, store, runs):
     """Each line as it is in the store, the lowest and highest values as a band, and a run can be taken out."""
     page = opened("p")
@@ -123,6 +131,7 @@ def test_nobodys_words_become_code(opened, store, made, keep):
     assert page.text().count(EVIL) > 12
     assert page.run("document.querySelectorAll('img[src=x], main script:not([type=\"application/json\"])').length") == 0
     assert page.run("document.querySelectorAll('img[src^=data]').length") == 3
+    was_kept_from_all(page)
 
 
 def test_a_logged_page_is_seen_and_can_do_nothing(opened, store, made, keep, browser):
@@ -137,10 +146,7 @@ def test_a_logged_page_is_seen_and_can_do_nothing(opened, store, made, keep, bro
 
     assert page.run("document.title") == "html · p"
     assert page.run("document.querySelector('iframe').contentDocument") is None
-    # That the page was kept from all it tried is what the browser tells, rightly.
-    kept_from = ("sandbox", "violates", "refused", "blocked")
-    assert all(any(word in each.lower() for word in kept_from) for each in browser.complaints), browser.complaints
-    browser.complaints.clear()
+    was_kept_from_all(browser)
 
 
 def test_nothing_but_the_own_scripts_runs(opened, runs):

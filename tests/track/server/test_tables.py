@@ -8,6 +8,7 @@ import pytest
 from fulgurite.track.server.api import tablefile
 from fulgurite.track.server.api.tablefile import NoTable, TableFile
 from fulgurite.track.server.api.tables import sorting
+from support.artifacts import logged
 
 TABLES = "/api/projects/local/p/runs/abc/tables"
 SMALL = {"columns": ["n", "word"], "data": [[3, "c"], [1, "é"], [None, "a"], [2.5, "Ab"]]}
@@ -184,3 +185,56 @@ def test_empty_tables_and_rows_of_other_lengths(client, keep):
 
 def test_others_than_numbers_and_texts_are_last():
     assert sorting([None, 2, "a", [1], 1, float("nan"), True], falls=False).tolist() == [4, 6, 1, 2, 0, 3, 5]
+
+
+CELL = {"_type": "image-file", "path": "media/images/a.png"}
+
+
+@pytest.fixture
+def twice(store, run, keep):
+    """A table as W&B's client leaves it: words in the run's file, pictures in an artifact."""
+    keep({"columns": ["pic"], "data": [["Image"]]})
+    table = json.dumps({"columns": ["pic"], "data": [[CELL]]}).encode()
+    files = {"t.table.json": table, "media/images/a.png": b"png"}
+    return logged(store, run.project, "run-abc-t", "run_table", files, run, [("r", "s3://b/k")], client_id="c1")
+
+
+def test_a_table_comes_from_its_artifact_with_its_pictures(client, twice):
+    place = {"type": "run_table", "name": "run-abc-t", "version": "v0"}
+    for address in (
+        "wandb-client-artifact://c1/t.table.json",
+        "wandb-client-artifact://c1:latest/t.table.json",
+        f"wandb-artifact://{f'Artifact:{twice.id}'.encode().hex()}/t.table.json",
+    ):
+        answer = page(client, artifact=address)
+        assert answer["artifact"] == place and answer["rows"] == [[CELL]]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "x", "wandb-client-artifact://", "wandb-client-artifact://c2/t.table.json", "wandb-client-artifact://c1/u",
+        "wandb-client-artifact://c1/r", "wandb-artifact://zz/t.table.json", "wandb-artifact://41/t.table.json",
+        f"wandb-artifact://{b'Run:1'.hex()}/t.table.json", f"wandb-artifact://{b'Artifact:x'.hex()}/t.table.json",
+        f"wandb-artifact://{b'Artifact:99999999999999999999999'.hex()}/t.table.json", "wandb-artifact://ff/t.table.json",
+    ],
+)  # fmt: skip
+def test_a_table_without_its_artifact_comes_from_the_run(client, twice, address):
+    """There are no pictures then, but the rest is."""
+    answer = page(client, artifact=address)
+
+    assert answer["artifact"] is None and answer["rows"] == [["Image"]]
+
+
+def test_a_table_in_a_deleted_artifact_comes_from_the_run(client, store, twice):
+    store.artifacts.delete(twice, with_aliases=True)
+
+    assert page(client, artifact="wandb-client-artifact://c1/t.table.json")["rows"] == [["Image"]]
+
+
+def test_a_table_of_another_project_is_not_shown_here(client, store, keep):
+    keep({"columns": ["pic"], "data": [["Image"]]})
+    other = store.runs.project("other", create=True)
+    logged(store, other, "t", "run_table", {"t.table.json": b'{"columns": ["x"], "data": [[1]]}'}, client_id="c1")
+
+    assert page(client, artifact="wandb-client-artifact://c1/t.table.json")["rows"] == [["Image"]]

@@ -100,6 +100,20 @@ def test_the_same_digest_is_the_same_version(store, artifacts, project, sequence
     assert artifacts.open(sequence, "same", once=False).id != first.id
 
 
+def test_each_name_that_a_client_gave_is_known(store, artifacts, sequence):
+    """What is logged again is the artifact that is there, also by the id that it has this time."""
+    first = artifacts.commit(filled(store, artifacts.open(sequence, "same", client_id="one"), a="1"))
+    artifacts.open(sequence, "same", client_id="two")
+
+    assert artifacts.by_client("one").id == artifacts.by_client("two").id == first.id
+    with pytest.raises(NotFound):
+        artifacts.by_client("three")
+
+    artifacts.delete(first, with_aliases=True)
+    with pytest.raises(NotFound):
+        artifacts.by_client("two")
+
+
 def test_an_artifact_without_all_its_files_is_not_committed(store, artifacts, sequence):
     """It can be, once they have come."""
     artifact = artifacts.open(sequence, "one")

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import urllib.request
+from urllib.parse import urlencode
 
 import pytest
 
@@ -40,12 +42,13 @@ with wandb.init(project="media", id="m") as run:
         "molecule": wandb.Molecule("molecule.pdb"),
         "audio": wandb.Audio("sound.wav", caption="noise"),
         "video": wandb.Video("film.gif"),
-        "table": wandb.Table(columns=["a", "picture"], data=[[1, wandb.Image(pixels + 1)], [2, wandb.Image(pixels)]]),
+        "table": wandb.Table(["a", "picture"], data=[[1, wandb.Image(pixels + 1)], [2, wandb.Image(pixels)]]),
         "line": wandb.plot.line(wandb.Table(columns=["x", "y"], data=[[0, 1], [1, 2]]), "x", "y"),
         "curve": wandb.plot.pr_curve([0, 1], np.array([[0.9, 0.1], [0.2, 0.8]])),
         "confused": wandb.plot.confusion_matrix(y_true=[0, 1], preds=[0, 0]),
     })
     run.log({"HT%3ML ü": wandb.Html("<i>y</i>")})
+    run.log({"table": wandb.Table(["a", "picture"], data=[[1, wandb.Image(pixels + 1)], [2, wandb.Image(pixels)]])})
     folder = run.dir
 
 def files(place):
@@ -125,3 +128,24 @@ def test_watched_weights_gradients_and_graph_arrive(server, said):
     assert {f"{kind}/{name}" for kind in ("gradients", "parameters") for name in ("0.weight", "1.bias")} <= keys
     names = {file.name for file in server.store.blobs.files(run.id)}
     assert run.summary["graph_0"]["_type"] == "graph-file" and run.summary["graph_0"]["path"] in names
+
+
+def test_pictures_in_a_table_are_found(server, said):
+    """Each time that it is logged: the second time, with the same content, the client makes no new version."""
+    rows = [row for row in server.store.history.rows(server.run("m", "media").id) if "table" in row]
+    assert len(rows) == 2
+    for row in rows:
+        asked = urlencode({"name": row["table"]["path"], "artifact": row["table"]["artifact_path"]})
+        page = json.loads(get(server, f"/api/projects/local/media/runs/m/tables?{asked}"))
+
+        assert page["artifact"] == {"type": "run_table", "name": "run-m-table", "version": "v0"}
+        assert [cell[0] for cell in page["rows"]] == [1, 2]
+        for _, picture in page["rows"]:
+            asked = urlencode({"name": picture["path"]})
+            content = get(server, f"/api/projects/local/media/artifacts/run_table/run-m-table/v0/file?{asked}")
+            assert hashlib.sha256(content).hexdigest() == picture["sha256"]
+
+
+def get(server, path):
+    with urllib.request.urlopen(server.url + path) as answer:
+        return answer.read()

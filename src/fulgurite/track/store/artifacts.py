@@ -22,6 +22,9 @@ FIELDS = ("description", "metadata", "ttl")
 ABANDONED = 14 * 86_400.0  # seconds after which nobody will go on with an artifact that was never committed
 
 
+KNOWN_AS = "SELECT artifact_id FROM artifact_known_as WHERE client_id = ?"
+
+
 @dataclass(slots=True, frozen=True)
 class Artifact:
     """An artifact: version ``number`` of the sequence ``collection_id`` once it is committed.
@@ -86,6 +89,8 @@ class Artifacts:
                 self.members.add(sequence, same.id, aliases)
                 self.lineage.made(run, same.id)
             if same is not None:
+                if known.get("client_id"):
+                    self._called(same, known["client_id"])
                 return self._wanted(same, aliases)
             now = time.time()
             id = self._database.insert(
@@ -131,7 +136,8 @@ class Artifacts:
 
     def by_client(self, client_id: str) -> Artifact:
         """The artifact that a client called by an id of its own. Raises ``NotFound``."""
-        return self._one("WHERE client_id = ? ORDER BY id DESC", client_id)
+        found = self._query("WHERE client_id = ? ORDER BY id DESC", client_id)
+        return found[0] if found else self._one(f"WHERE id IN ({KNOWN_AS})", client_id)
 
     def update(self, artifact: Artifact, **said: Any) -> Artifact:
         """Change what is said of it: description, metadata, ttl."""
@@ -158,6 +164,7 @@ class Artifacts:
             for member in self.members.places(artifact.id):
                 self.members.remove(member)
             self.contents.forget(artifact.id)
+            self._database.write("DELETE FROM artifact_known_as WHERE artifact_id = ?", (artifact.id,))
             self._database.write(
                 "UPDATE artifact SET state = ?, manifest = NULL, updated_at = ? WHERE id = ?",
                 (DELETED, time.time(), artifact.id),
@@ -211,6 +218,14 @@ class Artifacts:
             (json.dumps(list(dict.fromkeys([*artifact.wanted_aliases, *aliases]))), time.time(), artifact.id),
         )
         return self.by_id(artifact.id)
+
+    def _called(self, artifact: Artifact, client_id: str) -> None:
+        """Note an id that a client has for an artifact that it logged again."""
+        self._database.write(
+            "INSERT INTO artifact_known_as (client_id, artifact_id) VALUES (?, ?) "
+            "ON CONFLICT (client_id) DO UPDATE SET artifact_id = excluded.artifact_id",
+            (client_id, artifact.id),
+        )
 
     def _one(self, where: str, value: int | str) -> Artifact:
         found = self._query(where, value)

@@ -279,6 +279,15 @@ CREATE INDEX sweep_trial_agent ON sweep_trial (agent_id);
 CREATE INDEX run_sweep ON run (project_id, sweep);
 """
 
+# An artifact that was logged again keeps the id that its client gave it first; the later ones stand here.
+CLIENTS = """
+CREATE TABLE artifact_known_as (
+    client_id TEXT PRIMARY KEY,
+    artifact_id INTEGER NOT NULL REFERENCES artifact (id)
+);
+CREATE INDEX artifact_known_as_artifact ON artifact_known_as (artifact_id);
+"""
+
 # Each entry is (what it brings, its statements). `Database` runs those that a file does not have yet, in this order.
 STEPS: list[tuple[str, str]] = [
     ("runs, their series, files and console", RUNS),
@@ -287,6 +296,7 @@ STEPS: list[tuple[str, str]] = [
     ("users and their keys", KEYS),
     ("artifacts, their collections and contents", ARTIFACTS),
     ("sweeps, their agents and trials", SWEEPS),
+    ("further names that clients have for artifacts", CLIENTS),
 ]
 
 # Where contents are referred to, as (table, column): what no row here names goes with `Blobs.sweep`.

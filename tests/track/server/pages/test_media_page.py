@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from support import pages
+from support.artifacts import logged
 from support.pages import EVIL, put
 
 CELLS = "[...document.querySelectorAll('.logged tbody tr')].map(row => row.children[1].innerText)"
@@ -165,6 +166,21 @@ def test_a_logged_table_is_sorted_filtered_and_turned(browser, server):
     browser.wait(f"{CELLS}.length == 10")
     typed(browser, ".table-view input[type=search]", "word 123")
     browser.wait(f"{CELLS}.join() == '123'")
+
+
+def test_pictures_of_a_table_in_an_artifact_are_seen(browser, server):
+    """W&B's client writes only the word Image into the run's own file."""
+    run = made(server, "intable", [])
+    put(server, run, "t.table.json", json.dumps({"columns": ["pic"], "data": [["Image"]]}))
+    cell = {"_type": "image-file", "path": "media/images/a b.png"}
+    table = json.dumps({"columns": ["pic"], "data": [[cell]]}).encode()
+    files = {"t.table.json": table, "media/images/a b.png": png(np.full((7, 5), 200))}
+    logged(server.store, run.project, "run-intable-rows", "run_table", files, run, client_id="c1")
+    value = {"_type": "table-file", "path": "t.table.json", "artifact_path": "wandb-client-artifact://c1/t.table.json"}
+    server.store.history.append(run.id, [(0, {"rows": value})])
+
+    opened(browser, server, "intable")
+    browser.wait("document.querySelector('.logged td img')?.naturalWidth === 5")
 
 
 def test_media_out_of_sight_are_not_loaded(browser, server):

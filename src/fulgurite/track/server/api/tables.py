@@ -19,6 +19,7 @@ from fulgurite.track.server.api.described import many, needed, tells, whole
 from fulgurite.track.server.api.runs import run_of
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.server.api.tablefile import NoTable, Order, TableFile
+from fulgurite.track.server.api.tableplace import InArtifact, in_artifact
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.filters import MISSING, BadFilter
 from fulgurite.track.wire.graphql import as_json
@@ -33,8 +34,19 @@ PATIENCE = 60.0  # seconds to wait for somebody else's table to be read
 Test = Callable[[Any], bool]
 
 
+class TableArtifactShape(TypedDict):
+    """The version of an artifact in which a table and its media lie: their paths are names of its files."""
+
+    type: str
+    name: str
+    version: str
+
+
 class TablePageShape(TypedDict):
-    """Rows of a logged table; ``numbers`` says which ones, counted from 0 as they were logged."""
+    """Rows of a logged table; ``numbers`` says which ones, counted from 0 as they were logged.
+
+    ``artifact`` is where its media lie; null where they are files of the run.
+    """
 
     name: str
     columns: list[str]
@@ -43,6 +55,7 @@ class TablePageShape(TypedDict):
     matched: int
     numbers: list[int]
     rows: list[list[Any]]
+    artifact: TableArtifactShape | None
 
 
 class TableFileRoutes:
@@ -62,6 +75,7 @@ class TableFileRoutes:
         TablePageShape,
         query={
             "name": needed("a file of the run"),
+            "artifact": "its `artifact_path` in the row: read from there, with its media, where that is still there",
             "first": whole("how many rows", PAGE),
             "from": whole("from which place on", 0),
             "search": "a text that any cell of a row must hold",
@@ -71,12 +85,15 @@ class TableFileRoutes:
     )
     def table(self, request: Request) -> Response:
         """Rows of a logged table."""
-        file = self._store.blobs.file(run_of(self._store, request).id, asked.text(request, "name"))
+        run = run_of(self._store, request)
+        file = self._store.blobs.file(run.id, asked.text(request, "name"))
+        place = in_artifact(self._store, run, request.query_params.get("artifact", ""))
+        sha256 = file.blob.sha256 if place is None else place.sha256
         first, start = asked.integer(request, "first", PAGE, 0, MOST), asked.integer(request, "from", 0)
         query = request.query_params
         search, filters, sort = query.get("search", "").lower(), query.getlist("filter"), query.getlist("sort")
-        table = self._table(file.blob.sha256)
-        order = self._order(file.blob.sha256, table, search, filters, sort)
+        table = self._table(sha256)
+        order = self._order(sha256, table, search, filters, sort)
         window = (
             range(start, min(start + first, len(table))) if order is None else order[start : start + first].tolist()
         )
@@ -88,6 +105,7 @@ class TableFileRoutes:
             "matched": len(table) if order is None else len(order),
             "numbers": list(window),
             "rows": [[short(cell) for cell in row[:MOST_COLUMNS]] for row in table.rows(window)],
+            "artifact": None if place is None else _told(place),
         }
         return answer(page)
 
@@ -154,6 +172,14 @@ def short(cell: Any) -> Any:
         text = as_json(cell)
         return cell if len(text) <= LONGEST or _is_media(cell) and len(text) <= 50 * LONGEST else text[:LONGEST] + "…"
     return cell
+
+
+def _told(place: InArtifact) -> TableArtifactShape:
+    return {
+        "type": place.collection.type,
+        "name": place.collection.name,
+        "version": f"v{place.artifact.number}",
+    }
 
 
 def _is_media(cell: Any) -> bool:

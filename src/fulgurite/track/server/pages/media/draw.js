@@ -2,7 +2,7 @@
 
 import { fill, h } from "../base/dom.js";
 import { size } from "../base/format.js";
-import { fileAddress } from "../views/files.js";
+import { fileOf } from "../views/files.js";
 import { figureView } from "./figure.js";
 import { pictureView } from "./picture.js";
 import { pointsView } from "./points.js";
@@ -13,10 +13,10 @@ const MOST = 100; // pictures of a list
 
 /**
  * The element for a value. `about` has the run's API `path`; `labels(kind, set)` tells names of classes; what is chosen
- * for pictures stays in `settings`; `small` is for cells of tables.
+ * for pictures stays in `settings`; `small` is for cells of tables, and `place` for those of one in an artifact.
  */
 export function draw(value, about) {
-  const file = typeof value?.path === "string" ? fileAddress(about.path, value.path) : null;
+  const file = typeof value?.path === "string" ? fileOf(about, value.path) : null;
   const kind = value?._type;
   if (kind === "image-file" && file) return pictureView(value, about);
   if (kind === "images/separated") return several(pictures(value), (each) => pictureView(each, about));
@@ -31,7 +31,7 @@ export function draw(value, about) {
     case "html-file":
       return about.small ? link(value, file) : h("iframe", { src: file, sandbox: "allow-scripts", loading: "lazy", title: "A logged page" });
     case "table-file":
-      return about.small ? link(value, file) : tableView(about.path, value.path, about);
+      return about.small ? link(value, file) : tableView(about.path, value.path, { ...about, artifact: value.artifact_path });
     case "object3D-file":
       return about.small || !value.path.endsWith(".json") ? link(value, file) : pointsView(file, value);
     case "plotly-file":

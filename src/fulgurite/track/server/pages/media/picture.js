@@ -1,7 +1,7 @@
 // A picture with the masks and boxes that were logged over it.
 
 import { fill, h } from "../base/dom.js";
-import { fileAddress } from "../views/files.js";
+import { fileOf } from "../views/files.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MOST_BOXES = 2000;
@@ -12,7 +12,7 @@ function hue(id) {
 }
 
 export function pictureView(value, about) {
-  const src = fileAddress(about.path, String(value.path));
+  const src = fileOf(about, String(value.path));
   const caption = value.caption === null || value.caption === undefined ? "" : String(value.caption);
   const image = h("img", { src, alt: caption, loading: "lazy" });
   if (about.small) return h("a", { href: src, target: "_blank", rel: "noopener" }, image);
@@ -28,7 +28,8 @@ function layersOf(kind, sets) {
 }
 
 /** Draws the layers when the picture is there, and lets sets and classes be switched on and off. */
-function controls(frame, image, layers, { path, labels, settings }) {
+function controls(frame, image, layers, about) {
+  const { labels, settings } = about;
   const chosen = (settings.layers ??= { off: new Set(), opacity: 0.55, open: false });
   const list = h("div.classes", {});
   const opacity = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: chosen.opacity, "aria-label": "Opacity of masks" });
@@ -54,7 +55,7 @@ function controls(frame, image, layers, { path, labels, settings }) {
     await Promise.allSettled(layers.map(async (layer) => {
       const known = labels?.(layer.kind, layer.name) ?? {};
       layer.label = (id) => String(known[id] ?? layer.own?.[id] ?? `class ${id}`);
-      await (layer.kind === "mask" ? loadMask : loadBoxes)(layer, frame, image, fileAddress(path, layer.file.path));
+      await (layer.kind === "mask" ? loadMask : loadBoxes)(layer, frame, image, fileOf(about, layer.file.path));
       layer.paint(chosen);
     }));
     show();

@@ -10,7 +10,7 @@ const SIZES = [10, 25, 50, 100, 500];
 const OPERATORS = ["=", "!=", "<", "<=", ">", ">=", "~", "!~"];
 const LONGEST = 300; // letters of a cell; the rest is in its title
 
-/** The table in the run's file `name`. What was asked of it stays in `about.settings`. */
+/** The table in the run's file `name`; with `about.artifact` from there, as it has the media. What was asked of it stays in `about.settings`. */
 export function tableView(path, name, about = {}) {
   const asked = ((about.settings ??= {}).table ??= { from: 0, first: 10, sort: [], filter: [], search: "" });
   const head = h("tr", {});
@@ -44,7 +44,7 @@ export function tableView(path, name, about = {}) {
     const mine = ++turn;
     element.setAttribute("aria-busy", "true");
     try {
-      const page = await get(`${path}/tables`, { name, ...asked, search: asked.search || null });
+      const page = await get(`${path}/tables`, { name, artifact: about.artifact ?? null, ...asked, search: asked.search || null });
       if (mine !== turn) return;
       shown = page;
       fill(fault, "");
@@ -58,7 +58,7 @@ export function tableView(path, name, about = {}) {
   const show = (page) => {
     const isNumeric = (i) => typeof page.rows.find((row) => (row[i] ?? null) !== null)?.[i] === "number";
     fill(head, h("th.number", { scope: "col" }, "#"), page.columns.map((column, i) => header(column, isNumeric(i))));
-    const cells = (row, i) => h("tr", {}, h("th.number.quiet", { scope: "row" }, page.numbers[i]), row.map((cell) => cellOf(cell, path)));
+    const cells = (row, i) => h("tr", {}, h("th.number.quiet", { scope: "row" }, page.numbers[i]), row.map((cell) => cellOf(cell, path, page.artifact)));
     fill(body, page.rows.map(cells));
     if (columns.options.length !== page.columns.length) fill(columns, page.columns.map((each) => h("option", { value: each }, each)));
     const to = asked.from + page.rows.length;
@@ -93,9 +93,9 @@ export function tableView(path, name, about = {}) {
   return element;
 }
 
-function cellOf(cell, path) {
+function cellOf(cell, path, place) {
   if (typeof cell === "number") return h("td.number", { title: String(cell) }, number(cell));
-  if (cell?._type && (cell.path || cell.filenames)) return h("td", {}, draw(cell, { path, small: true, settings: {} }));
+  if (cell?._type && (cell.path || cell.filenames)) return h("td", {}, draw(cell, { path, place, small: true, settings: {} }));
   const text = cell === null || cell === undefined ? "–" : typeof cell === "string" ? cell : JSON.stringify(cell);
   return text.length > LONGEST ? h("td", { title: text }, `${text.slice(0, LONGEST)}…`) : h("td", {}, text);
 }

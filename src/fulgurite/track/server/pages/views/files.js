@@ -12,6 +12,13 @@ export function fileAddress(path, name, download = null, rendered = null) {
   return address(`${path}/files/content`, { name, download, rendered });
 }
 
+/** The address of a file that something logged names: of the run, or of the artifact that is the `place` of all of it. */
+export function fileOf({ path, place = null }, name) {
+  if (place === null) return fileAddress(path, name);
+  const version = [place.type, place.name, place.version].map(encodeURIComponent).join("/");
+  return address(`${path.replace(/\/runs\/[^/]*$/, "")}/artifacts/${version}/file`, { name });
+}
+
 /** Whether the server renders a file of that name and size: Markdown that is not too large. */
 export function isPage(name, bytes) {
   return /\.(md|markdown)$/i.test(name) && bytes <= 1 << 20;
