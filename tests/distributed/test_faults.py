@@ -145,7 +145,8 @@ def check_freed(done, folder, code, error):
 
 @pytest.mark.parametrize("strategy", ["ddp", *(pytest.param(f"ddp_{how}", marks=SLOW) for how in ("fork", "spawn"))])
 @pytest.mark.parametrize(
-    ("name", "code", "error"), [("SIGTERM", 143, "SIGTERMException"), ("SIGINT", 130, "KeyboardInterrupt")]
+    ("name", "code", "error"),
+    [("SIGTERM", 143, "SIGTERMException"), pytest.param("SIGINT", 130, "KeyboardInterrupt", marks=SLOW)],
 )
 def test_ranks_that_wait_for_one_another_end_when_asked_to(strategy, name, code, error, tmp_path):
     """The message says where each of them is; rank 0 comes back, and saves what it knows."""

@@ -180,6 +180,7 @@ def test_two_agents_at_the_command_share_a_random_sweep(server):
     assert {run.config["x"] for run in runs_of(server, "random2", again)} < {run.config["x"] for run in runs}
 
 
+@pytest.mark.slow
 def test_count_ends_an_agent(server):
     """`wandb agent --count`, with a command of one's own."""
     command = ["${env}", "${interpreter}", "${program}", "--steps", "2", "${args}"]
@@ -190,6 +191,7 @@ def test_count_ends_an_agent(server):
     assert run.row_count == 2
 
 
+@pytest.mark.slow
 def test_hyperband_stops_the_run_that_falls_behind(server):
     """Its agent ends it and goes on with the next; the run counts as killed."""
     server.client(
@@ -377,6 +379,7 @@ print("SAID", json.dumps(seen()))
 """
 
 
+@pytest.mark.slow
 def test_a_controller_on_the_users_side_steers_a_sweep(server):
     """What it schedules is run, it learns which run that was, and what it wants stopped is stopped."""
     config = {"method": "random", "controller": {"type": "local"}, "parameters": {"x": {"values": [1]}}}
