@@ -156,7 +156,9 @@ class ParallelStrategy(GroupRanks, Strategy):
         rank, size = self.global_rank, self.world_size
         rank_zero_info(f"{size} processes train together by {type(self).__name__} over {backend}.")
         device = self.root_device if self.root_device.type == "cuda" else None
-        if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        if backend == "fake":
+            store = None  # torch's backend for tests meets nobody
+        elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             store = _store_of_agent(self.timeout)
         else:
             store = _store_of_first(rank, size, self.timeout)
@@ -259,7 +261,7 @@ def _store_of_first(rank: int, size: int, timeout: timedelta) -> Any:
     if sys.platform == "win32":
         ports.let_go(port)  # torch listens by itself there
     descriptor = ports.take(port) if rank == 0 else None
-    return dist.TCPStore(
+    store = dist.TCPStore(
         address,
         port,
         size,
@@ -267,8 +269,10 @@ def _store_of_first(rank: int, size: int, timeout: timedelta) -> Any:
         timeout=timeout,
         multi_tenant=True,
         master_listen_fd=descriptor,
-        use_libuv=os.environ.get("USE_LIBUV", "1") == "1",
+        # torch's own default: its builds for Windows have none.
+        use_libuv=os.environ.get("USE_LIBUV", "0" if sys.platform == "win32" else "1") == "1",
     )
+    return dist.PrefixStore("default_pg", store)
 
 
 def _end_group() -> None:

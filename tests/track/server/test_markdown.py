@@ -1,5 +1,6 @@
 """A Markdown file as a page: it reads as it was meant, and whatever is in it only stands there."""
 
+import mimetypes
 import re
 from html.parser import HTMLParser
 
@@ -96,6 +97,21 @@ def test_a_link_opens_in_a_window_that_knows_nothing_of_this_one(page):
     assert (
         '<a href="https://example.org" target="_blank" rel="noopener noreferrer">' in page("<https://example.org>").text
     )
+
+
+def test_it_needs_no_list_of_types(page, monkeypatch):
+    """Few systems without a desktop have one that knows Markdown."""
+    monkeypatch.setattr(mimetypes, "guess_type", lambda *args, **more: (None, None))
+    for name in ("a.md", "B.MD", "docs/c.markdown", ".md"):
+        assert "<h1>x</h1>" in page("# x", name).text
+
+
+def test_a_byte_order_mark_is_no_letter(page):
+    assert "<h1>x</h1>" in page("\ufeff# x").text
+
+
+def test_a_place_on_the_page_opens_no_window(page):
+    assert '<a href="#b">' in page("[a](#b)").text
 
 
 @pytest.mark.parametrize(("name", "size", "status"), [("a.txt", 1, 400), ("a.md", LARGEST + 1, 413)])

@@ -112,6 +112,9 @@ def test_each_name_that_a_client_gave_is_known(store, artifacts, sequence):
     artifacts.delete(first, with_aliases=True)
     with pytest.raises(NotFound):
         artifacts.by_client("two")
+    living = logged(store, sequence, "other", a="2")
+    artifacts.open(sequence, "other", client_id="one")
+    assert artifacts.by_client("one").id == living.id
 
 
 def test_an_artifact_without_all_its_files_is_not_committed(store, artifacts, sequence):

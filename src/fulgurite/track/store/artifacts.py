@@ -137,7 +137,10 @@ class Artifacts:
     def by_client(self, client_id: str) -> Artifact:
         """The artifact that a client called by an id of its own. Raises ``NotFound``."""
         found = self._query("WHERE client_id = ? ORDER BY id DESC", client_id)
-        return found[0] if found else self._one(f"WHERE id IN ({KNOWN_AS})", client_id)
+        found += self._query(f"WHERE id IN ({KNOWN_AS})", client_id)
+        if not found:
+            raise NotFound(f"There is no artifact {client_id}.")
+        return next((each for each in found if each.state != DELETED), found[0])
 
     def update(self, artifact: Artifact, **said: Any) -> Artifact:
         """Change what is said of it: description, metadata, ttl."""

@@ -1,5 +1,6 @@
 """A Markdown file as a page to be read: it may come from anybody, so nothing in it runs and nothing is fetched."""
 
+import threading
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -11,10 +12,11 @@ from starlette.responses import HTMLResponse, Response
 
 from fulgurite.track.server.api.asked import BadRequest
 from fulgurite.track.wire.bodies import TooLarge
-from fulgurite.track.wire.contents import media_type
 
-LARGEST = 1 << 20
-"""Bytes of a file that is rendered; larger ones are to be had as text."""
+ENDINGS = (".md", ".markdown")
+LARGEST = 1 << 16
+"""Bytes of a file that is rendered; larger ones are to be had as text. The worst of this size take 4 s."""
+_rendering = threading.Lock()  # one at a time: a few of the worst would leave nothing for other requests
 # No scripts, no network, no forms. A link opens in a window of its own, which knows nothing of this one.
 POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
@@ -39,12 +41,13 @@ def rendered(path: Path, name: str) -> Response:
 
     HTML in it is shown as it was written. Raises ``BadRequest`` where it is not Markdown by its name, and ``TooLarge``.
     """
-    if media_type(name) != "text/markdown":
+    if not name.lower().endswith(ENDINGS):
         raise BadRequest(f"{name!r} is no Markdown file: names that end with .md or .markdown can be rendered.")
     size = path.stat().st_size
     if size > LARGEST:
         raise TooLarge(f"{name!r} has {size:,} bytes; up to {LARGEST:,} are rendered. Read it as text.")
-    body = _parser().render(path.read_text("utf-8", "replace"))
+    with _rendering:
+        body = _parser().render(path.read_text("utf-8-sig", "replace"))
     page = (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{escape(name)}</title><style>{STYLE}</style><body>{body}"
@@ -60,6 +63,7 @@ def _parser() -> MarkdownIt:
 
 
 def _link_open(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    tokens[index].attrSet("target", "_blank")
-    tokens[index].attrSet("rel", "noopener noreferrer")
+    if not str(tokens[index].attrGet("href")).startswith("#"):
+        tokens[index].attrSet("target", "_blank")
+        tokens[index].attrSet("rel", "noopener noreferrer")
     return str(renderer.renderToken(tokens, index, options, env))

@@ -116,7 +116,8 @@ function openBuilder(anchor, start, { columns, about }, done) {
   value.value = typeof given === "string" ? given : isNull ? "" : (start?.value ?? "");
   if (given !== undefined || start) picked = new Set((Array.isArray(given) ? given : [given ?? start?.value]).map((each) => JSON.stringify(each)));
 
-  const known = () => about(column.value.trim()) ?? { kind: "other", values: null };
+  const name = () => columnCalled(column.value.trim(), columns()) ?? column.value.trim();
+  const known = () => about(name()) ?? { kind: "other", values: null };
   const manyAt = () => ["=", "!="].includes(operator.value) && known().values?.length > 0;
   const columnTyped = () => {
     offerColumns();
@@ -149,14 +150,14 @@ function openBuilder(anchor, start, { columns, about }, done) {
   const read = () => {
     const whole = typedFilter(column.value, columns());
     if (whole) return writeFilter(whole);
-    const name = columnCalled(column.value.trim(), columns()) ?? column.value.trim();
-    if (!readFilter(`${JSON.stringify(name)}=0`)) throw new Error(`There is no column ${name || "without a name"}. Settings are config.NAME, results summary.NAME.`);
-    if (operator.value === IS_SET) return writeFilter({ column: name, operator: "!=", value: "null" });
-    if (operator.value === IS_NOT_SET) return writeFilter({ column: name, operator: "=", value: "null" });
-    if (!manyAt()) return writeFilter({ column: name, operator: operator.value, value: typed(value.value, known().kind, operator.value) });
+    const wanted = name();
+    if (!readFilter(`${JSON.stringify(wanted)}=0`)) throw new Error(`There is no column ${wanted || "without a name"}. Settings are config.NAME, results summary.NAME.`);
+    if (operator.value === IS_SET) return writeFilter({ column: wanted, operator: "!=", value: "null" });
+    if (operator.value === IS_NOT_SET) return writeFilter({ column: wanted, operator: "=", value: "null" });
+    if (!manyAt()) return writeFilter({ column: wanted, operator: operator.value, value: typed(value.value, known().kind, operator.value) });
     const all = known().values.filter((each) => picked.has(JSON.stringify(each)));
     if (!all.length) throw new Error("Choose a value.");
-    return writeFilter({ column: name, operator: operator.value, value: all.length === 1 ? written(all[0]) : JSON.stringify(all) });
+    return writeFilter({ column: wanted, operator: operator.value, value: all.length === 1 ? written(all[0]) : JSON.stringify(all) });
   };
   const submit = (event) => {
     event.preventDefault();

@@ -14,7 +14,7 @@ function hue(id) {
 export function pictureView(value, about) {
   const src = fileOf(about, String(value.path));
   const caption = value.caption === null || value.caption === undefined ? "" : String(value.caption);
-  const image = h("img", { src, alt: caption, loading: "lazy" });
+  const image = h("img", { src, alt: caption || (about.small ? value.path.split("/").pop() : ""), loading: "lazy" });
   if (about.small) return h("a", { href: src, target: "_blank", rel: "noopener" }, image);
   if (value.width > 0 && value.height > 0) Object.assign(image, { width: value.width, height: value.height });
   const frame = h("div.frame", {}, image);

@@ -21,7 +21,7 @@ export function fileOf({ path, place = null }, name) {
 
 /** Whether the server renders a file of that name and size: Markdown that is not too large. */
 export function isPage(name, bytes) {
-  return /\.(md|markdown)$/i.test(name) && bytes <= 1 << 20;
+  return /\.(md|markdown)$/i.test(name) && bytes <= 1 << 16;
 }
 
 export function filesTab(path, where) {

@@ -49,15 +49,19 @@ async function content(path, file, link) {
 /** A Markdown file as it is meant to be read, or as it was written. */
 function markdown(path, name, link) {
   const body = h("div", {});
-  const read = h("button.toggle", { type: "button", click: () => show(true) }, "Page");
+  const page = h("button.toggle", { type: "button", click: () => show(true) }, "Page");
   const written = h("button.toggle", { type: "button", click: () => show(false) }, "Text");
+  let turn = 0;
   const show = async (asPage) => {
-    read.setAttribute("aria-pressed", String(asPage));
+    const mine = ++turn;
+    page.setAttribute("aria-pressed", String(asPage));
     written.setAttribute("aria-pressed", String(!asPage));
-    fill(body, asPage ? h("iframe.page", { src: fileAddress(path, name, null, 1), sandbox: POPUPS, title: name }) : numbered(await (await fetch(link)).text()));
+    if (asPage) return fill(body, h("iframe.page", { src: fileAddress(path, name, null, 1), sandbox: POPUPS, title: name }));
+    const shown = await read(link, 0).then(([text]) => numbered(text), (error) => h("p.note", {}, `This can't be shown: ${error.message}`));
+    if (mine === turn) fill(body, shown);
   };
   show(true);
-  return [h("div.actions", { role: "group", "aria-label": "Show as" }, read, written), body];
+  return [h("div.actions", { role: "group", "aria-label": "Show as" }, page, written), body];
 }
 
 /** The beginning of a file, and whether that is all. */

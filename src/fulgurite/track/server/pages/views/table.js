@@ -271,7 +271,7 @@ function notUnderstood(state, why) {
 
 function nothingFound(state, names) {
   const unknown = names === null ? [] : unknownColumns([...state.get("filter"), state.get("search")], names);
-  const hint = unknown.length ? h("p", {}, `No run has ${unknown.join(" or ")}. Settings are config.NAME, results summary.NAME; "Columns" lists all.`) : null;
+  const hint = unknown.length ? h("p", {}, `No run has ${[...new Set(unknown)].join(" or ")}. Settings are config.NAME, results summary.NAME; "Columns" lists all.`) : null;
   const clear = () => state.set({ search: "", filter: [] });
   return h("section.empty", {}, h("h2", {}, "No run is like that"), h("p", {}, "Nothing fits the search and the filters."), hint, h("button", { type: "button", click: clear }, "Show all runs"));
 }
