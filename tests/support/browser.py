@@ -19,7 +19,7 @@ LEFT = ("Execution context was destroyed", "Inspected target navigated", "Cannot
 class Browser:
     """One page. ``complaints`` holds what it said on its console as an error, and scripts that failed.
 
-    Scripts run by the DevTools protocol: those of Playwright's own pages are kept out by our content policy.
+    Scripts run as in the console of the developer tools: what is a list of statements has the value of the last.
     """
 
     def __init__(self, page: Page) -> None:
