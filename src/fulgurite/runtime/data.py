@@ -46,7 +46,7 @@ from fulgurite.runtime.reading import (
     with_workers_of_before,
 )
 from fulgurite.runtime.shards import most_batches, shared_out
-from fulgurite.runtime.workers import deaths, has_processes
+from fulgurite.runtime.workers import deaths, end, has_processes, let_go
 
 if TYPE_CHECKING:
     from fulgurite.runtime.session import Session
@@ -167,8 +167,17 @@ def reopen(session: "Session", feed: Feed) -> None:
     """Fetch the loaders of an open feed again: whoever holds it reads the new ones."""
     fresh = open_feed(session, feed.stage, session.given.get(feed.stage))
     if fresh is not None:
+        _end_workers(feed, but=fresh)
         for name in feed.__slots__:
             setattr(feed, name, getattr(fresh, name))
+
+
+def _end_workers(feed: Feed, but: Feed) -> None:
+    """End the workers of loaders that nobody reads any more, since ``but`` has taken the feed's place."""
+    read = set(map(id, but.loaders))
+    ended = [batches for batches, index in feed.passes.items() if id(feed.loaders[index]) not in read]
+    end(ended, hung=False)
+    let_go(feed.loaders, ended)
 
 
 def open_train_feed(session: "Session") -> Feed:
@@ -204,9 +213,11 @@ def has_loader(session: "Session", stage: str) -> bool:
 def _current(session: "Session", stage: str) -> Feed | None:
     feed = session.feeds.get(stage)
     if feed is None or session.plan.reloads(session.progress.epoch - feed.loaded_at_epoch):
-        feed = open_feed(session, stage, session.given.get(stage))
+        before, feed = feed, open_feed(session, stage, session.given.get(stage))
         if feed is not None:
             session.feeds[stage] = feed
+            if before is not None:
+                _end_workers(before, but=feed)
     elif feed.limit is not session.plan.limit_of(stage):
         # Not `!=`: one batch and the whole, 1 and 1.0, are equal as numbers.
         count(session, feed)

@@ -1,7 +1,7 @@
 """How a run begins and how it ends: the hooks and the wiring around the loops, in their order."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from fulgurite.core.callback import Callback
 from fulgurite.core.module import LightningModule
 from fulgurite.runtime import faults, profiling, workers
 from fulgurite.runtime.checkpoint import Checkpoint, restore_model, restore_training
-from fulgurite.runtime.data import has_loader
+from fulgurite.runtime.data import Feed, has_loader
 from fulgurite.runtime.exact import put_back_feeds
 from fulgurite.runtime.hooks import Hooks, call, overrides
 from fulgurite.runtime.optim import configure
@@ -97,7 +97,7 @@ def finish(session: Session) -> None:
     session.strategy.teardown()
     if fn == "fit" and session.hooks.on_fit_end is not None:
         session.hooks.on_fit_end()
-    problems = attempt(session, teardowns(session, str(fn)))
+    problems = attempt(session, [*teardowns(session, str(fn)), partial(end_workers, session)])
     if problems:
         raise noted(problems[0], problems[1:])
     close_log(session)
@@ -123,7 +123,7 @@ def fail(session: Session, error: BaseException) -> None:
         acts.append(partial(call, moment, "on_exception", datamodule.on_exception, error))
     acts.append(lambda: session.strategy.on_exception(error))
     # After the checkpoints, which ask loaders that keep a state for it.
-    acts.append(partial(end_workers, session, error))
+    acts.append(partial(end_workers_after, session, error))
     # Loggers keep files that must be whole by then.
     acts.append(session.strategy.checkpoint_io.wait)
     closed = set(map(id, session.closed_loggers))
@@ -134,17 +134,27 @@ def fail(session: Session, error: BaseException) -> None:
     noted(error, attempt(session, acts))
 
 
-def end_workers(session: Session, error: BaseException) -> None:
+def end_workers_after(session: Session, error: BaseException) -> None:
     """End the workers of the run's loaders now: the error's traceback would hold them for as long as it lives."""
-    feeds = list(session.feeds.values())
-    running = workers.passes_in(error.__traceback__)
-    running += [batches for feed in feeds for batches in feed.passes if batches not in running]
     hung = isinstance(error, LoaderTimeoutError) or "timed out after" in str(error)
     trainer = session.trainer
     # The second Ctrl-C: torch would wait five seconds for a worker that is busy.
     at_once = isinstance(error, KeyboardInterrupt) and trainer.received_sigint and not trainer.ended_as_asked
-    workers.end(running, hung=hung or at_once)
-    workers.let_go([loader for feed in feeds for loader in feed.loaders], running)
+    end_workers(session, workers.passes_in(error.__traceback__), hung=hung or at_once)
+
+
+def end_workers(session: Session, others: Iterable[Any] = (), hung: bool = False, but: Iterable[Feed] = ()) -> None:
+    """End the workers of the run's loaders, persistent ones too, those of ``others``, and none of the feeds ``but``.
+
+    They may not be left to the collector of garbage, which closes the pipes to the workers before torch asks them
+    through these to end: it then waits seconds for each, or asks through whatever else those pipes' numbers are by
+    now. Any process that is forked meanwhile does the same.
+    """
+    feeds, kept = list(session.feeds.values()), {id(batches) for feed in but for batches in feed.passes}
+    running = {id(batches): batches for batches in [*others, *(batches for feed in feeds for batches in feed.passes)]}
+    ended = [batches for number, batches in running.items() if number not in kept]
+    workers.end(ended, hung=hung)
+    workers.let_go([loader for feed in feeds for loader in feed.loaders], ended)
 
 
 def attempt(session: Session, acts: list[Act]) -> list[Exception]:

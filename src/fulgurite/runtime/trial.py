@@ -38,7 +38,11 @@ class Trials:
         """
         with isolate_rng():
             try:
-                self.trainer._run(self._session(listener, reload, changes), keep=False)
+                session = self._session(listener, reload, changes)
+                try:
+                    self.trainer._run(session, keep=False)
+                finally:
+                    lifecycle.end_workers(session, but=self.session.feeds.values())
             finally:
                 for restore in self.restores:
                     restore()
