@@ -290,7 +290,7 @@ def test_a_file_is_plain_data():
     """torch loads it safely, and nothing in it can be run."""
     detector().save("model.ckpt")
 
-    assert torch.load("model.ckpt", weights_only=True)["fulgurite_anomaly"] == {"what": "model", "format": 2}
+    assert torch.load("model.ckpt", weights_only=True)["fulgurite_anomaly"] == {"what": "model", "format": 3}
 
 
 def test_a_model_of_ones_own_has_to_be_given_again():

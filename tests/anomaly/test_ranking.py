@@ -9,7 +9,7 @@ from fulgurite.anomaly import AnomalyDetector
 from fulgurite.anomaly import scorer as scorer_module
 from fulgurite.anomaly.generator import generate
 from fulgurite.anomaly.past import Past
-from fulgurite.anomaly.ranking import Ranking, high, higher
+from fulgurite.anomaly.ranking import HIGH, Ranking, high, higher
 from fulgurite.base import format as disk
 from support.zscore import ZScore
 
@@ -26,8 +26,8 @@ def live(rows):
     return AnomalyDetector(**PLAIN).fit(rows.rows(0, 1000))
 
 
-def test_high_scores_are_those_above_two_deviations():
-    np.testing.assert_array_equal(high(np.array([0.5, 2.0, 4.0, np.nan])), [0, 0, 4, np.nan])
+def test_high_scores_are_those_above_a_limit():
+    np.testing.assert_array_equal(high(np.array([0.5, HIGH, 4.0, np.nan])), [0, 0, 4, np.nan])
 
 
 def test_the_greater_of_both_ranks_a_row():
@@ -97,6 +97,20 @@ def test_a_file_from_before_scores_as_it_did(live, rows, tmp_path):
     score, own = past.measure(live.model_.score(rows.rows(1000), memory).raw)
     np.testing.assert_allclose(found.score, score, atol=1e-3)
     np.testing.assert_array_equal(found.flags, own > 3)
+
+
+def test_a_file_of_format_2_compares_windows_by_their_logarithms(live, rows, tmp_path):
+    live.save(tmp_path / "model.ckpt")
+    state = disk.read(tmp_path / "model.ckpt")
+    state["fulgurite_anomaly"]["format"] = 2
+    del state["model"]["unfolds"], state["scorer"]["least"]
+    disk.write(state, tmp_path / "model.ckpt")
+
+    found = AnomalyDetector.load(tmp_path / "model.ckpt")
+
+    assert not found.model_.terms.unfolds and found._scorer.least == 2.0
+    assert live.model_.terms.unfolds and live._scorer.least == HIGH
+    assert np.abs(found.judge(rows.rows(1000)).score - live.judge(rows.rows(1000)).score).max() > 0.1
 
 
 def test_a_model_that_names_no_such_parts_is_ranked_by_all(rows):

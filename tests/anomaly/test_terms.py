@@ -54,6 +54,16 @@ def test_a_known_window_is_at_no_distance():
     assert found[:, names.index("value_recent")].max() < 2e-3
 
 
+def test_the_wilder_a_window_is_the_further_it_is():
+    """Of shapes, tails count in full: by their logarithms, all windows with a burst were about as far."""
+    terms, _ = made()
+    burst = [torch.from_numpy(fold_tail(np.full((1, 1, ROWS), size))).float() for size in (10.0, 1000.0, 1e30)]
+
+    small, great, beyond = (values_of(terms, reading(each))["value_shape"] for each in burst)
+
+    assert great / small == pytest.approx(1000 / 10, rel=0.1) and great < beyond < float("inf")
+
+
 @pytest.mark.parametrize(
     ("change", "rises"),
     [

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fulgurite.anomaly.detector import AnomalyDetector
-from fulgurite.anomaly.ranking import HIGH, TIMES
+from fulgurite.anomaly.ranking import TIMES
 from fulgurite.anomaly.scorer import Scorer
 from fulgurite.anomaly.seed import SeedModel
 from fulgurite.anomaly.series import Series
@@ -172,8 +172,8 @@ def _score(scorer: Scorer) -> str:
     if scorer.ranking is None:
         return measured
     return (
-        f"{measured}, is a row's own score; rows are ranked by it where it is above {HIGH:g}, or by 1/{TIMES:g} of the "
-        "sum of the parts at ranking.places, measured by ranking.past, if that is more"
+        f"{measured}, is a row's own score; rows are ranked by it where it is above {scorer.least:g}, or by "
+        f"1/{TIMES:g} of the sum of the parts at ranking.places, measured by ranking.past, if that is more"
     )
 
 

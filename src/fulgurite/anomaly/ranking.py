@@ -7,7 +7,8 @@ import numpy as np
 
 from fulgurite.anomaly.past import Past
 
-HIGH = 2.0  # standard deviations; an own score above it ranks a row
+HIGH = 2.25  # standard deviations; an own score above it ranks a row
+HIGH_BEFORE = 2.0  # what it was before format 3
 TIMES = 3.0  # as often as a window's score an own one counts, so that a spike is above the windows that hold it
 
 
@@ -21,9 +22,12 @@ class Ranking:
     def __init__(self, places: Sequence[int], past: Past | None = None) -> None:
         self.places, self.past = list(places), past or Past()
 
-    def update(self, parts: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """The scores (n,) of the next rows, from the parts (n, p) of their raw scores and their own scores (n,)."""
-        return higher(own, self.past.update(parts[:, self.places].sum(axis=1)))
+    def update(self, parts: np.ndarray, own: np.ndarray, least: float = HIGH) -> np.ndarray:
+        """The scores (n,) of the next rows, from the parts (n, p) of their raw scores and their own scores (n,).
+
+        An own score counts above ``least``.
+        """
+        return higher(own, self.past.update(parts[:, self.places].sum(axis=1)), least)
 
     def state_dict(self) -> dict[str, Any]:
         return {"places": self.places, "past": self.past.state_dict()}
@@ -35,11 +39,11 @@ class Ranking:
         return found
 
 
-def higher(own: np.ndarray, around: np.ndarray) -> np.ndarray:
+def higher(own: np.ndarray, around: np.ndarray, least: float = HIGH) -> np.ndarray:
     """The greater of rows' own scores, as far as they are high, and a third of ``around``; NaN where either is."""
-    return np.maximum(high(own), around / TIMES)
+    return np.maximum(high(own, least), around / TIMES)
 
 
-def high(own: np.ndarray) -> np.ndarray:
-    """Rows' own scores where they are above 2, and 0 elsewhere; NaN stays."""
-    return np.where(own > HIGH, own, 0 * own)
+def high(own: np.ndarray, least: float = HIGH) -> np.ndarray:
+    """Rows' own scores where they are above ``least``, and 0 elsewhere; NaN stays."""
+    return np.where(own > least, own, 0 * own)

@@ -8,7 +8,9 @@ from fulgurite.base.errors import CheckpointError
 from fulgurite.base.format import read, write
 
 MARK = "fulgurite_anomaly"
-FORMAT = 2  # 1 had no ranking in it: what reads no further than 1 would score otherwise
+FORMAT = 3
+"""1 had no ranking in it, 2 compared windows with the logarithms of their tails: what reads no further than these would
+score otherwise. Both are read, and score as they did."""
 
 
 def write_marked(state: Mapping[str, Any], path: str | os.PathLike[str], what: str) -> None:

@@ -11,7 +11,7 @@ from fulgurite.anomaly.hindsight import Hindsight
 from fulgurite.anomaly.lasting import Lasting
 from fulgurite.anomaly.model import Model, Scored
 from fulgurite.anomaly.past import Past
-from fulgurite.anomaly.ranking import Ranking, high, higher
+from fulgurite.anomaly.ranking import HIGH, HIGH_BEFORE, Ranking, high, higher
 from fulgurite.anomaly.series import Series, chunks
 
 CHUNK = 65_536  # rows that a model sees at once: what it builds of their windows is no more than this asks for
@@ -22,8 +22,11 @@ class Scorer:
 
     Without a ``past`` the raw score stands as it is. What it measures is the row's own score, of which ``lasting``
     leaves what is new: that flags rows. What they are ranked by is what ``ranking`` makes of it as they come, or
-    ``hindsight`` once all rows are there; without these, it is the own score, fading.
+    ``hindsight`` once all rows are there; without these, it is the own score, fading. From ``least`` on, an own score
+    ranks a row by itself.
     """
+
+    least = HIGH
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class Scorer:
             if self.past is not None and not ahead:
                 score[rows], own[rows] = self.past.measure(score[rows])
                 if self.ranking is not None:
-                    score[rows] = self.ranking.update(whole.parts[rows], own[rows])
+                    score[rows] = self.ranking.update(whole.parts[rows], own[rows], self.least)
             if passed is not None:
                 passed(part)
         if self.past is not None and ahead:
@@ -111,8 +114,8 @@ class Scorer:
         """The scores of rows that are all there; a row ranked by itself has its own parts, the others the rest."""
         assert self.hindsight is not None
         around, parts = self.hindsight.judge(distances, np.isfinite(own))
-        score = higher(own, around)
-        by_itself = high(own) == score
+        score = higher(own, around, self.least)
+        by_itself = high(own, self.least) == score
         _scale(whole.parts, np.where(by_itself, score, 0 * score))
         _scale(parts, np.where(by_itself, 0 * score, score))
         return score, replace(whole, parts=np.hstack([whole.parts, parts]))
@@ -122,7 +125,7 @@ class Scorer:
         hindsight = None if self.hindsight is None else self.hindsight.copy(anew)
         past, ranking, lasting = copy.deepcopy((self.past, self.ranking, self.lasting))
         twin = Scorer(self.model, past, ranking, hindsight, lasting)
-        twin.memory = {} if anew else copy.deepcopy(self.memory)
+        twin.memory, twin.least = {} if anew else copy.deepcopy(self.memory), self.least
         for each in (past, lasting, None if ranking is None else ranking.past) if anew else ():
             if each is not None:
                 each.forget_last()
@@ -130,12 +133,12 @@ class Scorer:
 
     def state_dict(self) -> dict[str, Any]:
         parts = ("past", "ranking", "hindsight", "lasting")
-        return {"memory": self.memory} | {
+        return {"memory": self.memory, "least": self.least} | {
             name: part.state_dict() for name in parts if (part := getattr(self, name)) is not None
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.memory = dict(state["memory"])
+        self.memory, self.least = dict(state["memory"]), state.get("least", HIGH_BEFORE)
         if self.past is not None:
             self.past.load_state_dict(state["past"])
         self.ranking = Ranking.from_state(state["ranking"]) if "ranking" in state else None

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from fulgurite.anomaly.series import Series
-from fulgurite.anomaly.terms import FINEST, SMALLEST_SCALE, nearest
+from fulgurite.anomaly.terms import FINEST, SMALLEST_SCALE, nearest, unfolded
 from fulgurite.anomaly.tides import Scale, Tides
 
 WIDTHS = (1, 2, 4)  # in windows of the model: what goes wrong is shorter than a period, or longer
-REFERENCES = 2000
+REFERENCES = 1000
 BATCH = 1024
 QUANTILE = 0.99
 
@@ -21,12 +21,13 @@ class Surroundings:
     """How far the windows around a row are from the nearest ones in the training rows.
 
     There are windows of one, two and four times the model's ``window``, but none longer than a third of the training
-    rows. They are of values as the model reads them, scaled by ``scale`` and filled by ``tides``. Distances are those
-    of windows that end with a row, so that rows may come in pieces; `centred` then moves them to the windows' middles.
+    rows. They are of values as the model reads them, scaled by ``scale`` and filled by ``tides``, but ``unfolds`` takes
+    the logarithms off their tails. Distances are those of windows that end with a row, so that rows may come in pieces;
+    `centred` then moves them to the windows' middles.
     """
 
-    def __init__(self, scale: Scale, tides: Tides, names: tuple[str, ...], window: int) -> None:
-        self.scale, self.tides, self.names, self.window = scale, tides, names, window
+    def __init__(self, scale: Scale, tides: Tides, names: tuple[str, ...], window: int, unfolds: bool = True) -> None:
+        self.scale, self.tides, self.names, self.window, self.unfolds = scale, tides, names, window, unfolds
         self.widths: tuple[int, ...] = ()
         self.references: tuple[Tensor, ...] = ()
         self.scales = np.ones((0, len(names)))
@@ -91,7 +92,8 @@ class Surroundings:
         return moved
 
     def _filled(self, series: Series) -> np.ndarray:
-        return self.tides.fill(self.scale(series.values), series)
+        filled = self.tides.fill(self.scale(series.values), series)
+        return unfolded(torch.from_numpy(filled)).numpy() if self.unfolds else filled
 
     # -- the state --
 
@@ -101,6 +103,7 @@ class Surroundings:
             "tides": self.tides.state_dict(),
             "names": list(self.names),
             "window": self.window,
+            "unfolds": self.unfolds,
             "widths": list(self.widths),
             "references": list(self.references),
             "scales": self.scales.tolist(),
@@ -109,7 +112,8 @@ class Surroundings:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Surroundings":
         scale, tides = Scale.from_state(state["scale"]), Tides.from_state(state["tides"])
-        found = cls(scale, tides, tuple(state["names"]), state["window"])
+        # A file from before format 3 has windows with the logarithms.
+        found = cls(scale, tides, tuple(state["names"]), state["window"], state.get("unfolds", False))
         found.widths, found.references = tuple(state["widths"]), tuple(state["references"])
         found.scales = np.array(state["scales"], np.float64)
         return found

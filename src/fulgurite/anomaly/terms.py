@@ -16,6 +16,7 @@ FINEST = 64  # points of a window in which shapes are compared
 STEADY = 0.01  # scaled units: the deviation at which a flat line is as flat as can be
 TAIL = 3.0  # scaled units; what is beyond counts by its logarithm
 SMALLEST_SCALE = 1e-3
+WILDEST = 15.0  # the greatest logarithm that is unfolded for a distance: its square is far from float32's end
 
 
 @dataclass
@@ -52,9 +53,10 @@ class Terms(nn.Module):
     reference_windows: Tensor
     reference_recents: Tensor
 
-    def __init__(self, network: WindowNetwork, references: int) -> None:
+    def __init__(self, network: WindowNetwork, references: int, unfolds: bool = True) -> None:
+        """``unfolds`` is whether shapes are compared without the logarithms of tails; before format 3 they had them."""
         super().__init__()
-        self.network = network
+        self.network, self.unfolds = network, unfolds
         columns, window = network.columns, network.window
         self.recent = max(6, window // 8)
         self.coarse = -(-window // FINEST)  # rows that are averaged before shapes are compared
@@ -105,6 +107,7 @@ class Terms(nn.Module):
         """The windows (c, n, w) in at most `FINEST` points, so that distances are those of a mean row."""
         points = self.reference_windows.shape[2]
         latest = by_column[:, :, -points * self.coarse :]
+        latest = unfolded(latest) if self.unfolds else latest
         return latest.unflatten(2, (points, self.coarse)).mean(dim=3) / points**0.5
 
     def _recent(self, by_column: Tensor, conditions: Tensor) -> Tensor:
@@ -129,9 +132,14 @@ def fold_tail(size: np.ndarray) -> np.ndarray:
     return np.where(size > TAIL, TAIL + np.log1p(np.maximum(size - TAIL, 0)), size)
 
 
-def unfold_tail(size: Tensor) -> Tensor:
-    """The sizes before `fold_tail`."""
-    return torch.where(size > TAIL, TAIL + torch.expm1((size - TAIL).clamp(min=0, max=60)), size)
+def unfold_tail(size: Tensor, most: float = 60.0) -> Tensor:
+    """The sizes before `fold_tail`, ``most`` being the greatest logarithm that is believed."""
+    return torch.where(size > TAIL, TAIL + torch.expm1(torch.relu(size - TAIL).clamp(max=most)), size)
+
+
+def unfolded(scaled: Tensor) -> Tensor:
+    """Scaled values without the logarithms of their tails, so that the wildest window is the furthest."""
+    return scaled.sign() * unfold_tail(scaled.abs(), WILDEST)
 
 
 def _weights(columns: int) -> Tensor:

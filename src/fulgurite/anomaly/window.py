@@ -145,13 +145,13 @@ class WindowModel:
         steps = self.epochs * per_pass if self.epochs else int(np.clip(PASSES * per_pass, FEWEST_STEPS, MOST_STEPS))
         return max(ROUNDS, steps // ROUNDS * ROUNDS)
 
-    def _build(self, references: int, steps: int = ROUNDS) -> Terms:
+    def _build(self, references: int, steps: int = ROUNDS, unfolds: bool = True) -> Terms:
         words = [len(words) for words in self.vocabularies]
         assert self.window is not None
         network = WindowNetwork(
             len(self.columns), self.window, len(self.calendar), words, self.hidden, self.latent, steps=steps
         )
-        return Terms(network, references)
+        return Terms(network, references, unfolds)
 
     # -- scoring --
 
@@ -248,6 +248,7 @@ class WindowModel:
             "tides": self.tides.state_dict(),
             "reach": self.reach.tolist(),
             "references": self.terms.reference_windows.shape[1],
+            "unfolds": self.terms.unfolds,
             "terms": self.terms.state_dict(),
         }
 
@@ -258,7 +259,7 @@ class WindowModel:
         self.scale, self.tides = Scale.from_state(state["scale"]), Tides.from_state(state["tides"])
         self.reach, self.part_names = np.array(state["reach"]), part_names(self.columns)
         with isolate_rng():
-            self.terms = self._build(state["references"])
+            self.terms = self._build(state["references"], unfolds=state.get("unfolds", False))
         self.terms.load_state_dict(state["terms"])
         self.terms.eval()
 
