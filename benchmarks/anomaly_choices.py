@@ -1,10 +1,11 @@
 """What each choice in the window model and in the past of its score is worth: the same series, one choice changed.
 
-    python benchmarks/anomaly_choices.py [FOLDER] [--seeds 2]
+    python benchmarks/anomaly_choices.py [FOLDER [MORE]] [--seeds 2]
 
-The network is trained once for each series and seed; the terms of its windows are then weighed anew for every line.
-Printed is the mean VUS-PR over the series of FOLDER (CSVs and `windows.json`) and over made-up ones, causal except for
-the lines that say offline, and the share of rows above the threshold.
+The network is trained once for each series and seed, and once more where windows have the logarithms of their tails;
+the terms of its windows are then weighed anew for every line. Printed is the mean VUS-PR over the series of FOLDER and
+over those of MORE (CSVs and `windows.json`) and over made-up ones, causal except for the lines that say offline, and
+the share of rows above the threshold.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,7 @@ Compress = Callable[[np.ndarray], np.ndarray]
 NAMES = (*WEIGHTS, "latent")
 LEVEL = Threshold.parse(WINDOW.threshold).number
 OURS = {**WEIGHTS, "latent": LATENT}
-TABLE = ("named", "spike", "shift", "flat", "calendar", "clean")
+TABLE = ("named", "more", "spike", "shift", "flat", "calendar", "clean")
 
 
 @dataclass
@@ -97,12 +99,14 @@ class Line:
     widths: Sequence[int] = range(len(WIDTHS))
     one_past: bool = False
     lasting: int = LONG
+    unfolds: bool = True
 
 
-def case(group: str, series: Series, seed: int) -> Case:
+def case(group: str, series: Series, seed: int, unfolds: bool) -> Case:
     half = len(series) // 2
     cut = int(half * 0.8)
     model, memory = WindowModel(seed=seed), {}
+    model._build = partial(model._build, unfolds=unfolds)  # no setting of the model: files alone have it
     model.fit(series.rows(0, cut), QUIET)
     model.score(series.rows(0, cut), memory)
     whole = np.isfinite(series.value)
@@ -115,6 +119,8 @@ def case(group: str, series: Series, seed: int) -> Case:
 
 def around_of(model: WindowModel, series: Series, cut: int, half: int) -> Around:
     surroundings, memory = model.surroundings(series.rows(0, cut)), {}
+    surroundings.unfolds = model.terms.unfolds
+    surroundings.fit(series.rows(0, cut))
     surroundings.distances(series.rows(0, cut), memory)
     whole = np.isfinite(series.value)
     calibration = surroundings.distances(series.rows(cut, half), memory)[whole[cut:half], :, 0]
@@ -122,10 +128,10 @@ def around_of(model: WindowModel, series: Series, cut: int, half: int) -> Around
     return Around(calibration, test, whole[half:])
 
 
-def judged(cases: list[Case], line: Line) -> dict[str, float]:
+def judged(cases: dict[bool, list[Case]], line: Line) -> dict[str, float]:
     """Mean VUS-PR for each group that has anomalies, and mean flagged shares."""
     found: dict[str, list[float]] = {}
-    for each in cases:
+    for each in cases[line.unfolds]:
         score, own = scored(each, line)
         if each.labels.any():
             found.setdefault(each.group, []).append(vus(each.labels, score, each.tolerance)[0])
@@ -164,12 +170,13 @@ def choices() -> dict[str, Line]:
     lines |= {f"fades in {hold:g} rows": Line(past={"hold": hold}) for hold in (0.01, 24.0, 96.0)}
     lines |= {f"scale: quantile {quantile:g}": Line(quantile=quantile) for quantile in (0.5, 0.9, 0.999)}
     lines |= {"not compressed": Line(compress=lambda terms: terms), "square root": Line(compress=np.sqrt)}
-    lines |= {f"own above {high:g}": Line(high=high) for high in (0.0, 1.0, 3.0, np.inf)}
+    lines |= {f"own above {high:g}": Line(high=high) for high in (0.0, 1.0, 2.0, 2.5, 3.0, np.inf)}
     lines |= {f"own {times:g} times": Line(times=times) for times in (1.0, 2.0, 5.0)}
     lines |= {"ranked by the sum": Line(ranks="sum"), "a lasting change flags on": Line(lasting=0)}
     lines |= {f"lasting: {windows} windows": Line(lasting=windows) for windows in (2, 8)}
     alone = {name: {**dict.fromkeys(NAMES, 0.0), name: 1.0} for name in NAMES}
     lines |= {f"sum of {name} alone": Line(weights, ranks="sum") for name, weights in alone.items()}
+    lines |= {"tails by their logarithms": Line(unfolds=False), "the same, own above 2": Line(unfolds=False, high=2.0)}
     return lines | offline()
 
 
@@ -179,28 +186,34 @@ def offline() -> dict[str, Line]:
     lines |= {f"offline, widths {told}": Line(ranks="around", widths=places) for told, places in widths.items()}
     lines |= {f"offline, own above {high:g}": Line(ranks="around", high=high) for high in (0.0, 1.0, 3.0, np.inf)}
     lines |= {"offline, one past": Line(ranks="around", one_past=True)}
+    lines |= {"offline, tails by their logarithms": Line(ranks="around", unfolds=False)}
     return lines | {"offline, means alone": Line(past={"offline": True}, ranks="sum")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=USUAL)
+    parser.add_argument("more", nargs="?", type=Path)
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
     rows = [("named", series) for series in files(options.folder, []).values()] if options.folder.is_dir() else []
+    if options.more is not None:
+        rows += [("more", series) for series in files(options.more, []).values()]
     for seed in range(2):
         rows += [(kind, generate(kinds=(kind,), seed=seed)) for kind in KINDS if kind != "missing"]
         rows.append(("clean", generate(kinds=(), seed=seed)))
-    cases = [
-        case(group, series, seed) for group, series in tqdm(rows, file=sys.stderr) for seed in range(options.seeds)
-    ]
+    cases: dict[bool, list[Case]] = {True: [], False: []}
+    for group, series in tqdm(rows, file=sys.stderr):
+        for seed in range(options.seeds):
+            for unfolds, found in cases.items():
+                found.append(case(group, series, seed, unfolds))
     results = {name: judged(cases, line) for name, line in choices().items()}
-    print(f"{'':26}" + "".join(f"{column:>10}" for column in (*TABLE[:-1], "flagged", "clean")))
+    print(f"{'':36}" + "".join(f"{column:>10}" for column in (*TABLE[:-1], "flagged", "clean")))
     for name, found in results.items():
         cells = [found.get(column, float("nan")) for column in TABLE[:-1]]
         shares = [100 * found.get(f"{group}, flagged", float("nan")) for group in ("named", "clean")]
         print(
-            f"{name:26}" + "".join(f"{cell:10.3f}" for cell in cells) + "".join(f"{share:8.2f} %" for share in shares)
+            f"{name:36}" + "".join(f"{cell:10.3f}" for cell in cells) + "".join(f"{share:8.2f} %" for share in shares)
         )
     path = ROOT / "benchmarks" / "results" / "anomaly_choices.json"
     path.write_text(json.dumps({"seeds": options.seeds, "series": len(rows), "results": results}, indent=1) + "\n")
