@@ -132,14 +132,15 @@ def fold_tail(size: np.ndarray) -> np.ndarray:
     return np.where(size > TAIL, TAIL + np.log1p(np.maximum(size - TAIL, 0)), size)
 
 
-def unfold_tail(size: Tensor, most: float = 60.0) -> Tensor:
-    """The sizes before `fold_tail`, ``most`` being the greatest logarithm that is believed."""
-    return torch.where(size > TAIL, TAIL + torch.expm1(torch.relu(size - TAIL).clamp(max=most)), size)
+def unfold_tail(size: Tensor) -> Tensor:
+    """The sizes before `fold_tail`."""
+    return torch.where(size > TAIL, TAIL + torch.expm1((size - TAIL).clamp(min=0, max=60)), size)
 
 
 def unfolded(scaled: Tensor) -> Tensor:
     """Scaled values without the logarithms of their tails, so that the wildest window is the furthest."""
-    return scaled.sign() * unfold_tail(scaled.abs(), WILDEST)
+    logs = nn.functional.hardtanh(scaled.abs() - TAIL, 0.0, WILDEST)
+    return scaled + scaled.sign() * (torch.expm1(logs) - logs)
 
 
 def _weights(columns: int) -> Tensor:
