@@ -118,6 +118,8 @@ def known(store, run):
     store.blobs.put(run.id, "a.txt", store.blobs.keep_bytes(b"x"))
     store.history.append(run.id, [(3, {"h": {"_type": "histogram", "values": [1, 2], "bins": [0, 1, 2]}})])
     store.blobs.put(run.id, "t.json", store.blobs.keep_bytes(b'{"columns": ["a"], "data": [[1], ["x"]]}'))
+    store.blobs.put(run.id, "a.obj", store.blobs.keep_bytes(b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"))
+    store.blobs.put(run.id, "a.pqr", store.blobs.keep_bytes(b"ATOM 1 N GLY 1 0 0 0 0.1 1.5\n"))
     store.blobs.put(run.id, "code/a.py", store.blobs.keep_bytes(b"x = 1"))
     store.runs.open(run.project, "xyz")
     artifact = logged(store, run.project, "net", "model", {"a/b.txt": b"x", "c": b"y"}, run)
@@ -145,6 +147,7 @@ ASKED = {
     "difference": {"to": "v1"}, "table": {"group": "state"}, "content": {"name": "a.txt"}, "file": {"name": "c"},
     "keys": {"run": "abc"}, "search": {"text": "x"}, "steps": {"key": "h"}, "moment": {"key": "h"},
     "histograms": {"key": "h"}, "tables": {"name": "t.json"}, "diff": {"a": "abc", "b": "xyz", "name": "code/a.py"},
+    "mesh": {"name": "a.obj"}, "molecule": {"name": "a.pqr"},
 }  # fmt: skip
 REFUSED = {"/users"}  # needs an admin's key
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from support import pages
+from support import pages, solids
 from support.artifacts import logged
 from support.pages import EVIL, put
 
@@ -33,6 +33,10 @@ def opened(browser, server, name, rest="#media"):
 
 def card(key):
     return f"document.querySelector('[data-key=\"{key}\"]')"
+
+
+def plot(key):
+    return f"{card(key)}.querySelector('.js-plotly-plot')"
 
 
 def typed(browser, selector, text):
@@ -118,7 +122,7 @@ def test_sounds_pages_figures_and_clouds_are_shown(browser, server):
         "figure": {"_type": "plotly-file", "path": "f.json"},
         "cloud": {"_type": "object3D-file", "path": "c.pts.json"},
         "bad": {"_type": "plotly-file", "path": "bad.json"},
-        "mesh": {"_type": "object3D-file", "path": "m.obj"},
+        "other mesh": {"_type": "object3D-file", "path": "m.babylon"},
         "sound": {"_type": "audio", "count": 1, "audio": [{"_type": "audio-file", "path": "s.wav", "caption": EVIL}]},
         "unknown": {"_type": EVIL, "path": EVIL},
         "list": [1, EVIL],
@@ -131,13 +135,93 @@ def test_sounds_pages_figures_and_clouds_are_shown(browser, server):
     browser.wait(f"{card('bad')}.innerText.includes('can\\'t be shown')")
     browser.run(f"{card('page')}.scrollIntoView()")
     browser.wait(f"{card('page')}.querySelector('iframe')?.getAttribute('sandbox') == 'allow-scripts'")
-    browser.run(f"{card('mesh')}.scrollIntoView()")
-    browser.wait(f"{card('mesh')}.querySelector('a')?.href.includes('m.obj')")
+    browser.run(f"{card('other mesh')}.scrollIntoView()")
+    browser.wait(f"{card('other mesh')}.querySelector('a')?.href.includes('m.babylon')")
+    assert "are not drawn" in browser.run(f"{card('other mesh')}.innerText")
+    assert browser.run(f"{plot('cloud')}.getAttribute('aria-label')") == "cloud: a cloud of 2 points"
     browser.wait(f"{card('unknown')}.innerText.includes('<script>')")
     browser.wait(f"{card('sound')}.querySelector('audio')")
     time.sleep(0.3)
     assert browser.run("document.title").endswith("Fulgurite")
     assert browser.run("document.querySelectorAll('main img[src=x], main script').length") == 0
+
+
+def test_bodies_of_the_client_are_drawn(browser, server):
+    """Meshes of each format and molecules, as W&B's client logs them; each has a name to be read out."""
+    for ending in ("obj", "stl", "glb", "gltf"):
+        (server.folder / f"box.{ending}").write_bytes(solids.box(ending))
+    (server.folder / "glycine.pdb").write_text(solids.GLYCINE)
+    (server.folder / "water.sdf").write_text(solids.WATER)
+    server.client("""
+        import wandb
+        with wandb.init(project="p", id="bodies") as run:
+            run.log({ending: wandb.Object3D(open(f"box.{ending}"), caption=ending) for ending in ("obj", "gltf")})
+            run.log({ending: wandb.Object3D.from_file(f"box.{ending}") for ending in ("stl", "glb")})
+            run.log({"both": [wandb.Object3D.from_file("box.obj"), wandb.Object3D.from_file("box.stl")]})
+            run.log({"glycine": wandb.Molecule("glycine.pdb"), "water": wandb.Molecule("water.sdf", caption="H2O")})
+    """)
+    opened(browser, server, "bodies")
+
+    for key in ("obj", "stl", "glb", "gltf"):
+        browser.wait(f"{card(key)}")
+        browser.run(f"{card(key)}.scrollIntoView()")
+        browser.wait(f"{plot(key)}?._fullData[0].i.length")
+        drawn = f"(({{x, y, z, i, j, k}}) => [x.length, i.length, k.length, Math.max(...z)])({plot(key)}._fullData[0])"
+        assert browser.run(drawn) == [8, 12, 12, 1.5]
+        assert browser.run(f"{plot(key)}.getAttribute('aria-label')") == f"{key}: a mesh of 12 faces, 8 vertices"
+    browser.run(f"{card('both')}.scrollIntoView()")
+    browser.wait(f"{card('both')}.querySelectorAll('.js-plotly-plot[aria-label]').length == 2")
+    browser.run(f"{card('glycine')}.scrollIntoView()")
+    browser.wait(f"{plot('glycine')}?._fullData[1]?.x.length == 5")
+    assert "CA GLY 1, chain A<br>carbon (C)" in browser.run(f"{plot('glycine')}._fullData[1].hovertext")
+    assert browser.run(f"{plot('glycine')}.getAttribute('aria-label')") == "glycine: a molecule of 5 atoms, 3 bonds"
+    browser.run(f"{card('water')}.scrollIntoView()")
+    browser.wait(f"{plot('water')}?._fullData[0].x.filter(Number.isFinite).length == 4")
+    assert "H2O" in browser.run(f"{card('water')}.innerText")
+
+
+def test_a_body_stays_turned_through_the_steps(browser, server):
+    """What was let go of and is drawn again is seen from the same place, too."""
+    run = made(server, "turned", [])
+    put(server, run, "a.stl", solids.box("stl"))
+    put(server, run, "b.stl", solids.box("ascii.stl"))
+    rows = [(step, {"box": {"_type": "object3D-file", "path": name}}) for step, name in enumerate(["a.stl", "b.stl"])]
+    server.store.history.append(run.id, rows)
+    opened(browser, server, "turned")
+    browser.wait(f"{plot('box')}?.getAttribute('aria-label')")
+    browser.run(f"void (window.first = {plot('box')})")
+    x, y = browser.run("(({x, y}) => [x, y])(first.getBoundingClientRect())")
+    browser.page.mouse.move(x + 100, y + 100)
+    browser.page.mouse.down()
+    browser.page.mouse.move(x + 180, y + 160, steps=4)
+    browser.page.mouse.up()
+    eye = "_fullLayout.scene.camera.eye"
+    browser.wait(f"first.{eye}.x.toFixed(3) !== '1.250'")
+    turned = browser.run(f"first.{eye}")
+
+    browser.run("document.querySelector('[aria-label=\"Step before\"]').click()")
+
+    browser.wait(f"{plot('box')}?.getAttribute('aria-label') && {plot('box')} !== first && !first._fullLayout")
+    assert browser.run(f"{plot('box')}.{eye}") == turned
+
+
+def test_a_body_that_can_not_be_read_says_why(browser, server):
+    """The link to its file stays."""
+    run = made(server, "broken", [])
+    put(server, run, "a.glb", b"glTF")
+    put(server, run, "b.mmtf", b"x")
+    values = {
+        "mesh": {"_type": "object3D-file", "path": "a.glb"},
+        "molecule": {"_type": "molecule-file", "path": "b.mmtf"},
+    }
+    server.store.history.append(run.id, [(0, values)])
+    opened(browser, server, "broken")
+
+    browser.wait(f"{card('mesh')}?.innerText.includes('can\\'t be shown: It ')")
+    assert browser.run(f"{card('mesh')}.querySelector('a').href.includes('a.glb')")
+    browser.wait(f"{card('molecule')}.innerText.includes('b.mmtf are not drawn')")
+    assert browser.run(f"{card('molecule')}.querySelector('a').href.includes('b.mmtf')")
+    assert "status of 400" in browser.complaints.pop() and browser.complaints == []  # of the server's answer
 
 
 def test_a_logged_table_is_sorted_filtered_and_turned(browser, server):

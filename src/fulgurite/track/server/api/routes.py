@@ -26,6 +26,7 @@ from fulgurite.track.server.api.series import SeriesRoutes
 from fulgurite.track.server.api.session import SessionRoutes
 from fulgurite.track.server.api.shapes import answer
 from fulgurite.track.server.api.sheet import Sheets
+from fulgurite.track.server.api.solids import SolidRoutes
 from fulgurite.track.server.api.sweeps import SweepRoutes
 from fulgurite.track.server.api.table import TableRoutes
 from fulgurite.track.server.api.tables import TableFileRoutes
@@ -50,6 +51,7 @@ def api(store: Store, sessions: Sessions) -> Starlette:
         *DiffRoutes(store).routes(),
         *HistogramRoutes(store).routes(),
         *MediaRoutes(store).routes(),
+        *SolidRoutes(store).routes(),
         *SearchRoutes(store).routes(),
         *TableFileRoutes(store).routes(),
         *ArtifactRoutes(store).routes(),

@@ -53,3 +53,8 @@ export function leaves(object, above = "") {
     return plain && Object.keys(value).length ? leaves(value, `${above}${name}.`) : [[above + name, value]];
   });
 }
+
+/** How many there are, with the right word: "1 face", "1,200 faces". */
+export function counted(count, one, many) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}

@@ -1,19 +1,25 @@
-// Draws any logged value: pictures, sounds, films, pages, tables, points, figures; what is none of these as text.
+// Draws any logged value: pictures, sounds, films, pages, tables, bodies, figures; what is none of these as text.
 
 import { fill, h } from "../base/dom.js";
 import { size } from "../base/format.js";
 import { fileOf } from "../views/files.js";
 import { figureView } from "./figure.js";
+import { meshView } from "./mesh.js";
+import { moleculeView } from "./molecule.js";
 import { pictureView } from "./picture.js";
 import { pointsView } from "./points.js";
+import { notDrawn } from "./space.js";
 import { tableView } from "./table.js";
 
 const LONGEST = 20_000; // letters of a text
 const MOST = 100; // pictures of a list
+const MOST_BODIES = 4; // of a list: a browser has room for few drawings on the graphics card
+const MESH = /\.(obj|stl|glb|gltf)$/i;
+const MOLECULE = /\.(pdb|cif|mmcif|mcif|sdf|sd|mol2|pqr|gro)$/i;
 
 /**
  * The element for a value. `about` has the run's API `path`; `labels(kind, set)` tells names of classes; what is chosen
- * for pictures stays in `settings`; `small` is for cells of tables, and `place` for those of one in an artifact.
+ * for pictures stays in `settings`; `name` is the key; `small` is for cells of tables, and `place` for those of one in an artifact.
  */
 export function draw(value, about) {
   const file = typeof value?.path === "string" ? fileOf(about, value.path) : null;
@@ -21,6 +27,8 @@ export function draw(value, about) {
   if (kind === "image-file" && file) return pictureView(value, about);
   if (kind === "images/separated") return several(pictures(value), (each) => pictureView(each, about));
   if (["audio", "videos", "html"].includes(kind) && Array.isArray(value[kind])) return several(value[kind].map((each, i) => ({ caption: value.captions?.[i], ...each })), (each) => draw(each, about));
+  if (kind === "object3D" && Array.isArray(value.objects)) return bodies(value.objects, about);
+  if (kind === "molecule" && Array.isArray(value.filenames)) return bodies(value.filenames.map((path, i) => ({ _type: "molecule-file", path, caption: value.captions?.[i] })), about);
   if (!file) return text(value);
   switch (kind) {
     case "audio-file":
@@ -33,12 +41,31 @@ export function draw(value, about) {
     case "table-file":
       return about.small ? link(value, file) : tableView(about.path, value.path, { ...about, artifact: value.artifact_path });
     case "object3D-file":
-      return about.small || !value.path.endsWith(".json") ? link(value, file) : pointsView(file, value);
+    case "molecule-file":
+      return about.small ? link(value, file) : captioned(body(value, file, about), value);
     case "plotly-file":
       return about.small ? link(value, file) : figureView(file, value);
     default:
       return link(value, file);
   }
+}
+
+/** A cloud of points, a mesh or a molecule, by the name of its file. */
+function body(value, file, about) {
+  const { _type: kind, path } = value;
+  if (kind === "object3D-file" && path.endsWith(".json")) return pointsView(file, value, about);
+  if (kind === "object3D-file" && MESH.test(path)) return meshView(file, value, about);
+  if (kind === "molecule-file" && MOLECULE.test(path)) return moleculeView(file, value, about);
+  return notDrawn(file, `Files like ${path.split("/").pop()} are not drawn.`);
+}
+
+/** Each is looked at from its own place. */
+function bodies(list, about) {
+  const settingsOf = (i) => ((about.settings.bodies ??= {})[i] ??= {});
+  const more = list.length > MOST_BODIES ? h("p.quiet", {}, `The first ${MOST_BODIES} of ${list.length} are shown.`) : null;
+  const name = (value, i) => [about.name, value?.caption ?? i + 1].filter(Boolean).join(" ");
+  const grid = h("div.media", {}, list.slice(0, MOST_BODIES).map((value, i) => draw(value, { ...about, settings: settingsOf(i), name: name(value, i) })));
+  return h("div", {}, grid, more);
 }
 
 /** The pictures of a list, each with its own caption, masks and boxes. */
@@ -75,6 +102,6 @@ export async function drawLater(place, work) {
   try {
     await work();
   } catch (error) {
-    fill(place, h("p.quiet", {}, `This can't be shown: ${error.message}`));
+    fill(place, h("p.quiet.failed", {}, `This can't be shown: ${error.message}`));
   }
 }

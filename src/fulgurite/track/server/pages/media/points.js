@@ -1,30 +1,22 @@
 // A logged cloud of points, drawn with Plotly.
 
-import { loadPlotly } from "../charts/plotly.js";
-import { fill, h } from "../base/dom.js";
-import { drawLater } from "./draw.js";
+import { counted } from "../base/format.js";
+import { notDrawn, spaceView } from "./space.js";
 
 const LARGEST = 64e6; // bytes
 const MOST = 200_000; // points
 
-export function pointsView(file, { size = 0 }) {
-  const link = h("a", { href: file, target: "_blank", rel: "noopener" }, "JSON");
-  if (size > LARGEST) return h("p", {}, "This cloud is too large to be drawn here: ", link);
-  const plot = h("div.solid", {});
-  const note = h("p.quiet", {}, link);
-  drawLater(plot, async () => {
-    const [answer, plotly] = await Promise.all([fetch(file), loadPlotly()]);
-    const found = await answer.json();
+export function pointsView(file, { size = 0 }, about) {
+  if (size > LARGEST) return notDrawn(file, "This cloud is too large to be drawn here.");
+  return spaceView(file, "JSON", about, async () => {
+    const found = await (await fetch(file)).json();
     const scene = Array.isArray(found) ? { points: found } : found;
     const all = (scene.points ?? []).filter((point) => Array.isArray(point) && point.length >= 3);
     const apart = Math.ceil(all.length / MOST) || 1;
     const points = all.filter((_, i) => i % apart === 0);
-    if (apart > 1) note.prepend(`One of each ${apart} of ${all.length} points. `);
     const boxes = Array.isArray(scene.boxes) ? scene.boxes.slice(0, 500).map(boxTrace).filter(Boolean) : [];
-    fill(plot, "");
-    await (plotly ?? window.Plotly).newPlot(plot, [cloud(points), ...boxes], layout(), { displayModeBar: false, responsive: true });
+    return { traces: [cloud(points), ...boxes], name: `a cloud of ${counted(all.length, "point", "points")}`, notes: apart > 1 ? [`One of each ${apart} of ${all.length} points.`] : [] };
   });
-  return h("div.solid-view", { data: { plot: "3d" } }, plot, note);
 }
 
 /** A fourth number is a class, three more are a colour. */
@@ -61,10 +53,4 @@ function threeSides(away) {
     }
   }
   return null;
-}
-
-function layout() {
-  const quiet = getComputedStyle(document.documentElement).getPropertyValue("--quiet").trim();
-  const axis = { color: quiet, gridcolor: quiet, showbackground: false, zeroline: false };
-  return { height: 340, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "transparent", scene: { xaxis: { ...axis, title: { text: "x" } }, yaxis: { ...axis, title: { text: "y" } }, zaxis: { ...axis, title: { text: "z" } }, aspectmode: "data" }, font: { color: quiet, size: 11 } };
 }

@@ -4,8 +4,9 @@ import { get } from "../base/api.js";
 import { fill, h } from "../base/dom.js";
 import { gathered, sight } from "../base/sight.js";
 import { draw } from "../media/draw.js";
+import { release } from "../media/space.js";
 
-const WIDE = ["table-file", "html-file", "plotly-file", "images/separated", "joined-table", "partitioned-table"];
+const WIDE = ["table-file", "html-file", "plotly-file", "images/separated", "joined-table", "partitioned-table", "object3D", "molecule"];
 const NOT_HERE = ["histogram"]; // they have a tab of their own
 const AT_ONCE = 50;
 const MOST_STEP_KEYS = 200;
@@ -31,7 +32,7 @@ export function mediaTab(path, { state }) {
     if (!card) return;
     card.inSight = isInSight;
     if (isInSight && card.stale) ask(card);
-    if (!isInSight) release(card);
+    if (!isInSight) leave(card);
   });
   const ask = gathered(async (waiting) => {
     const step = chosen();
@@ -52,15 +53,13 @@ export function mediaTab(path, { state }) {
     const news = JSON.stringify([step, value]);
     if (card.news === news) return; // a sound that plays and a table that was turned stay as they are
     card.news = news;
+    release(card.place);
     const labels = (kind, set) => facts[kind === "mask" ? "mask/class_labels" : "bounding_box/class_labels"]?.[`${card.name}${BETWEEN}${set}`]?.value;
     fill(card.step, step === null ? "nothing yet" : `step ${step}`);
-    fill(card.place, step === null ? h("p.quiet", {}, "Nothing was logged until this step.") : draw(value, { path, labels, settings: card.settings }));
+    fill(card.place, step === null ? h("p.quiet", {}, "Nothing was logged until this step.") : draw(value, { path, labels, name: card.name, settings: card.settings }));
   };
-  /** Solid drawings hold memory of the graphics card, of which there is little. */
-  const release = (card) => {
-    const plots = card.element.querySelectorAll('[data-plot="3d"] .js-plotly-plot');
-    if (!plots.length) return;
-    plots.forEach((plot) => window.Plotly.purge(plot));
+  const leave = (card) => {
+    if (!release(card.place)) return;
     fill(card.place);
     Object.assign(card, { news: null, stale: true });
   };

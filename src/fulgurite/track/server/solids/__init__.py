@@ -1,0 +1,1 @@
+"""Logged bodies, meshes and molecules, read from files that may come from anybody: by a process with tight limits."""
