@@ -5,6 +5,7 @@ import json
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from support import pages, solids
@@ -146,6 +147,7 @@ def test_sounds_pages_figures_and_clouds_are_shown(browser, server):
     assert browser.run("document.querySelectorAll('main img[src=x], main script').length") == 0
 
 
+@pytest.mark.slow
 def test_bodies_of_the_client_are_drawn(browser, server):
     """Meshes of each format and molecules, as W&B's client logs them; each has a name to be read out."""
     for ending in ("obj", "stl", "glb", "gltf"):
