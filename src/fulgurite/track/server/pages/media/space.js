@@ -51,7 +51,7 @@ function layout(traces, up, bare, settings) {
   const ranges = ["x", "y", "z"].map((axis) => rangeOf(traces.map((trace) => trace[axis])));
   const longest = Math.max(...ranges.map(([low, high]) => high - low)) || 1;
   // As large as fits however it is turned, and what is long somewhat larger than that.
-  const scale = Math.min(Math.sqrt(3) / Math.hypot(...ranges.map(([low, high]) => (high - low) / longest)) || 1, 1.35);
+  const scale = 0.82 * Math.min(Math.sqrt(3) / Math.hypot(...ranges.map(([low, high]) => (high - low) / longest)) || 1, 1.35);
   const scene = { aspectmode: "manual", aspectratio: {}, camera: settings.up === up ? settings.camera : { up: UP[up], eye: FROM[up] } };
   ["x", "y", "z"].forEach((axis, i) => {
     const [low, high] = ranges[i];
