@@ -26,6 +26,23 @@ def test_pieces_give_the_scores_of_the_whole(cuts, seed):
     np.testing.assert_allclose(np.concatenate(pieces), Past().update(raw), rtol=1e-9, atol=1e-9)
 
 
+@given(share=st.sampled_from([0.0, 0.002, 0.05, 0.5, 1.0]), rows=st.integers(0, 700), seed=st.integers(0, 99))
+def test_rows_at_once_are_rows_one_by_one(share, rows, seed):
+    """To the last bit, wherever some enter with less than they have."""
+
+    class Slow(Past):
+        def _usual(self, logs, mean, spread):
+            return 0
+
+    rng = np.random.default_rng(seed)
+    raw = rng.gamma(2.0, 1.0, rows) * np.where(rng.random(rows) < share, 50, 1)
+    past, slow = Past(), Slow()
+
+    for found, expected in zip(past.measure(raw), slow.measure(raw), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert str(past.state_dict()) == str(slow.state_dict())
+
+
 def test_quiet_times_stay_below_three():
     score = Past().update(noise())
 

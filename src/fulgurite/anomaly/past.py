@@ -10,6 +10,7 @@ SMALLEST = 1e-6  # a raw score below it counts as it, since its logarithm is tak
 NARROWEST = 0.05  # standard deviations of log scores below it count as it
 MOST = 3.0  # standard deviations above the past with which a row enters it at most
 WARM_UP = 20  # rows; a past of fewer says nothing, and scores are 0
+FEW, MANY = 64, 4096  # rows that are taken at once, more and more while none is too high; few one by one where one was
 
 
 class Past:
@@ -62,9 +63,42 @@ class Past:
     def _past_of(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The mean and the standard deviation of the past at each row, the row included."""
         mean, spread = np.empty(len(logs)), np.empty(len(logs))
+        row, block = 0, FEW
+        while row < len(logs):
+            taken = self._usual(logs[row : row + block], mean[row:], spread[row:])
+            row += taken
+            if taken == block:
+                block = min(2 * block, MANY)
+            else:
+                row, block = row + self._one_by_one(logs[row : row + FEW], mean[row:], spread[row:]), FEW
+        return mean, spread
+
+    def _usual(self, logs: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> int:
+        """Take all rows up to the first that enters with less than it has, at once; how many there were.
+
+        Sums grow in the order of rows, so that they are those of `_one_by_one` to the last bit.
+        """
+        if self.count < WARM_UP:
+            return 0
+        counts = self.count + np.arange(1, len(logs) + 1)
+        totals = np.cumsum(np.concatenate([[self.total], logs]))[1:]
+        squares = np.cumsum(np.concatenate([[self.squares], logs * logs]))[1:]
+        middles = totals / counts
+        widths = np.sqrt(np.maximum(squares / counts - middles * middles, NARROWEST * NARROWEST))
+        middle, width = self._middle_and_width()
+        most = np.concatenate([[middle], middles[:-1]]) + MOST * np.concatenate([[width], widths[:-1]])
+        too_high = logs > most
+        rows = int(too_high.argmax()) if too_high.any() else len(logs)
+        mean[:rows], spread[:rows] = middles[:rows], widths[:rows]
+        if rows:
+            self.count, self.total, self.squares = self.count + rows, float(totals[rows - 1]), float(squares[rows - 1])
+        return rows
+
+    def _one_by_one(self, logs: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> int:
+        """Take rows, the too high ones as if they were less; how many there were."""
         count, total, squares = self.count, self.total, self.squares
         middle, width = self._middle_and_width()
-        for row, value in enumerate(logs.tolist()):  # in local names, since this is the slowest loop of scoring
+        for row, value in enumerate(logs.tolist()):  # in local names, since this is a slow loop
             if count >= WARM_UP and value > middle + MOST * width:
                 value = middle + MOST * width
             count, total, squares = count + 1, total + value, squares + value * value
@@ -73,7 +107,7 @@ class Past:
             width = math.sqrt(variance) if variance > NARROWEST * NARROWEST else NARROWEST
             mean[row], spread[row] = middle, width
         self.count, self.total, self.squares = count, total, squares
-        return mean, spread
+        return len(logs)
 
     def _middle_and_width(self) -> tuple[float, float]:
         middle = self.total / max(self.count, 1)
