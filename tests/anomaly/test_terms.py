@@ -57,11 +57,27 @@ def test_a_known_window_is_at_no_distance():
 def test_the_wilder_a_window_is_the_further_it_is():
     """Of shapes, tails count in full: by their logarithms, all windows with a burst were about as far."""
     terms, _ = made()
-    burst = [torch.from_numpy(fold_tail(np.full((1, 1, ROWS), size))).float() for size in (10.0, 1000.0, 1e30)]
+    burst = [torch.from_numpy(fold_tail(np.full((1, 1, ROWS), size))).float() for size in (10.0, 200.0, 1e30)]
 
     small, great, beyond = (values_of(terms, reading(each))["value_shape"] for each in burst)
 
-    assert great / small == pytest.approx(1000 / 10, rel=0.1) and great < beyond < float("inf")
+    assert great / small == pytest.approx(200 / 10, rel=0.1) and great < beyond < 400
+
+
+@pytest.mark.parametrize("wild", [50.0, 1e4, 1e12])
+def test_beside_a_wild_value_that_is_usual_the_rest_counts(wild):
+    """Squares of the one are not so large that those of the others are lost."""
+    terms, _ = made()
+    usual, strange = waves_of(50), waves_of(50)[7:8].flip(2) / 2
+    for each in (usual, strange):
+        each[:, :, 3] = float(fold_tail(np.array(wild)))
+    terms.learn(reading(usual))
+    same = torch.arange(ROWS) != 3
+    exact = float(torch.cdist(strange[0][:, same], usual[:, 0, same]).min()) / ROWS**0.5
+
+    known, found = (values_of(terms, reading(each))["value_shape"] for each in (usual[7:8], strange))
+
+    assert known < 0.06 and found == pytest.approx(exact, abs=0.06) and exact > 0.3
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ FINEST = 64  # points of a window in which shapes are compared
 STEADY = 0.01  # scaled units: the deviation at which a flat line is as flat as can be
 TAIL = 3.0  # scaled units; what is beyond counts by its logarithm
 SMALLEST_SCALE = 1e-3
-WILDEST = 15.0  # the greatest logarithm that is unfolded for a distance: its square is far from float32's end
+WILDEST = 5.5  # the greatest logarithm that is unfolded for a distance: squares of what is wilder hide all others
 
 
 @dataclass

@@ -46,7 +46,7 @@ from fulgurite.runtime.reading import (
     with_workers_of_before,
 )
 from fulgurite.runtime.shards import most_batches, shared_out
-from fulgurite.runtime.workers import deaths, end, has_processes, let_go
+from fulgurite.runtime.workers import deaths, end, has_processes, let_go, replaceable
 
 if TYPE_CHECKING:
     from fulgurite.runtime.session import Session
@@ -175,7 +175,8 @@ def reopen(session: "Session", feed: Feed) -> None:
 def _end_workers(feed: Feed, but: Feed) -> None:
     """End the workers of loaders that nobody reads any more, since ``but`` has taken the feed's place."""
     read = set(map(id, but.loaders))
-    ended = [batches for batches, index in feed.passes.items() if id(feed.loaders[index]) not in read]
+    left = [batches for batches, index in feed.passes.items() if id(feed.loaders[index]) not in read]
+    ended = replaceable(feed.loaders, left)
     end(ended, hung=False)
     let_go(feed.loaders, ended)
 
@@ -344,11 +345,19 @@ def evaluation_batches(
 
     feed.at, feed.is_fetching = None, False
     if feed.combined:
-        yield from _counted(feed, waited(lambda: (batch for batch, _, _ in feed.structure)), at_most[0], 0)
+        yield from _counted(feed, waited(partial(_together, feed)), at_most[0], 0)
         return
     for index, loader in enumerate(feed.loaders):
         if at_most[index] > 0:
             yield from _counted(feed, waited(partial(_begun, feed, index, loader)), at_most[index], index)
+
+
+def _together(feed: Feed) -> Iterator[Any]:
+    if type(feed.structure).__iter__ is CombinedLoader.__iter__:
+        return feed.structure.through(
+            [Reader(loader, begun=partial(feed.begun, index)) for index, loader in enumerate(feed.loaders)]
+        )
+    return (batch for batch, _, _ in feed.structure)
 
 
 def _begun(feed: Feed, index: int, loader: Any) -> Iterator[Any]:

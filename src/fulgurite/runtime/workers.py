@@ -9,7 +9,6 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
 
 deaths: list[RuntimeError] = []
@@ -73,8 +72,22 @@ def let_go(loaders: Iterable[Any], passes: Iterable[Any]) -> None:
     """Let loaders with persistent workers begin new ones where the old were ended."""
     ended = list(passes)
     for loader in loaders:
-        if isinstance(loader, DataLoader) and any(loader._iterator is each for each in ended):
+        if any(_keeps(loader, each) for each in ended):
             loader._iterator = None
+
+
+def replaceable(loaders: Iterable[Any], passes: Iterable[Any]) -> list[Any]:
+    """Those passes that may end with the run: one that a loader keeps out of sight may be asked for again there."""
+    kept_by = list(loaders)
+    return [
+        each
+        for each in passes
+        if not getattr(each, "_persistent_workers", False) or any(_keeps(loader, each) for loader in kept_by)
+    ]
+
+
+def _keeps(loader: Any, batches: Any) -> bool:
+    return getattr(loader, "_iterator", None) is batches
 
 
 def in_traceback(trace: TracebackType | None) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 from fulgurite import Trainer
 from fulgurite.testing import QUIET
 from fulgurite.tuner import Tuner
+from fulgurite.utilities import CombinedLoader
 from support.faulty import Faulty, Net, left_behind, running
 
 pytestmark = pytest.mark.filterwarnings("ignore:There is a `validation_step`")
@@ -91,3 +92,39 @@ def test_those_of_a_search_end_with_it(own, left):
     Tuner(Trainer(max_epochs=1, **QUIET)).scale_batch_size(module, max_trials=2, steps_per_trial=2)
 
     assert len(given) > 1 and left() == []
+
+
+@pytest.mark.parametrize("options", [{}, {"persistent_workers": False}])
+def test_those_of_loaders_that_are_evaluated_together_end(options, left):
+    class Module(Net):
+        def test_step(self, batch, batch_idx):
+            assert len(batch) == 2
+
+    together = CombinedLoader([loader(**options), loader(**options)], "max_size")
+    Trainer(limit_test_batches=1, **QUIET).test(Module(), together)
+
+    assert left() == []
+
+
+@pytest.mark.parametrize("reloads", [0, 1])
+def test_a_loader_inside_another_goes_on_in_the_next_pass(reloads):
+    """Nobody but its owner can let it have new workers."""
+    inner = loader()
+
+    class Outer:
+        def __iter__(self):
+            return iter(inner)
+
+        def __len__(self):
+            return len(inner)
+
+    class Module(Net):
+        def train_dataloader(self):
+            return Outer()
+
+    for _ in range(2):
+        trainer = Trainer(max_epochs=2, reload_dataloaders_every_n_epochs=reloads, **QUIET)
+        trainer.fit(Module())
+
+        assert trainer.global_step == 16
+    inner._iterator._shutdown_workers()
