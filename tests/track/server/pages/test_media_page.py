@@ -207,6 +207,22 @@ def test_a_body_stays_turned_through_the_steps(browser, server):
     assert browser.run(f"{plot('box')}.{eye}") == turned
 
 
+def test_a_body_that_was_left_while_it_loads_is_drawn_later(browser, server):
+    run = made(server, "left", [])
+    put(server, run, "a.stl", solids.box("stl"))
+    server.store.history.append(run.id, [(0, {"box": {"_type": "object3D-file", "path": "a.stl"}})])
+    opened(browser, server, "left")
+    browser.wait("document.body.innerText.includes('Loading …')")
+    field = "document.querySelector('input[placeholder=\"Filter media\"]')"
+
+    browser.run(f"void ({field}.value = 'x', {field}.dispatchEvent(new Event('input', {{ bubbles: true }})))")
+    browser.wait("!document.body.innerText.includes('Loading …')")
+    time.sleep(2)  # until the answer must have come
+    browser.run(f"void ({field}.value = '', {field}.dispatchEvent(new Event('input', {{ bubbles: true }})))")
+
+    browser.wait(f"{plot('box')}?._fullData?.[0].i.length")
+
+
 def test_a_body_that_can_not_be_read_says_why(browser, server):
     """The link to its file stays."""
     run = made(server, "broken", [])

@@ -97,6 +97,34 @@ def test_what_is_known_is_not_read_again(asked, monkeypatch):
     assert asked("mesh", box("stl"), "a.stl", **{"If-None-Match": tag}).status_code == 304
 
 
+def test_a_picture_beside_a_file_is_not_read(told, tmp_path):
+    """By its path, with which a reader of files would find it."""
+    Image.new("RGB", (4, 4), (0, 128, 255)).save(tmp_path / "blue.png")
+    for uri in (f"{tmp_path}/blue.png", f"file://{tmp_path}/blue.png"):
+        content = painted({"baseColorTexture": {"index": 0}}, images=[{"uri": uri}], textures=[{"source": 0}])
+
+        answer = told("mesh", content, "a.gltf")
+
+        assert answer["faces"] == 12 and answer["colour"] != "#0080ff" and answer["colours"] is None
+
+
+def test_what_would_be_taken_for_zeros_is_refused(told):
+    """Compressed, by differences, or vertices that a few bytes promise."""
+    compressed = tree() | {"extensionsRequired": ["KHR_draco_mesh_compression", "KHR_materials_unlit"]}
+    sparse = tree()
+    sparse["accessors"][0]["sparse"] = {"count": 1}
+    many = tree()
+    places = many["meshes"][0]["primitives"][0]["attributes"]["POSITION"]
+    many["accessors"][places] = {"componentType": 5126, "type": "VEC3", "count": 12_000_000}
+
+    for content, words in (
+        (compressed, "It needs KHR_draco_mesh_compression, which is not read"),
+        (sparse, "sparse accessors"),
+        (many, "12,000,000 vertices; up to 900,000 are drawn"),
+    ):
+        assert words in told("mesh", json.dumps(content).encode(), "a.gltf")["error"]
+
+
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "/etc/passwd", "../../../../etc/passwd", "http://{address}/x"])
 @pytest.mark.parametrize("kind", ["buffers", "images"])
 def test_nothing_beside_a_file_is_read(told, kind, uri):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fulgurite.track.server.solids import molecules
+from fulgurite.track.server.solids import molecules, records
 from fulgurite.track.server.solids.reader import ending_of
 from fulgurite.track.server.solids.shapes import NoSolid
 from support.solids import GLYCINE, WATER
@@ -99,6 +99,8 @@ def told(told):
         ("a.pdb", GLYCINE, ["N", "C", "C", "O", "Zn"], [[0, 1], [1, 2], [2, 3]], True),
         ("a.cif", MMCIF, ["N", "C"], [[0, 1]], True),
         ("a.mmcif", MMCIF, ["N", "C"], [[0, 1]], True),
+        ("b.cif", "data_global\n_journal_name x\n" + MMCIF, ["N", "C"], [[0, 1]], True),
+        ("b.mcif", "data_global\n_journal_name x\n" + CRYSTAL, ["O", "H"], [[0, 1]], True),
         ("a.mcif", CRYSTAL, ["O", "H"], [[0, 1]], True),
         ("a.sdf", WATER, ["O", "H", "H"], [[0, 1], [0, 2]], False),
         ("a.sd", WATER_3000, ["O", "H"], [[0, 1]], False),
@@ -207,6 +209,35 @@ def test_bonds_are_those_that_all_pairs_have():
 
     assert whole and len(found) > 100
     assert {tuple(sorted(pair)) for pair in found.tolist()} == {(i, j) for i, j in np.argwhere(bound) if i < j}
+
+
+def test_an_ion_in_water_does_not_end_the_search(monkeypatch):
+    """Its radius is that of few others."""
+    draw = np.random.default_rng(0)
+    places, radii = draw.uniform(0, 40, (6000, 3)), np.full(6000, 0.66)
+    monkeypatch.setattr(molecules, "MOST_PAIRS", 2_500_000)
+    without, whole = molecules.near(places, radii)
+    radii[17] = 1.66
+
+    found, still = molecules.near(places, radii)
+
+    assert (
+        whole
+        and still
+        and {tuple(sorted(pair)) for pair in without.tolist()} <= {tuple(sorted(pair)) for pair in found.tolist()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "residue", "element"),
+    [("SOD", "SOD", "Na"), ("CL1", "LIG", "CL"), ("CA", "GLY", "C"), ("CA", "CA", "CA"), ("OW", "SOL", "O")],
+)
+def test_an_element_is_told_by_names(name, residue, element):
+    assert records._element(name, residue) == element
+
+
+def test_a_title_may_hold_what_ends_a_page(told):
+    assert told(WATER.replace("water", "wa\x0cter", 1), "a.sdf")["atoms"] == 3
 
 
 def test_a_crowd_of_atoms_ends_the_search(monkeypatch):

@@ -31,11 +31,12 @@ from fulgurite.track.server.api.sweeps import SweepRoutes
 from fulgurite.track.server.api.table import TableRoutes
 from fulgurite.track.server.api.tables import TableFileRoutes
 from fulgurite.track.server.sessions import Sessions
+from fulgurite.track.server.solids.shapes import Busy
 from fulgurite.track.store.errors import NotFound, StoreError
 from fulgurite.track.store.store import Store
 from fulgurite.track.wire.bodies import TooLarge
 
-STATUS: Mapping[type[Exception], int] = {BadRequest: 400, NotFound: 404, TooLarge: 413, StoreError: 400}
+STATUS: Mapping[type[Exception], int] = {BadRequest: 400, NotFound: 404, TooLarge: 413, Busy: 503, StoreError: 400}
 
 
 def api(store: Store, sessions: Sessions) -> Starlette:

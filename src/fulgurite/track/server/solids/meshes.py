@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fulgurite.base.optional import require
-from fulgurite.track.server.solids.shapes import FARTHEST, MOST_FACES, MeshShape, NoSolid, numbers
+from fulgurite.track.server.solids.shapes import FARTHEST, MOST_FACES, MOST_VERTICES, MeshShape, NoSolid, numbers
 
 Numbers = npt.NDArray[Any]
 UP = {"stl": "z"}  # all others have y upwards, as glTF asks for
+HARMLESS = ("KHR_materials_", "KHR_texture_", "EXT_texture_")  # glTF extensions without which a mesh is as it is
 PLAIN = (75, 139, 212)  # parts without a colour beside some that have one
 
 
@@ -62,12 +64,31 @@ def read_mesh(path: Path, ending: str) -> MeshShape:
 def _scene(content: bytes, ending: str) -> Any:
     """What trimesh makes of it. An .obj is read without its materials: they are in another file."""
     trimesh = require("trimesh", "track")
-    if ending == "gltf" and not isinstance(json.loads(content), dict):  # trimesh looks for another file then
-        raise NoSolid("It is no glTF: its JSON is no object.")
+    if ending in ("gltf", "glb"):
+        _refuse_unread(_tree(content, ending))
     resolver, more = (None, {"skip_materials": True}) if ending == "obj" else (Alone(), {})
     return trimesh.load_scene(
         io.BytesIO(content), file_type=ending, resolver=resolver, allow_remote=False, process=False, **more
     )
+
+
+def _tree(content: bytes, ending: str) -> dict[str, Any]:
+    """The JSON of a glTF; that of a .glb is its first chunk, behind twelve bytes and its own length and kind."""
+    if ending == "glb":
+        content = content[20 : 20 + struct.unpack_from("<I", content, 12)[0]] if len(content) >= 20 else b"0"
+    tree = json.loads(content)
+    if not isinstance(tree, dict):  # trimesh looks for another file then
+        raise NoSolid("It is no glTF: its JSON is no object.")
+    return tree
+
+
+def _refuse_unread(tree: dict[str, Any]) -> None:
+    """Raise ``NoSolid`` for a mesh that trimesh would take for zeros: compressed, or told by differences."""
+    needed = {each for each in tree.get("extensionsRequired", []) if not str(each).startswith(HARMLESS)}
+    if needed:
+        raise NoSolid(f"It needs {', '.join(sorted(map(str, needed)))[:200]}, which is not read. Export it without.")
+    if any("sparse" in each for each in tree.get("accessors", [])):
+        raise NoSolid("It has sparse accessors, which are not read. Export it without.")
 
 
 def _parts(scene: Any, ending: str) -> tuple[list[Part], list[str]]:
@@ -79,6 +100,8 @@ def _parts(scene: Any, ending: str) -> tuple[list[Part], list[str]]:
         raise NoSolid(f"It has {count:,} faces; up to {MOST_FACES:,} are drawn.")
     if not count:
         raise NoSolid("It has no faces: it is empty, not whole, or not of the format that its name tells.")
+    if (vertices := sum(len(mesh.vertices) for _, mesh in solid)) > MOST_VERTICES:
+        raise NoSolid(f"It has {vertices:,} vertices; up to {MOST_VERTICES:,} are drawn.")
     others = len(placed) - len(solid)
     notes = [f"{others:,} parts that are lines or points are not drawn."] if others else []
     return [_part(mesh, place, ending) for place, mesh in solid], notes

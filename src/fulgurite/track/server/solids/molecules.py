@@ -15,8 +15,10 @@ TOLERANCE = 0.4  # ångström by which a bond may be longer than both radii
 TOO_NEAR = 0.4  # ångström: two places of one atom
 WIDEST = 2.0  # ångström: the largest radius that makes bonds
 MOST_BONDS = 4 * MOST_ATOMS
-MOST_PAIRS = 100_000_000  # to be compared: a protein of as many atoms as are drawn has fewer
+MOST_PAIRS = 100_000_000  # to be compared: water of as many atoms as are drawn has fewer
+USUAL = 1.1  # ångström: the radius of sulfur and less; larger atoms are few, and are compared with all
 LONGEST = 60  # letters of a name
+PLACES = ("_atom_site_fract_x", "_atom_site.Cartn_x")  # of a crystal's cell, and of a macromolecule
 CELL = "The atoms that the file names, without their copies in the crystal."
 Numbers = npt.NDArray[Any]
 
@@ -64,6 +66,24 @@ def _bonds(pairs: Sequence[Bond], count: int) -> Numbers:
 def near(places: Numbers, radii: Numbers) -> tuple[Numbers, bool]:
     """Pairs of atoms that are as near to each other as if they were bound, and whether these are all such pairs."""
     radii = np.minimum(radii, WIDEST)
+    large, small = np.flatnonzero(radii > USUAL), np.flatnonzero(radii <= USUAL)
+    if not len(large) or not len(small) or len(large) * len(radii) > MOST_PAIRS:
+        return _swept(places, radii)
+    pairs, whole = _swept(places[small], radii[small])
+    found = [small[pairs]]
+    for place, atom in enumerate(large):
+        others = np.concatenate([small, large[place + 1 :]])
+        bound = others[_bound(places[atom] - places[others], radii[atom] + radii[others])]
+        found.append(np.stack([np.full(len(bound), atom), bound], axis=1))
+    return np.concatenate(found), whole
+
+
+def _bound(between: Numbers, radii: Numbers) -> Numbers:
+    apart = np.linalg.norm(between, axis=1)
+    return (apart > TOO_NEAR) & (apart <= radii + TOLERANCE)
+
+
+def _swept(places: Numbers, radii: Numbers) -> tuple[Numbers, bool]:
     along = places[:, np.ptp(places, axis=0).argmax()]  # the longest way through, where the fewest lie side by side
     order = np.argsort(along, kind="stable")
     x, farthest = along[order], 2 * radii.max() + TOLERANCE
@@ -75,8 +95,7 @@ def near(places: Numbers, radii: Numbers) -> tuple[Numbers, bool]:
         if (compared := compared + len(starts)) > MOST_PAIRS or count > MOST_BONDS:
             return np.concatenate(found), False
         first, second = order[starts], order[starts + step]
-        apart = np.linalg.norm(places[first] - places[second], axis=1)
-        bound = (apart > TOO_NEAR) & (apart <= radii[first] + radii[second] + TOLERANCE)
+        bound = _bound(places[first] - places[second], radii[first] + radii[second])
         found.append(np.stack([first[bound], second[bound]], axis=1))
         count += int(bound.sum())
     return np.concatenate(found), True
@@ -90,9 +109,12 @@ def _with_gemmi(text: str, ending: str) -> Molecule:
         document = gemmi.cif.read_string(text)
         if not len(document):
             raise NoSolid("It has no block of data.")
-        if document[0].find_values("_atom_site_fract_x"):
-            return _crystal(gemmi.make_small_structure_from_block(document[0]))
-        structure = gemmi.make_structure_from_block(document[0])
+        # The first may be about the article alone.
+        with_atoms = [block for block in document if any(block.find_values(tag) for tag in PLACES)]
+        block = next(iter(with_atoms), document[0])
+        if block.find_values(PLACES[0]):
+            return _crystal(gemmi.make_small_structure_from_block(block))
+        structure = gemmi.make_structure_from_block(block)
     if not len(structure):
         return Molecule([], None)
     notes = [f"The first of {len(structure):,} models."] if len(structure) > 1 else []

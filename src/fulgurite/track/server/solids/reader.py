@@ -8,14 +8,16 @@ import sys
 import threading
 from pathlib import Path
 
-from fulgurite.track.server.solids.shapes import LARGEST, MESHES, MOLECULES, NoSolid
+from fulgurite.track.server.solids.shapes import LARGEST, MESHES, MOLECULES, Busy, NoSolid
 from fulgurite.track.wire.bodies import TooLarge
 
 PATIENCE = 30.0  # seconds
 ENDINGS = {"mesh": MESHES, "molecule": MOLECULES}
 FAULT = b'{"error":'
+MANY = "Others are being read. Ask again later."
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each more takes address space
 _reading = threading.Lock()  # one at a time: some of the largest would leave nothing for other requests
+_waiting = threading.BoundedSemaphore(12)  # who waits holds a thread, of which other requests need some
 
 
 def ending_of(kind: str, name: str) -> str:
@@ -28,17 +30,21 @@ def ending_of(kind: str, name: str) -> str:
 
 
 def read_solid(kind: str, path: Path, name: str) -> bytes:
-    """The ``mesh`` or ``molecule`` in the file at ``path`` as JSON. Raises ``NoSolid`` and ``TooLarge``."""
+    """The ``mesh`` or ``molecule`` in the file at ``path`` as JSON. Raises ``NoSolid``, ``TooLarge`` and ``Busy``."""
     ending, size = ending_of(kind, name), path.stat().st_size
     if size > LARGEST[kind]:
         raise TooLarge(f"It has {size:,} bytes; a {kind} of up to {LARGEST[kind]:,} is drawn.")
-    if not _reading.acquire(timeout=PATIENCE):
-        raise NoSolid("Others are being read. Ask again later.")
+    if not _waiting.acquire(blocking=False):
+        raise Busy(MANY)
     try:
-        told = _told(kind, path, ending)
+        if not _reading.acquire(timeout=PATIENCE):
+            raise Busy(MANY)
+        try:
+            return _told(kind, path, ending)
+        finally:
+            _reading.release()
     finally:
-        _reading.release()
-    return told
+        _waiting.release()
 
 
 def _told(kind: str, path: Path, ending: str) -> bytes:

@@ -8,6 +8,8 @@ from fulgurite.track.server.solids.shapes import NoSolid
 
 Bond = tuple[int, int]
 NANOMETRE = 10.0  # ångström
+IONS = {"SOD": "Na", "CLA": "Cl", "POT": "K", "CAL": "Ca", "CES": "Cs", "LIT": "Li"}  # as CHARMM calls them
+TWO_LETTERS = ("CL", "BR")  # at the beginning of a name they are no carbon and no boron
 
 
 class Atom(NamedTuple):
@@ -28,7 +30,7 @@ class Molecule(NamedTuple):
 
 def read_sdf(text: str) -> Molecule:
     """The first molecule of an SDF, of version 2000 or 3000."""
-    lines = text.splitlines()
+    lines = text.replace("\r\n", "\n").split("\n")  # a title may hold what `splitlines` takes for an end
     ends = [number for number, line in enumerate(lines) if line.startswith("$$$$")]
     first = lines[: ends[0]] if ends else lines
     more = sum(any(map(str.strip, lines[a + 1 : b])) for a, b in zip_longest(ends, ends[1:]))
@@ -113,8 +115,10 @@ def _place(words: Sequence[str]) -> tuple[float, float, float]:
 
 
 def _element(name: str, residue: str) -> str:
-    """By the name of an atom: that of an ion is the name of its residue, of all others the first letter tells."""
+    """By the name of an atom: that of an ion is the name of its residue, of all others the first letters tell."""
     letters = "".join(filter(str.isalpha, name))
+    if letters.upper() in IONS or letters[:2].upper() in TWO_LETTERS:
+        return IONS.get(letters.upper(), letters[:2])
     return letters if letters.upper() == "".join(filter(str.isalpha, residue)).upper() else letters[:1]
 
 

@@ -11,12 +11,17 @@ MESHES = ("obj", "stl", "glb", "gltf")
 MOLECULES = ("pdb", "cif", "mmcif", "mcif", "sdf", "sd", "mol2", "pqr", "gro")
 LARGEST = {"mesh": 64 << 20, "molecule": 16 << 20}  # bytes of a file
 MOST_FACES = 300_000
+MOST_VERTICES = 3 * MOST_FACES  # each face may have three of its own
 MOST_ATOMS = 50_000
 FARTHEST = 1e30  # beyond it the graphics card knows no numbers
 
 
 class NoSolid(StoreError):
     """A file can't be drawn as a body; the message says why."""
+
+
+class Busy(StoreError):
+    """Too many bodies are waited for already."""
 
 
 class NumbersShape(TypedDict):

@@ -39,11 +39,13 @@ export function notDrawn(file, why) {
   return h("p", {}, `${why} `, h("a", { href: file, target: "_blank", rel: "noopener" }, "The file"));
 }
 
-/** Lets go of the drawings in an element: they hold memory of the graphics card, of which there is little. */
+/**
+ * Lets go of the drawings in an element: they hold memory of the graphics card, of which there is little. Whether there
+ * were any, also ones that still load.
+ */
 export function release(element) {
-  const plots = element.querySelectorAll('[data-plot="3d"] .js-plotly-plot');
-  plots.forEach((plot) => window.Plotly.purge(plot));
-  return plots.length > 0;
+  element.querySelectorAll('[data-plot="3d"] .js-plotly-plot').forEach((plot) => window.Plotly.purge(plot));
+  return element.querySelector('[data-plot="3d"]') !== null;
 }
 
 function layout(traces, up, bare, settings) {
