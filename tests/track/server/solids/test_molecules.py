@@ -1,9 +1,11 @@
 """Molecules of all formats as the API tells them, and files that were made to do harm."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from fulgurite.track.server.solids import molecules, records
+from fulgurite.track.server.solids import molecules, reader, records
 from fulgurite.track.server.solids.reader import ending_of
 from fulgurite.track.server.solids.shapes import NoSolid
 from support.solids import GLYCINE, WATER
@@ -196,6 +198,17 @@ def test_it_is_told_by_the_server(asked):
     answer = asked("molecule", "x", "a.cif")
     assert answer.status_code == 400 and "expected block header" in answer.json()["error"]
     assert asked("molecule", "x", "a.mmtf").status_code == 400
+
+
+def test_where_many_wait_no_more_are_taken(asked, monkeypatch):
+    """Each holds a thread, of which all other requests need some."""
+    full = threading.BoundedSemaphore(1)
+    full.acquire()
+    monkeypatch.setattr(reader, "_waiting", full)
+
+    answer = asked("molecule", GLYCINE, "a.pdb")
+
+    assert answer.status_code == 503 and "Ask again later" in answer.json()["error"]
 
 
 def test_bonds_are_those_that_all_pairs_have():
