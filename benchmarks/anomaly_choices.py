@@ -119,8 +119,6 @@ def case(group: str, series: Series, seed: int, unfolds: bool) -> Case:
 
 def around_of(model: WindowModel, series: Series, cut: int, half: int) -> Around:
     surroundings, memory = model.surroundings(series.rows(0, cut)), {}
-    surroundings.unfolds = model.terms.unfolds
-    surroundings.fit(series.rows(0, cut))
     surroundings.distances(series.rows(0, cut), memory)
     whole = np.isfinite(series.value)
     calibration = surroundings.distances(series.rows(cut, half), memory)[whole[cut:half], :, 0]

@@ -125,8 +125,9 @@ class WindowModel:
 
     def surroundings(self, series: Series) -> Surroundings:
         """What ranks rows that are all there; from the rows that the model has learned from."""
-        assert self.scale is not None and self.tides is not None and self.window is not None
-        return Surroundings(self.scale, self.tides, self.columns, self.window).fit(series)
+        assert self.terms is not None and self.scale is not None
+        assert self.tides is not None and self.window is not None
+        return Surroundings(self.scale, self.tides, self.columns, self.window, self.terms.unfolds).fit(series)
 
     def _window(self, series: Series) -> int:
         whole = series.value[np.isfinite(series.value)]

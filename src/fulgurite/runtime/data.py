@@ -46,7 +46,7 @@ from fulgurite.runtime.reading import (
     with_workers_of_before,
 )
 from fulgurite.runtime.shards import most_batches, shared_out
-from fulgurite.runtime.workers import deaths, end, has_processes, let_go, replaceable
+from fulgurite.runtime.workers import deaths, end, has_processes
 
 if TYPE_CHECKING:
     from fulgurite.runtime.session import Session
@@ -176,9 +176,7 @@ def _end_workers(feed: Feed, but: Feed) -> None:
     """End the workers of loaders that nobody reads any more, since ``but`` has taken the feed's place."""
     read = set(map(id, but.loaders))
     left = [batches for batches, index in feed.passes.items() if id(feed.loaders[index]) not in read]
-    ended = replaceable(feed.loaders, left)
-    end(ended, hung=False)
-    let_go(feed.loaders, ended)
+    end(feed.loaders, left, hidden_too=False)
 
 
 def open_train_feed(session: "Session") -> Feed:
@@ -353,11 +351,8 @@ def evaluation_batches(
 
 
 def _together(feed: Feed) -> Iterator[Any]:
-    if type(feed.structure).__iter__ is CombinedLoader.__iter__:
-        return feed.structure.through(
-            [Reader(loader, begun=partial(feed.begun, index)) for index, loader in enumerate(feed.loaders)]
-        )
-    return (batch for batch, _, _ in feed.structure)
+    readers = [Reader(loader, begun=partial(feed.begun, index)) for index, loader in enumerate(feed.loaders)]
+    return _through(feed.structure, readers)
 
 
 def _begun(feed: Feed, index: int, loader: Any) -> Iterator[Any]:
@@ -472,9 +467,13 @@ def _combined_length(feed: Feed) -> int | float:
 def _each(feed: Feed) -> Iterator[Any]:
     if not isinstance(feed.structure, CombinedLoader):
         return iter(feed.readers[0])
-    if type(feed.structure).__iter__ is CombinedLoader.__iter__:
-        return feed.structure.through(feed.readers)
-    return (batch for batch, _, _ in feed.structure)
+    return _through(feed.structure, feed.readers)
+
+
+def _through(structure: CombinedLoader, readers: list[Reader]) -> Iterator[Any]:
+    if type(structure).__iter__ is CombinedLoader.__iter__:
+        return structure.through(readers)
+    return (batch for batch, _, _ in structure)
 
 
 def _looking_ahead(feed: Feed, batches: Iterator[Any], consumed: int) -> Iterator[tuple[Any, bool]]:

@@ -140,7 +140,7 @@ def end_workers_after(session: Session, error: BaseException) -> None:
     trainer = session.trainer
     # The second Ctrl-C: torch would wait five seconds for a worker that is busy.
     at_once = isinstance(error, KeyboardInterrupt) and trainer.received_sigint and not trainer.ended_as_asked
-    end_workers(session, workers.passes_in(error.__traceback__), hung=hung or at_once, kept_too=True)
+    end_workers(session, workers.passes_in(error.__traceback__), hung=hung or at_once, hidden_too=True)
 
 
 def end_workers(
@@ -148,12 +148,12 @@ def end_workers(
     others: Iterable[Any] = (),
     hung: bool = False,
     but: Iterable[Feed] = (),
-    kept_too: bool = False,
+    hidden_too: bool = False,
 ) -> None:
     """End the workers of the run's loaders, persistent ones too, those of ``others``, and none of the feeds ``but``.
 
-    ``kept_too``: also persistent ones of a loader inside another, which will be of no use after that. What a generator
-    reads from is not known.
+    ``hidden_too``: also persistent ones of a loader inside another, which will be of no use after that. What a
+    generator reads from is not known.
 
     They may not be left to the collector of garbage, which closes the pipes to the workers before torch asks them
     through these to end: it then waits seconds for each, or asks through whatever else those pipes' numbers are by
@@ -162,10 +162,7 @@ def end_workers(
     feeds, kept = list(session.feeds.values()), {id(batches) for feed in but for batches in feed.passes}
     running = {id(batches): batches for batches in [*others, *(batches for feed in feeds for batches in feed.passes)]}
     ended = [batches for number, batches in running.items() if number not in kept]
-    loaders = [loader for feed in feeds for loader in feed.loaders]
-    ended = ended if kept_too else workers.replaceable(loaders, ended)
-    workers.end(ended, hung=hung)
-    workers.let_go(loaders, ended)
+    workers.end([loader for feed in feeds for loader in feed.loaders], ended, hung, hidden_too)
 
 
 def attempt(session: Session, acts: list[Act]) -> list[Exception]:

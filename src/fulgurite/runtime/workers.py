@@ -59,35 +59,23 @@ def deaths_wait_for_a_fetch() -> Iterator[None]:
         signal.signal(signal.SIGCHLD, theirs)
 
 
-def end(passes: Iterable[Any], hung: bool) -> None:
-    """End the worker processes of these passes, whatever they are doing; ``hung`` is whether they may not answer."""
+def end(loaders: Iterable[Any], passes: Iterable[Any], hung: bool = False, hidden_too: bool = True) -> None:
+    """End the worker processes of these passes, whatever they are doing; the loaders may then begin new ones.
+
+    ``hung`` is whether they may not answer. Without ``hidden_too``, persistent ones go on that none of ``loaders``
+    keeps by itself: the loader inside another that does may be asked for them again.
+    """
+    loaders = list(loaders)
     for batches in passes:
+        keepers = [loader for loader in loaders if getattr(loader, "_iterator", None) is batches]
+        if not hidden_too and not keepers and getattr(batches, "_persistent_workers", False):
+            continue
         if hung or dead(batches):
             _kill(batches)
         else:
             batches._shutdown_workers()
-
-
-def let_go(loaders: Iterable[Any], passes: Iterable[Any]) -> None:
-    """Let loaders with persistent workers begin new ones where the old were ended."""
-    ended = list(passes)
-    for loader in loaders:
-        if any(_keeps(loader, each) for each in ended):
+        for loader in keepers:
             loader._iterator = None
-
-
-def replaceable(loaders: Iterable[Any], passes: Iterable[Any]) -> list[Any]:
-    """Those passes that may end with the run: one that a loader keeps out of sight may be asked for again there."""
-    kept_by = list(loaders)
-    return [
-        each
-        for each in passes
-        if not getattr(each, "_persistent_workers", False) or any(_keeps(loader, each) for loader in kept_by)
-    ]
-
-
-def _keeps(loader: Any, batches: Any) -> bool:
-    return getattr(loader, "_iterator", None) is batches
 
 
 def in_traceback(trace: TracebackType | None) -> Iterator[tuple[str, dict[str, Any]]]:
