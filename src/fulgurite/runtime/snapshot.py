@@ -74,13 +74,19 @@ def place_of(module: nn.Module) -> Restore:
 
     What is in that memory is `training_of`'s.
     """
-    weights = [(weight, weight.data, weight.requires_grad, weight.grad) for weight in module.parameters()]
+    weights = [
+        (weight, weight.data, weight.requires_grad, weight.grad, None if weight.grad is None else weight.grad.data)
+        for weight in module.parameters()
+    ]
     buffers = [(child._buffers, dict(child._buffers)) for child in module.modules()]
 
     def restore() -> None:
-        for weight, data, required, gradient in weights:
+        for weight, data, required, gradient, content in weights:
             if not is_lazy(data):
                 weight.data = data
+            if gradient is not None:
+                # It went to the run's device with its weight, and a step that dropped it left it there.
+                gradient.data = content
             weight.requires_grad_(required).grad = gradient
         for place, kept in buffers:
             place.update(kept)
