@@ -75,6 +75,13 @@ class Strategy(Ranks):
         assert self.model is not None
         self.model.to(self.root_device)
 
+    def model_from_device(self) -> None:
+        """The run is over: its memory is given back."""
+        if self._module is not None and self.root_device.type != "cpu":
+            self._module.cpu()
+            if self.root_device.type == "cuda":
+                torch.cuda.empty_cache()
+
     def setup(self, trainer: Any) -> None:
         """Wrap the model for ``trainer.state.fn``; it is on its device, and has no optimizer yet."""
 
@@ -124,8 +131,5 @@ class Strategy(Ranks):
 
     def teardown(self) -> None:
         """Give the device's memory back, and wait for what is being written."""
-        if self._module is not None and self.root_device.type != "cpu":
-            self._module.cpu()
-            if self.root_device.type == "cuda":
-                torch.cuda.empty_cache()
+        self.model_from_device()
         self.checkpoint_io.teardown()

@@ -47,6 +47,9 @@ class ShardedStrategy(ParallelStrategy):
     def model_to_device(self) -> None:
         """It goes there piece by piece, in `setup`: all of it may not have room."""
 
+    def model_from_device(self) -> None:
+        """It stays there: NCCL brings pieces together on GPUs only, to be looked at, saved or tested afterwards."""
+
     def setup(self, trainer: Any) -> None:
         assert self._module is not None
         old = next((name for name, each in self._module.named_modules() if isinstance(each, _OLD)), None)
