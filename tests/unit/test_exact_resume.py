@@ -93,7 +93,9 @@ class Model(LightningModule):
 
     def loss(self, batch: Any) -> torch.Tensor:
         parts = [part for part in (batch if isinstance(batch, list | tuple) else [batch]) if part is not None]
-        return torch.stack([(self.net(part) - torch.randn(1)).square().mean() for part in parts]).mean()
+        noise = [torch.randn(1, device=self.device) for _ in parts]
+        losses = [(self.net(part) - drawn).square().mean() for part, drawn in zip(parts, noise, strict=True)]
+        return torch.stack(losses).mean()
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
         loss = self.loss(batch)

@@ -1,0 +1,47 @@
+"""What holds on the CPU, and the tests of a GPU, on a stand-in for one (`support.stand_in`)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from support import stand_in
+from support.stand_in.build import compiler
+
+TESTS = Path(__file__).parents[1]
+HERE = "not cpu and not slow and not clients and not deep"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(torch.version.cuda is not None, reason="this torch has CUDA's own device"),
+    pytest.mark.skipif(compiler() is None, reason="nothing compiles C++ here; set CXX, or install g++"),
+]
+
+
+def passed(*given, devices=1, instead=False):
+    """Run these tests there; how many passed. Fails with what failed."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *given]
+    done = subprocess.run(
+        command, env=stand_in.environ(devices, instead), cwd=TESTS.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    return int(done.stdout.rsplit(" passed", 1)[0].split()[-1])
+
+
+def test_the_tests_of_a_gpu():
+    """With two of them: none is skipped."""
+    assert passed("tests/unit/test_gpu.py", "tests/distributed/test_nccl.py", devices=2) >= 13
+
+
+@pytest.mark.parametrize("folder", ["unit", "parity", "contracts"])
+def test_what_holds_on_the_cpu(folder):
+    """But for what says of itself that it is about the CPU."""
+    assert passed(f"tests/{folder}", "-m", HERE, "-n", "2", instead=True) > 50
+
+
+def test_several_ranks():
+    """Each on a GPU of its own, over what bears NCCL's name."""
+    assert passed("tests/distributed", "-m", HERE, "-n", "2", devices=4, instead=True) > 50
