@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from fulgurite.base.arguments import checked
 from fulgurite.base.device import as_device
@@ -43,7 +43,7 @@ class WeightAveraging(Callback):
         if device is not None:
             as_device(device, "WeightAveraging(device={})")
         self._device, self._use_buffers, self._kwargs = device, use_buffers, kwargs
-        self._average_model: AveragedModel | None = None
+        self._average_model: _Average | None = None
         self._model_id = 0
         self._brought: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._latest_update_step = 0
@@ -88,13 +88,14 @@ class WeightAveraging(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Not sooner: now the model is whole, loaded, in its precision and on its device.
         device = pl_module.device if self._device is None else self._device
-        average = AveragedModel(pl_module, device=device, use_buffers=self._use_buffers, **self._kwargs)  # type: ignore[arg-type]
+        average = _Average(pl_module, device=device, use_buffers=self._use_buffers, **self._kwargs)  # type: ignore[arg-type]
         self._average_model, self._model_id = average, id(pl_module)
         if self._brought is not None:
             weights, own = self._brought
             average.module.load_state_dict(weights, strict=pl_module.strict_loading)
             average.load_state_dict(own, strict=False)
-            self._is_averaged, self._brought = bool(average.n_averaged), None
+            average.count = int(average.n_averaged)
+            self._is_averaged, self._brought = bool(average.count), None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seen_step = trainer.global_step
@@ -221,6 +222,58 @@ class EMAWeightAveraging(WeightAveraging):
         if step_idx is not None and every and step_idx % every == 0 and step_idx >= (first_step or 0):
             return True
         return epoch_idx is not None and first_epoch is not None and epoch_idx >= first_epoch
+
+
+class _Average(AveragedModel):
+    """torch's, updated without a wait for the device, which torch's own asks for its count at each update.
+
+    On a GPU the mean of whole numbers, which a batch norm counts its batches in, is theirs on the CPU as well: cut off.
+    """
+
+    count = 0
+    """`n_averaged`, known to the host."""
+
+    @torch.no_grad()
+    def update_parameters(self, model: torch.nn.Module) -> None:
+        of = _tensors if self.use_buffers else torch.nn.Module.parameters
+        pairs = [
+            (mean.detach(), new.detach().to(mean.device)) for mean, new in zip(of(self.module), of(model), strict=True)
+        ]
+        if not self.count:
+            for mean, new in pairs:
+                mean.copy_(new)
+        elif self.avg_fn is not None:
+            for mean, new in pairs:
+                mean.copy_(self.avg_fn(mean, new, self.n_averaged.to(mean.device)))
+        else:
+            for means, news in _alike(pairs):
+                self._average(means, news)
+        if not self.use_buffers:
+            for kept, new in zip(self.module.buffers(), model.buffers(), strict=True):
+                kept.detach().copy_(new.detach())
+        self.n_averaged += 1
+        self.count += 1
+
+    def _average(self, means: list[Tensor], news: list[Tensor]) -> None:
+        """Average in tensors of one device and type: by the function that was given, or each step with equal weight."""
+        first = means[0]
+        if self.multi_avg_fn is not None:
+            self.multi_avg_fn(tuple(means), tuple(news), self.n_averaged.to(first.device))
+        elif first.device.type != "cpu" and (first.is_floating_point() or first.is_complex()):
+            get_swa_multi_avg_fn()(tuple(means), tuple(news), self.count)
+        else:
+            for mean, new in zip(means, news, strict=True):
+                mean.copy_(mean + (new - mean) / (self.count + 1))
+
+
+def _alike(pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """``pairs`` apart by device and type, as lists of the first and lists of the second ones."""
+    groups: dict[Any, tuple[list[Tensor], list[Tensor]]] = {}
+    for one, other in pairs:
+        ones, others = groups.setdefault((one.device, one.dtype), ([], []))
+        ones.append(one)
+        others.append(other)
+    return list(groups.values())
 
 
 def _exponential(averaged: list[Tensor], current: list[Tensor], count: Tensor, decay: float) -> None:
