@@ -68,6 +68,11 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 def _cast(batch: Any, dtype: torch.dtype) -> Any:
     def cast(tensor: Tensor) -> Tensor:
-        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+        if not tensor.is_floating_point() or tensor.dtype is dtype:
+            return tensor
+        if tensor.is_pinned():
+            # On its way to the device a copy in other memory would be waited for.
+            return torch.empty_like(tensor, dtype=dtype, pin_memory=True).copy_(tensor)
+        return tensor.to(dtype)
 
     return map_tensors(batch, cast)
