@@ -29,8 +29,9 @@ class NonFiniteGuard(Callback):
     """Act when the loss or a gradient is NaN or infinite: stop, skip the step, or go back to weights that were good.
 
     - ``action="stop"`` ends training once more than ``patience`` steps in a row were bad (default 0). The bad steps
-      themselves are left out, so that the last weights are good ones: on the CPU, and where an optimizer made with
-      ``fused=True`` is told on the device; on a GPU otherwise they are in the weights by the time that they are seen.
+      themselves are left out, so that the last weights are good ones: on the CPU, with ``check_every_n_steps=1``, and
+      where an optimizer made with ``fused=True`` is told on the device; on a GPU otherwise they are in the weights by
+      the time that they are seen.
     - ``"skip"`` leaves weights, buffers and optimizer as if the step had not been; while gradients accumulate that is
       the whole window. More than ``patience`` in a row (default 10) end training. ``global_step`` counts them.
     - ``"rollback"`` puts back weights, optimizer and schedulers as they were in the last good checkpoint, from a copy
@@ -107,7 +108,9 @@ class NonFiniteGuard(Callback):
             )
         self._forget()
         self._every = self.check_every_n_steps or (1 if pl_module.device.type == "cpu" else 50)
-        self._knows = pl_module.device.type == "cpu" and not any(isinstance(each, LBFGS) for each in trainer.optimizers)
+        # A step that is looked at anyhow is looked at before it is made.
+        sees_each = pl_module.device.type == "cpu" or self._every == 1
+        self._knows = sees_each and not any(isinstance(each, LBFGS) for each in trainer.optimizers)
         looks_ahead = self.action == "skip" or (self.action == "stop" and self._knows)
         self._buffers = list(pl_module.buffers()) if looks_ahead else []
         self._take_up(pl_module.device)
