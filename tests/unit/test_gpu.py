@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fulgurite import Callback, Trainer
+from fulgurite.callbacks import EMAWeightAveraging, NonFiniteGuard, WeightAveraging
 from fulgurite.precision import MixedPrecision
 from fulgurite.testing import QUIET, TinyModule, batches
 
@@ -179,16 +180,47 @@ def test_a_checkpoint_of_the_device_is_taken_up_with_its_optimizer(tmp_path):
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("module", [Silent, ThreeOnTheBar])
-def test_between_batches_nothing_waits_for_the_device(module):
-    """Neither a silent step nor three values for a bar make the host wait."""
+class Normed(TinyModule):
+    """With running statistics, and a count of batches in whole numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+
+
+@pytest.mark.parametrize(("module", "callback", "arguments"), [
+    (Silent, None, {}),
+    (ThreeOnTheBar, None, {}),
+    (Silent, None, {"gradient_clip_val": 0.5, "accumulate_grad_batches": 2}),
+    (ThreeOnTheBar, None, {"precision": "bf16-mixed"}),
+    (Silent, None, {"precision": "bf16-true"}),
+    (Normed, WeightAveraging, {}),
+    (Normed, EMAWeightAveraging, {}),
+    (Silent, NonFiniteGuard, {}),
+], ids=["silent", "logs", "clips", "bf16-mixed", "bf16-true", "average", "moving average", "guard"])  # fmt: skip
+def test_between_batches_nothing_waits_for_the_device(module, callback, arguments):
+    """Neither values for a bar make the host wait, nor other types of numbers, nor callbacks that look at each step."""
     strict, model = Strict(), module()
 
-    trainer = quiet(callbacks=[strict], log_every_n_steps=1000)
+    trainer = quiet(callbacks=[strict, *([callback()] if callback else [])], log_every_n_steps=1000, **arguments)
     trainer.fit(model, pinned(16))
 
     assert strict.switched == ["error", "default"]
-    assert trainer.global_step == 16
+    assert trainer.progress.total_batch_idx == 15
+
+
+def test_averages_are_those_of_the_cpu():
+    """Batch norms' statistics among them, and the number of batches that they saw, cut off to a whole one."""
+    models = Normed(), Normed()
+    models[1].load_state_dict(models[0].state_dict())
+
+    for model, accelerator in zip(models, (DEVICE, "cpu"), strict=True):
+        quiet(accelerator=accelerator, callbacks=[WeightAveraging()]).fit(model, batches(8, 4))
+
+    one, other = models[0].state_dict(), models[1].state_dict()
+    assert one["layer.1.num_batches_tracked"] == other["layer.1.num_batches_tracked"] > 0
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-3, atol=1e-4)
 
 
 def test_a_wait_would_be_seen():

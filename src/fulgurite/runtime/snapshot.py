@@ -84,7 +84,7 @@ def place_of(module: nn.Module) -> Restore:
         for weight, data, required, gradient, content in weights:
             if not is_lazy(data):
                 weight.data = data
-            if gradient is not None:
+            if gradient is not None and content is not None:
                 # It went to the run's device with its weight, and a step that dropped it left it there.
                 gradient.data = content
             weight.requires_grad_(required).grad = gradient
