@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import (
@@ -32,6 +33,8 @@ Policy = Any
 
 RESHARDS = {"FULL_SHARD": None, "SHARD_GRAD_OP": False, "HYBRID_SHARD": None, "_HYBRID_SHARD_ZERO2": False}
 """By name of torch's `ShardingStrategy`: whether parts are cut again after the forward; None leaves it to torch."""
+BOTH = "cpu:gloo,cuda:nccl"
+"""The backends of a process group that brings tensors together wherever they lie."""
 ALWAYS = {"use_orig_params": True, "sync_module_states": True, "limit_all_gathers": True}
 """Arguments of torch's first FSDP, and what the second does anyway."""
 
@@ -107,8 +110,14 @@ class FSDPStrategy(ShardedStrategy):
     def setup_environment(self) -> None:
         if self.cpu_offload and self.root_device.type == "cuda" and self.process_group_backend is None:
             # Norms of gradients that lie in the computer's memory are summed there.
-            self.process_group_backend = "cpu:gloo,cuda:nccl"
+            self.process_group_backend = BOTH
         super().setup_environment()
+        if self.cpu_offload and self.root_device.type == "cuda" and "cpu:" not in dist.get_backend_config():
+            raise MisconfigurationException(
+                "FSDPStrategy(cpu_offload=True): pieces in the computer's memory are brought together by gloo, and the "
+                f"process group that was there before has {dist.get_backend_config()!r} alone. Pass "
+                f"process_group_backend={BOTH!r} to the strategy of the Trainer that begins it."
+            )
         self.device_mesh = self.device_mesh or self._mesh()
 
     def setup(self, trainer: Any) -> None:

@@ -115,7 +115,8 @@ struct Nccl final : c10d::Backend {
     return done(gloo->allgather(ho, hi, o), out[0]);
   }
   Ref<Work> _allgather_base(Tensor& out, Tensor& in, const c10d::AllgatherOptions& o) override {
-    auto ho = host(out), hi = host(in);
+    // NCCL looks at the bytes alone, gloo at the shapes.
+    auto ho = host(out).view(-1), hi = host(in).view(-1);
     return done(gloo->_allgather_base(ho, hi, o), {out});
   }
   Ref<Work> allgather_into_tensor_coalesced(Tensors& out, Tensors& in, const c10d::AllgatherOptions& o) override {
@@ -144,7 +145,7 @@ struct Nccl final : c10d::Backend {
   Ref<Work> _reduce_scatter_base(Tensor& out, Tensor& in, const c10d::ReduceScatterOptions& given) override {
     auto o = given;
     bool divide = mean(o);
-    auto ho = host(out), hi = host(in);
+    auto ho = host(out).view(-1), hi = host(in).view(-1);
     auto work = done(gloo->_reduce_scatter_base(ho, hi, o), {out});
     if (divide) share({out});
     return work;
