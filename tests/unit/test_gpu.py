@@ -1,11 +1,14 @@
 """Runs on a CUDA device: where things lie, mixed precision and its scaler, and a loop that never waits for it."""
 
+import warnings
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from fulgurite import Callback, Trainer
 from fulgurite.callbacks import EMAWeightAveraging, NonFiniteGuard, WeightAveraging
+from fulgurite.loggers import CSVLogger
 from fulgurite.precision import MixedPrecision
 from fulgurite.testing import QUIET, TinyModule, batches
 
@@ -207,6 +210,57 @@ def test_between_batches_nothing_waits_for_the_device(module, callback, argument
 
     assert strict.switched == ["error", "default"]
     assert trainer.progress.total_batch_idx == 15
+
+
+class FiveMeans(TinyModule):
+    def training_step(self, batch, batch_idx):
+        loss = self.loss(batch)
+        for name in "abcde":
+            self.log(name, loss, on_step=True, on_epoch=True)
+        return loss
+
+
+class Waits(Callback):
+    """How often the host waited between one note and the next."""
+
+    def __init__(self, warned):
+        self.warned, self.before, self.found = warned, 0, {}
+
+    def note(self, what):
+        seen = sum("synchroniz" in str(each.message) for each in self.warned)
+        self.found[what], self.before = seen - self.before, seen
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        torch.cuda.set_sync_debug_mode("warn")
+        self.note(f"before epoch {trainer.current_epoch}")
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.note(f"before batch {batch_idx}")
+
+    def on_validation_start(self, trainer, pl_module):
+        self.note("to the end of the last batch")
+
+    def on_validation_end(self, trainer, pl_module):
+        self.note("in validation")
+
+    def on_train_end(self, trainer, pl_module):
+        torch.cuda.set_sync_debug_mode("default")
+        self.note("at the end")
+
+
+def test_a_row_is_waited_for_once(tmp_path):
+    """However many values it has; so are a validation's values, and those of an epoch."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        waits = Waits(warned)
+        logger = CSVLogger(tmp_path)
+        trainer = quiet(callbacks=[waits], logger=logger, log_every_n_steps=4, num_sanity_val_steps=0)
+        trainer.fit(FiveMeans(), pinned(10), pinned(4))
+
+    assert trainer.global_step == 10
+    assert {what: count for what, count in waits.found.items() if count} == {
+        "before batch 4": 1, "before batch 8": 1, "in validation": 1, "at the end": 1,
+    }  # fmt: skip
 
 
 def test_averages_are_those_of_the_cpu():
