@@ -72,7 +72,7 @@ import json
 json.dump({
     "same_hparams": dict(trained_model.hparams) == dict(hparams),
     "frozen": not any(p.requires_grad for p in trained_model.parameters()) and not trained_model.training,
-    "same_weights": all(torch.equal(a, b.cpu()) for a, b in zip(trained_model.state_dict().values(),
+    "same_weights": all(torch.equal(a.cpu(), b.cpu()) for a, b in zip(trained_model.state_dict().values(),
                                                                   model.state_dict().values())),
     "trainer": type(trainer).__module__,
     "test_loss": float(trainer.callback_metrics["test_loss"]),

@@ -42,6 +42,11 @@ def test_what_holds_on_the_cpu(folder):
     assert passed(f"tests/{folder}", "-m", HERE, "-n", "2", instead=True) > 50
 
 
+def test_the_document():
+    """Its script, from configuring to loading the weights again."""
+    assert passed("tests/examples/test_document.py", "-m", "slow or not slow") >= 2
+
+
 def test_several_ranks():
     """Each on a GPU of its own, over what bears NCCL's name."""
     assert passed("tests/distributed", "-m", HERE, "-n", "2", devices=4, instead=True) > 50

@@ -281,8 +281,10 @@ def test_one_tag_may_be_a_text(store):
 
 def test_one_caption_is_no_list():
     """Its letters would be spread over the pictures."""
-    with pytest.raises(TypeError, match="Expected a list in caption, one entry per image, but got the text 'ab'"):
+    with pytest.raises(TypeError, match="Expected a list in caption, one entry per image, but got 'ab'"):
         TrackLogger(".").log_image("seen", [torch.zeros(3, 4, 4)] * 2, caption="ab")
+    with pytest.raises(TypeError, match="Expected a list in sample_rate, one entry per sound, but got 100"):
+        TrackLogger(".").log_audio("heard", [np.zeros(8)], sample_rate=100)
 
 
 def test_addresses_are_refused():

@@ -145,8 +145,8 @@ def listed(
     for name, values in lists.items():
         if name not in known:
             raise TypeError(f"{name}= is not known here. Beside the {kind}s, lists of these are taken: {known}.")
-        if isinstance(values, str):
-            raise TypeError(f"Expected a list in {name}, one entry per {kind}, but got the text {values!r}.")
+        if isinstance(values, str) or not hasattr(values, "__getitem__"):
+            raise TypeError(f"Expected a list in {name}, one entry per {kind}, but got {values!r}.")
         if len(values) != len(given):
             raise ValueError(f"Expected {len(given)} items in {name}, one per {kind}, got {len(values)}.")
     return [(item, {name: values[number] for name, values in lists.items()}) for number, item in enumerate(given)]
