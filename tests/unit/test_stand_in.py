@@ -42,9 +42,9 @@ def test_what_holds_on_the_cpu(folder):
     assert passed(f"tests/{folder}", "-m", HERE, "-n", "2", instead=True) > 50
 
 
-def test_the_document():
-    """Its script, from configuring to loading the weights again."""
-    assert passed("tests/examples/test_document.py", "-m", "slow or not slow") >= 2
+def test_the_seed_program():
+    """As it is, and under Lightning's names; to its last line."""
+    assert passed("tests/examples/test_examples.py", "-k", "seed_program") == 3
 
 
 def test_several_ranks():
