@@ -19,13 +19,17 @@ from support.stand_in.build import built
 HERE = Path(__file__).parent
 
 
-def environ(devices: int = 1, instead: bool = False) -> dict[str, str]:
-    """The environment of a process with so many GPUs; ``instead`` trains on them what asks for the CPU."""
+def environ(devices: int = 1, instead: bool = False, kind: str = "cuda") -> dict[str, str]:
+    """The environment of a process with so many GPUs; ``instead`` trains on them what asks for the CPU.
+
+    With ``kind="mps"`` it has the GPU of an Apple computer, which knows no float64.
+    """
     path = [str(HERE / "site"), str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path),
         "STAND_IN_LIBRARIES": str(built()),
         "STAND_IN_DEVICES": str(devices),
+        "STAND_IN_KIND": kind,
         "STAND_IN_INSTEAD": "1" if instead else "",
     }

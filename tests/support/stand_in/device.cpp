@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/detail/MPSHooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
@@ -20,6 +21,25 @@ using c10::DeviceIndex;
 using c10::DispatchKey;
 using c10::DispatchKeySet;
 
+#ifdef APPLE
+// An Apple computer has one, and no numbers of 64 bits with a point.
+#define DEVICE MPS
+constexpr bool HAS_DOUBLE = false;
+#else
+#define DEVICE CUDA
+constexpr bool HAS_DOUBLE = true;
+#endif
+constexpr auto KIND = c10::DeviceType::DEVICE;
+constexpr auto KEY = DispatchKey::DEVICE;
+
+bool is_here(const Tensor& t) { return t.device().type() == KIND; }
+
+void check_type(at::ScalarType type) {
+  TORCH_CHECK_TYPE(HAS_DOUBLE || (type != at::kDouble && type != at::kComplexDouble),
+                   "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. "
+                   "Please use float32 instead.");
+}
+
 int devices() {
   static const int count = [] {
     const char* text = std::getenv("STAND_IN_DEVICES");
@@ -32,9 +52,9 @@ thread_local DeviceIndex current = 0;
 thread_local std::array<c10::StreamId, 64> streams{};
 
 struct Guard final : c10::impl::DeviceGuardImplInterface {
-  Guard(c10::DeviceType = c10::kCUDA) {}
-  c10::DeviceType type() const override { return c10::kCUDA; }
-  Device getDevice() const override { return {c10::kCUDA, current}; }
+  Guard(c10::DeviceType = KIND) {}
+  c10::DeviceType type() const override { return KIND; }
+  Device getDevice() const override { return {KIND, current}; }
   Device exchangeDevice(Device d) const override {
     Device before = getDevice();
     setDevice(d);
@@ -67,7 +87,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   void synchronizeDevice(const DeviceIndex) const override {}
   void recordDataPtrOnStream(const c10::DataPtr&, const c10::Stream&) const override {}
 };
-C10_REGISTER_GUARD_IMPL(CUDA, Guard)
+static c10::impl::DeviceGuardImplRegistrar guard(KIND, new Guard());
 
 void free_host(void* memory) { std::free(memory); }
 
@@ -76,7 +96,7 @@ struct Memory final : c10::Allocator {
     TORCH_CHECK_WITH(OutOfMemoryError, bytes < (size_t{1} << 40),
                      "CUDA out of memory. Tried to allocate ", bytes >> 30, " GiB.");
     void* memory = bytes ? std::malloc(bytes) : nullptr;
-    return {memory, memory, &free_host, Device(c10::kCUDA, current)};
+    return {memory, memory, &free_host, Device(KIND, current)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &free_host; }
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
@@ -120,32 +140,50 @@ at::Generator& generator(DeviceIndex index) {
   return all[index < 0 ? current : index];
 }
 
-struct Hooks final : at::CUDAHooksInterface {
-  explicit Hooks(at::CUDAHooksArgs) {}
+template <class Interface>
+struct Hooks : Interface {
   void init() const override {}
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return true; }
-  bool hasCUDA() const override { return true; }
   bool hasPrimaryContext(DeviceIndex) const override { return true; }
   DeviceIndex deviceCount() const override { return static_cast<DeviceIndex>(devices()); }
-  int getNumGPUs() const override { return devices(); }
-  DeviceIndex current_device() const override { return current; }
   void setCurrentDevice(DeviceIndex d) const override { current = d; }
   DeviceIndex getCurrentDevice() const override { return current; }
   DeviceIndex exchangeDevice(DeviceIndex d) const override { std::swap(current, d); return d; }
   DeviceIndex maybeExchangeDevice(DeviceIndex d) const override { std::swap(current, d); return d; }
   bool isPinnedPtr(const void* at) const override { return is_pinned(at); }
   c10::Allocator* getPinnedMemoryAllocator() const override { return &pinned_memory; }
-  c10::Allocator* getCUDADeviceAllocator() const override { return &memory; }
-  Device getDeviceFromPtr(void*) const override { return {c10::kCUDA, current}; }
+  Device getDeviceFromPtr(void*) const override { return {KIND, current}; }
   const at::Generator& getDefaultGenerator(DeviceIndex i) const override { return generator(i); }
   at::Generator getNewGenerator(DeviceIndex) const override { return at::detail::createCPUGenerator(); }
+};
+struct CudaHooks final : Hooks<at::CUDAHooksInterface> {
+  bool hasCUDA() const override { return true; }
+  int getNumGPUs() const override { return devices(); }
+  DeviceIndex current_device() const override { return current; }
+  c10::Allocator* getCUDADeviceAllocator() const override { return &memory; }
   void deviceSynchronize(DeviceIndex) const override {}
 };
-// The registry is asked for "CUDAHooks".
-std::unique_ptr<at::CUDAHooksInterface> hooks(at::CUDAHooksArgs a) { return std::make_unique<Hooks>(a); }
+struct MpsHooks final : Hooks<at::MPSHooksInterface> {
+  bool hasMPS() const override { return true; }
+  bool isOnMacOSorNewer(unsigned, unsigned) const override { return true; }
+  c10::Allocator* getMPSDeviceAllocator() const override { return &memory; }
+  void deviceSynchronize() const override {}
+  void emptyCache() const override {}
+};
 struct Registers {
-  Registers() { at::CUDAHooksRegistry()->Register("CUDAHooks", &hooks, "", c10::REGISTRY_PREFERRED); }
+  Registers() {
+#ifdef APPLE
+    at::MPSHooksRegistry()->Register(
+        "MPSHooks", +[]() -> std::unique_ptr<at::MPSHooksInterface> { return std::make_unique<MpsHooks>(); }, "",
+        c10::REGISTRY_PREFERRED);
+#else
+    at::CUDAHooksRegistry()->Register(
+        "CUDAHooks",
+        +[](at::CUDAHooksArgs) -> std::unique_ptr<at::CUDAHooksInterface> { return std::make_unique<CudaHooks>(); }, "",
+        c10::REGISTRY_PREFERRED);
+#endif
+  }
 } registers;
 
 // What a host waits for: 0 says nothing, 1 counts, 2 raises as torch.cuda.set_sync_debug_mode("error") does.
@@ -190,11 +228,11 @@ struct Call {
   }
   Tensor to_host(const Tensor& t) {
     if (!t.defined()) return t;
-    if (!t.is_cuda()) {
+    if (!is_here(t)) {
       if (t.device().is_cpu() && t.dim() > 0) mixed = true;
       return t;
     }
-    TORCH_CHECK(!device || !device->is_cuda() || *device == t.device() || t.dim() == 0,
+    TORCH_CHECK(!device || !(device->type() == KIND) || *device == t.device() || t.dim() == 0,
                 "Expected all tensors to be on the same device, but found at least two devices, ",
                 *device, " and ", t.device(), "! (", op.schema().name(), ")");
     if (!device || t.dim() > 0) device = t.device();
@@ -217,14 +255,14 @@ struct Call {
         list.push_back(t ? c10::optional<Tensor>(to_host(*t)) : c10::nullopt);
       return list;
     }
-    if (v.isDevice() && v.toDevice().is_cuda()) {
+    if (v.isDevice() && v.toDevice().type() == KIND) {
       Device d = v.toDevice();
-      device = Device(c10::kCUDA, d.has_index() ? d.index() : current);
+      device = Device(KIND, d.has_index() ? d.index() : current);
       return Device(c10::kCPU);
     }
     return v;
   }
-  Device target() const { return device ? *device : Device(c10::kCUDA, current); }
+  Device target() const { return device ? *device : Device(KIND, current); }
 
   static c10::DataPtr onto(c10::DataPtr&& from, Device d) {
     void* at = from.get();
@@ -246,23 +284,24 @@ struct Call {
         d.unsafeGetTensorImpl()->set_sizes_and_strides(h.sizes(), h.strides(), h.storage_offset());
   }
   Tensor to_device(const Tensor& t) {
-    if (!t.defined() || t.is_cuda()) return t;
+    if (!t.defined() || is_here(t)) return t;
     for (auto& [d, h] : tensors)
       if (h.unsafeGetTensorImpl() == t.unsafeGetTensorImpl()) return d;
     for (auto& s : storages)
       if (s.host.unsafeGetStorageImpl() == t.storage().unsafeGetStorageImpl()) return view_of(s.device, t);
+    check_type(t.scalar_type());
     auto* keep = new c10::Storage(t.storage());
     c10::DataPtr data(keep->unsafeGetStorageImpl()->mutable_data_ptr().get(), keep,
                       [](void* p) { delete static_cast<c10::Storage*>(p); }, target());
     c10::Storage made(c10::Storage::use_byte_size_t{}, t.storage().nbytes(), std::move(data), &memory, true);
     storages.push_back({made, t.storage(), t.storage().unsafeGetStorageImpl()->mutable_data_ptr().get(), t.storage().nbytes()});
-    Tensor result = like(made, DispatchKey::CUDA, t);
+    Tensor result = like(made, KEY, t);
     tensors.emplace_back(result, t);
     return result;
   }
   // A view keeps the keys of what it views, which tell an inference tensor from another.
   Tensor view_of(const c10::Storage& storage, const Tensor& t) {
-    DispatchKeySet keys(DispatchKey::CUDA);
+    DispatchKeySet keys(KEY);
     for (auto& [d, h] : tensors)
       if (d.storage().unsafeGetStorageImpl() == storage.unsafeGetStorageImpl()) { keys = d.key_set(); break; }
     for (auto key : {DispatchKey::Conjugate, DispatchKey::Negative})
@@ -323,7 +362,7 @@ void run(const c10::OperatorHandle& op, DispatchKeySet, torch::jit::Stack* stack
 }
 
 Tensor host(const Tensor& t) {  // the same bytes as a CPU tensor
-  if (!t.is_cuda()) return t;
+  if (!is_here(t)) return t;
   c10::Storage storage(c10::Storage::use_byte_size_t{}, t.storage().nbytes(),
                        c10::DataPtr(t.storage().unsafeGetStorageImpl()->mutable_data_ptr().get(),
                                     new c10::Storage(t.storage()),
@@ -336,18 +375,20 @@ Tensor empty(c10::IntArrayRef size, c10::optional<at::ScalarType> dtype, c10::op
              c10::optional<Device> device, c10::optional<bool>, c10::optional<at::MemoryFormat> format) {
   TORCH_CHECK(!layout || *layout == at::kStrided, "the stand-in has dense tensors alone");
   c10::OptionalDeviceGuard guard(device);
-  return at::detail::empty_generic(size, &memory, DispatchKeySet(DispatchKey::CUDA),
+  check_type(c10::dtype_or_default(dtype));
+  return at::detail::empty_generic(size, &memory, DispatchKeySet(KEY),
                                    c10::dtype_or_default(dtype), format);
 }
 Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, c10::optional<at::ScalarType> dtype,
                      c10::optional<at::Layout>, c10::optional<Device> device, c10::optional<bool>) {
   c10::OptionalDeviceGuard guard(device);
-  return at::detail::empty_strided_generic(size, stride, &memory, DispatchKeySet(DispatchKey::CUDA),
+  check_type(c10::dtype_or_default(dtype));
+  return at::detail::empty_strided_generic(size, stride, &memory, DispatchKeySet(KEY),
                                            c10::dtype_or_default(dtype));
 }
 Tensor& copy_(Tensor& self, const Tensor& source, bool non_blocking) {
-  bool across = self.is_cuda() != source.is_cuda();
-  const Tensor& on_host = self.is_cuda() ? source : self;
+  bool across = is_here(self) != is_here(source);
+  const Tensor& on_host = is_here(self) ? source : self;
   if (across && !(non_blocking && is_pinned(on_host.storage().data()))) wait("copy_");
   at::AutoDispatchBelowADInplaceOrView guard;
   host(self).copy_(host(source));
@@ -425,8 +466,8 @@ Tensor norm_backward_elemt(const Tensor& dy, const Tensor& x, const Tensor& mean
   return weight && weight->defined() ? dx * along(*weight, x) : dx;
 }
 
-TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&run>()); }
-TORCH_LIBRARY_IMPL(aten, CUDA, m) {
+TORCH_LIBRARY_IMPL(_, DEVICE, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&run>()); }
+TORCH_LIBRARY_IMPL(aten, DEVICE, m) {
   m.impl("empty.memory_format", &empty);
   m.impl("empty_strided", &empty_strided);
   m.impl("copy_", &copy_);
@@ -452,9 +493,10 @@ TORCH_LIBRARY(stand_in, m) {
   });
   m.def("device(int index) -> int", [](int64_t index) {
     int64_t before = current;
-    if (index >= 0) Guard().setDevice(Device(c10::kCUDA, static_cast<DeviceIndex>(index)));
+    if (index >= 0) Guard().setDevice(Device(KIND, static_cast<DeviceIndex>(index)));
     return before;
   });
+  m.def("generator(int index) -> Generator?", [](int64_t i) { return generator(static_cast<DeviceIndex>(i)); });
   m.def("rng_state(int index) -> Tensor", [](int64_t i) { return generator(static_cast<DeviceIndex>(i)).get_state(); });
   m.def("set_rng_state(int index, Tensor state) -> ()", [](int64_t i, const Tensor& state) {
     generator(static_cast<DeviceIndex>(i)).set_state(state);
@@ -470,14 +512,14 @@ void resize(const Tensor& t, int64_t bytes) {
   storage->set_data_ptr_noswap(std::move(grown));
   storage->set_nbytes(static_cast<size_t>(bytes));
 }
-TORCH_LIBRARY_IMPL(stand_in, CUDA, m) {
+TORCH_LIBRARY_IMPL(stand_in, DEVICE, m) {
   m.impl("host", &host);
   m.impl("resize", &resize);
 }
 TORCH_LIBRARY_IMPL(stand_in, CPU, m) { m.impl("host", &host); }
 
 struct Allocates {
-  Allocates() { c10::SetAllocator(c10::kCUDA, &memory, 1); }
+  Allocates() { c10::SetAllocator(KIND, &memory, 1); }
 } allocates;
 
 }  // namespace

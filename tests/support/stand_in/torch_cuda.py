@@ -14,6 +14,8 @@ import torch.distributed as dist
 import torch.distributed.constants
 import torch.distributed.distributed_c10d as c10d
 
+from support.stand_in import storages
+
 DEVICES = int(os.environ["STAND_IN_DEVICES"])
 MODES = {"default": 0, "warn": 1, "error": 2}
 GIB = 2**30
@@ -172,40 +174,8 @@ def install() -> None:
         setattr(torch.cuda.random, name, value)
     torch.cuda.nccl.version = lambda: (2, 0, 0)
     torch.version.cuda = "stand-in"
-    _install_storages()
+    storages.install("cuda", DEVICES)
     _install_collectives()
-
-
-def _install_storages() -> None:
-    """A CPU build makes storages in the computer's memory alone; these go through tensors."""
-
-    def tensor(storage: Any) -> torch.Tensor:
-        return torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
-
-    clone, resize = torch.UntypedStorage.clone, torch._C.StorageBase.resize_
-
-    @torch.no_grad()
-    def cloned(self: Any) -> Any:
-        return tensor(self).clone().untyped_storage() if self.device.type == "cuda" else clone(self)
-
-    def resized(self: Any, size: int) -> Any:
-        if self.device.type != "cuda":
-            return resize(self, size)
-        with torch.inference_mode(False), torch.no_grad():
-            device_of.resize(tensor(self), size)
-        return self
-
-    @torch.no_grad()
-    def restored(storage: Any, location: str) -> Any:
-        if not location.startswith("cuda"):
-            return None
-        if index(location) >= DEVICES:
-            raise RuntimeError(f"Attempting to deserialize object on {location}, but there are {DEVICES} of them.")
-        return tensor(storage).to(location).untyped_storage()
-
-    torch.UntypedStorage.clone, torch.UntypedStorage.resize_ = cloned, resized
-    # Asked before CUDA's own, which has number 20.
-    torch.serialization.register_package(15, lambda storage: None, restored)
 
 
 def _install_collectives() -> None:
