@@ -75,12 +75,17 @@ def seeded(*numbers: int) -> Iterator[None]:
 
 
 def collect_rng_states(include_cuda: bool = True) -> dict[str, Any]:
-    """The states of all generators in use. CUDA's are there only if this process has used CUDA."""
+    """The states of all generators in use: CUDA's only if this process has used it, MPS's where there is one.
+
+    ``include_cuda`` speaks for both.
+    """
     states: dict[str, Any] = {"torch": torch.get_rng_state(), "python": random.getstate()}
     if numpy := sys.modules.get("numpy"):
         states["numpy"] = numpy.random.get_state()
     if include_cuda and torch.cuda.is_initialized():
         states["torch.cuda"] = torch.cuda.get_rng_state_all()
+    if include_cuda and torch.backends.mps.is_available():
+        states["torch.mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -94,6 +99,8 @@ def set_rng_states(states: dict[str, Any]) -> None:
     if "torch.cuda" in states and torch.cuda.is_available():
         for index, state in enumerate(states["torch.cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state.cpu(), index)
+    if "torch.mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["torch.mps"].cpu())
 
 
 def packed_rng_states(states: dict[str, Any]) -> dict[str, Any]:
