@@ -44,7 +44,10 @@ def parse_precision(value: Any) -> str:
 
 
 def choose(value: Any, device: torch.device) -> Precision:
-    """Return the precision that ``value`` names, for computing on ``device``. An instance comes back as it is."""
+    """Return the precision that ``value`` names, for computing on ``device``. An instance comes back as it is.
+
+    Raises ``MisconfigurationException`` for float64 on a GPU of Apple's, which has no such numbers.
+    """
     if isinstance(value, Precision):
         _check(value)
         return value
@@ -58,6 +61,11 @@ def choose(value: Any, device: torch.device) -> Precision:
     if name.endswith("-mixed"):
         return MixedPrecision(name, device.type)
     if name == "64-true":
+        if device.type == "mps":
+            raise MisconfigurationException(
+                f"precision={value!r}: Apple's GPUs compute in 32 bits at most. Pass precision='32-true', or "
+                "accelerator='cpu'."
+            )
         return DoublePrecision()
     return Precision() if name == "32-true" else HalfPrecision(name)
 

@@ -317,3 +317,9 @@ def test_an_overridden_backward_is_called():
         moved.append((module.layer.weight - before).detach())
 
     assert torch.allclose(moved[0], 2 * moved[1])
+
+
+def test_an_apple_gpu_has_no_float64():
+    """Said when the Trainer is made, and not where the weights go there."""
+    with pytest.raises(MisconfigurationException, match="precision='64': Apple's GPUs compute in 32 bits at most"):
+        choose("64", torch.device("mps"))
