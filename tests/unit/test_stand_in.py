@@ -23,10 +23,15 @@ pytestmark = [
 
 def passed(*given, devices=1, instead=False):
     """Run these tests there; how many passed. Fails with what failed."""
+    environ = stand_in.environ(devices, instead)
+    asked = [
+        sys.executable,
+        "-c",
+        "import torch; print(torch.ones(1, device='cuda').device, torch.cuda.device_count())",
+    ]
+    assert subprocess.check_output(asked, env=environ, text=True) == f"cuda:0 {devices}\n"
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *given]
-    done = subprocess.run(
-        command, env=stand_in.environ(devices, instead), cwd=TESTS.parent, capture_output=True, text=True
-    )
+    done = subprocess.run(command, env=environ, cwd=TESTS.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     return int(done.stdout.rsplit(" passed", 1)[0].split()[-1])
 

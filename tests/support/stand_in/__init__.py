@@ -24,7 +24,7 @@ def environ(devices: int = 1, instead: bool = False, kind: str = "cuda") -> dict
 
     With ``kind="mps"`` it has the GPU of an Apple computer, which knows no float64.
     """
-    path = [str(HERE / "site"), str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = [str(HERE / "startup"), str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path),
