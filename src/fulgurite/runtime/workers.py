@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from torch.utils.data import _utils
 from torch.utils.data._utils import signal_handling
 
 deaths: list[RuntimeError] = []
@@ -65,7 +66,7 @@ def end(loaders: Iterable[Any], passes: Iterable[Any], hung: bool = False, hidde
     ``hung`` is whether they may not answer. Without ``hidden_too``, persistent ones go on that none of ``loaders``
     keeps by itself: the loader inside another that does may be asked for them again.
     """
-    loaders = list(loaders)
+    loaders, until = list(loaders), time.monotonic() + _utils.MP_STATUS_CHECK_INTERVAL
     for batches in passes:
         keepers = [loader for loader in loaders if getattr(loader, "_iterator", None) is batches]
         if not hidden_too and not keepers and getattr(batches, "_persistent_workers", False):
@@ -73,9 +74,27 @@ def end(loaders: Iterable[Any], passes: Iterable[Any], hung: bool = False, hidde
         if hung or dead(batches):
             _kill(batches)
         else:
+            batches._workers = [Joined(worker, until) for worker in batches._workers]
             batches._shutdown_workers()
         for loader in keepers:
             loader._iterator = None
+
+
+class Joined:
+    """A worker that torch waits for until one moment, which is the same for all: busy ones end together, not in turn."""
+
+    def __init__(self, worker: Any, until: float) -> None:
+        self._worker, self._until = worker, until
+
+    def join(self, timeout: float) -> None:
+        self._worker.join(min(timeout, max(self._until - time.monotonic(), 0.0)))
+
+    def terminate(self) -> None:
+        self._worker.terminate()
+        self._until = time.monotonic() + GRACE
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._worker, name)
 
 
 def in_traceback(trace: TracebackType | None) -> Iterator[tuple[str, dict[str, Any]]]:

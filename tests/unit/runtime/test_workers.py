@@ -1,7 +1,9 @@
 """The worker processes of loaders end with the run that they read for, while the loaders themselves live on."""
 
+import time
+
 import pytest
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, _utils
 
 from fulgurite import Trainer
 from fulgurite.testing import QUIET
@@ -128,3 +130,28 @@ def test_a_loader_inside_another_goes_on_in_the_next_pass(reloads):
 
         assert trainer.global_step == 16
     inner._iterator._shutdown_workers()
+
+
+class Slow(Dataset):
+    """Its first sample comes at once, each other after a minute."""
+
+    def __len__(self):
+        return 9
+
+    def __getitem__(self, index):
+        time.sleep(60 * (index > 0))
+        return Faulty()[index]
+
+
+def test_those_that_are_busy_are_waited_for_together(left, monkeypatch):
+    """Six workers in the midst of a sample end as soon as one."""
+    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 1.5)
+    loaders = [DataLoader(Slow(), batch_size=1, num_workers=3, persistent_workers=True) for _ in range(2)]
+    trainer = Trainer(limit_val_batches=1, **QUIET)
+    began = time.monotonic()
+
+    trainer.validate(Net(), loaders, verbose=False)
+
+    assert left() == []
+    # In turn four of them would take as long as four times the patience.
+    assert time.monotonic() - began < 4.5
