@@ -129,7 +129,7 @@ class Ranks(Logs):
         self.curve = torchmetrics.AUROC(task="binary")
 
     def test_step(self, batch, batch_idx):
-        self.curve.update(batch[0].flatten() / 2, torch.tensor([0, 1]))
+        self.curve.update(batch[0].flatten() / 2, torch.tensor([0, 1], device=self.device))
         self.log("curve", self.curve)
 
 

@@ -64,12 +64,13 @@ def pair(place):
     kept = {"filename": "{step}", "save_top_k": -1, "every_n_train_steps": 3}
     drawn = {"shuffle": True, "trainer": ACCUMULATES}
     runs = {
+        # First, as it needs gloo beside NCCL in the process group that the others go on with.
+        "recomputed": two({**wrapped, "recompute": True, "cpu_offload": True, "sharding_strategy": "SHARD_GRAD_OP"}),
         "plain": two(wrapped, do=["fit", "validate", "test", "predict"], **PASSES),
         "accumulated": two(wrapped, ACCUMULATES, checkpoints={"dirpath": f"{place}/full", **kept}),
         "cut": two("fsdp", CUTS, arguments={"optimizer": "sgd"}),
         "by hand": two(wrapped, model="by hand"),
         "half": two({**wrapped, "bf16": True}),
-        "recomputed": two({**wrapped, "recompute": True, "cpu_offload": True, "sharding_strategy": "SHARD_GRAD_OP"}),
         "untouched": two(wrapped, do=["validate"], **PASSES),
         "tensor": two("model_parallel", ACCUMULATES, size=8, model="tensor", do=["fit", "validate"], **PASSES,
                       checkpoints={"dirpath": f"{place}/tensor", **kept}),

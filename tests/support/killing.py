@@ -52,7 +52,7 @@ class Model(LightningModule):
         self.register_buffer("ballast", torch.rand(400_000))
 
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        loss = (self.net(batch) - torch.rand(1)).square().mean()
+        loss = (self.net(batch) - torch.rand(1, device=self.device)).square().mean()
         self.log("loss", loss, on_step=True, on_epoch=True)
         return loss
 

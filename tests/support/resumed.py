@@ -74,14 +74,15 @@ def check_resume(make, folder, module=Net, interrupted_after=range(1, 6), **argu
             make(), folder / str(epochs), module(seed=9), ckpt_path=folder / f"alone/{epochs - 1}.ckpt", **arguments
         )
         differences = list(_differences(_state(alone), _state(goes_on)))
-        one, other = (read(folder / place / "5.ckpt") for place in ("alone", str(epochs)))
+        one, other = (read(folder / place / "5.ckpt", None) for place in ("alone", str(epochs)))
         differences += _differences(_without_paths(one), _without_paths(other))
         assert not differences, f"resumed after {epochs} epochs: {differences}"
     return alone
 
 
-def read(path):
-    return torch.load(path, weights_only=True)
+def read(path, device="cpu"):
+    """What is in a file; with ``None``, each tensor on the device that it was saved from."""
+    return torch.load(path, device, weights_only=True)
 
 
 def _state(trainer):

@@ -61,7 +61,7 @@ class Model(LightningModule):
         self.net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.2), nn.Linear(8, 1))
 
     def training_step(self, batch, batch_idx):
-        loss = (self.net(batch) - torch.rand(1)).square().mean()
+        loss = (self.net(batch) - torch.rand(1, device=self.device)).square().mean()
         self.log("loss", loss, on_step=True, on_epoch=True)
         return loss
 

@@ -85,7 +85,7 @@ def test_a_batch_without_a_size_needs_one():
     """Only an epoch's mean asks for it."""
     blind = each([object(), object()])
     quiet = Logs(lambda m, i, loss: m.log("i", 1.0))
-    quiet.loss = lambda batch: quiet.layer(torch.ones(1, 4)).mean()
+    quiet.loss = lambda batch: quiet.layer(torch.ones(1, 4, device=quiet.device)).mean()
     fit(quiet, blind)
     asking = Logs(lambda m, i, loss: m.log("i", 1.0, on_epoch=True))
     asking.loss = quiet.loss

@@ -32,7 +32,8 @@ WRONG = [
     ({"devices": 0}, MisconfigurationException, ["0"]),
     ({"devices": "0"}, MisconfigurationException, ["'0'"]),
     ({"devices": []}, MisconfigurationException, ["[]"]),
-    ({"devices": -1}, TypeError, ["-1", "cpu"]),
+    # A GPU has an index for it, all of them.
+    pytest.param({"devices": -1}, TypeError, ["-1", "cpu"], marks=pytest.mark.cpu),
     ({"devices": "two"}, Exception, ["'two'"]),
     ({"num_nodes": 0}, ValueError, ["0", "at least 1"]),
     ({"num_nodes": 1.0}, ValueError, ["1.0"]),
@@ -221,6 +222,7 @@ def test_strategies_of_several_processes_run_on_one_device(strategy):
     assert isinstance(trainer.strategy, SingleDeviceStrategy) and trainer.world_size == 1
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("devices", [1, "1", "auto"])
 def test_forms_of_devices_on_the_cpu(devices):
     """All mean the one CPU."""

@@ -56,7 +56,7 @@ def test_another_optimizer_takes_over_during_a_run():
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             if batch_idx == 2:
                 trainer.optimizers = [torch.optim.SGD(pl_module.parameters(), lr=0.0)]
-                self.weights = [parameter.clone() for parameter in pl_module.parameters()]
+                self.weights = [parameter.clone().cpu() for parameter in pl_module.parameters()]
 
     exchange, module = Exchange(), TinyModule()
 

@@ -12,6 +12,7 @@ import torch.cuda.nccl
 import torch.cuda.random
 import torch.distributed as dist
 import torch.distributed.constants
+import torch.distributed.device_mesh
 import torch.distributed.distributed_c10d as c10d
 
 from support.stand_in import storages
@@ -19,6 +20,7 @@ from support.stand_in import storages
 DEVICES = int(os.environ["STAND_IN_DEVICES"])
 MODES = {"default": 0, "warn": 1, "error": 2}
 GIB = 2**30
+MEMORY = ["allocated_bytes.all.current", "allocated_bytes.all.peak", "num_ooms"]
 
 device_of = torch.ops.stand_in  # the operators of device.cpp
 
@@ -157,7 +159,7 @@ CUDA = RANDOM | {
     "get_device_capability": lambda device=None: (9, 0),
     "get_device_properties": _properties,
     "mem_get_info": lambda device=None: (8 * GIB, 16 * GIB),
-    "memory_stats": lambda device=None: {"allocated_bytes.all.current": 0},
+    "memory_stats": lambda device=None: dict.fromkeys(MEMORY, 0),
     "memory_summary": lambda *_, **__: "",
     "empty_cache": lambda: None,
     **dict.fromkeys(
@@ -194,6 +196,12 @@ def _install_collectives() -> None:
         def _set_sequence_number_for_group(self) -> None: ...
         def eager_connect_single_device(self, device: Any) -> None: ...
 
+    def split_group(split_ranks: list[list[int]], timeout: Any = None, group_desc: Any = None, **_: Any) -> Any:
+        """The group of these that this rank is in: NCCL splits communicators for it, gloo makes new ones."""
+        groups = [dist.new_group(ranks, timeout, group_desc=group_desc) for ranks in split_ranks]
+        return next(group for group, ranks in zip(groups, split_ranks, strict=True) if dist.get_rank() in ranks)
+
+    torch.distributed.device_mesh.split_group = split_group
     ProcessGroupNCCL.Options = Options
     c10d.ProcessGroupNCCL = dist.ProcessGroupNCCL = ProcessGroupNCCL
     c10d._NCCL_AVAILABLE = True

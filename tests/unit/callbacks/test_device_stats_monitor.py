@@ -27,6 +27,7 @@ def logged(tmp_path, callback, **arguments):
     return [(step, row) for step, row in logger.rows if any("DeviceStats" in name for name in row)]
 
 
+@pytest.mark.cpu
 def test_the_cpu_is_watched_where_the_model_is_on_it(tmp_path):
     """Load and memory in percent, with the rows of the training and at the training's step; none of a trial run."""
     rows = logged(tmp_path, DeviceStatsMonitor(), num_sanity_val_steps=2)
@@ -53,7 +54,7 @@ def test_the_separator_is_the_loggers(tmp_path):
         group_separator = "-"
 
     logger = Dashed()
-    fit(tmp_path, DeviceStatsMonitor(), logger=logger, max_epochs=1, log_every_n_steps=1)
+    fit(tmp_path, DeviceStatsMonitor(cpu_stats=True), logger=logger, max_epochs=1, log_every_n_steps=1)
 
     assert any("DeviceStatsMonitor.on_train_batch_end-cpu_percent" in row for _, row in logger.rows)
 
@@ -69,11 +70,13 @@ def test_filter_keys_keeps_what_it_names(tmp_path):
         DeviceStatsMonitor(filter_keys="a")
 
 
+@pytest.mark.cpu
 def test_cpu_stats_false_leaves_the_cpu_out(tmp_path):
     """And then psutil need not be there."""
     assert logged(tmp_path, DeviceStatsMonitor(cpu_stats=False)) == []
 
 
+@pytest.mark.cpu
 def test_what_is_missing_is_said_before_training(tmp_path, monkeypatch):
     """A logger, or the package that knows the CPU."""
     with pytest.raises(MisconfigurationException, match="DeviceStatsMonitor needs a logger"):

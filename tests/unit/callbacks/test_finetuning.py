@@ -37,7 +37,7 @@ class Weights(Callback):
         self.seen = []
 
     def on_train_epoch_end(self, trainer, pl_module):
-        self.seen.append(pl_module.backbone[0].weight.detach().clone())
+        self.seen.append(pl_module.backbone[0].weight.detach().clone().cpu())
 
 
 def test_the_backbone_is_trained_from_its_epoch_on_only():
@@ -172,7 +172,7 @@ def test_a_file_loads_without_knowing_of_it(tmp_path):
     model = Net()
     trained(BackboneFinetuning(1), tmp_path, model)
 
-    assert torch.equal(Net.load_from_checkpoint(tmp_path / "5.ckpt").head.weight, model.head.weight)
+    assert torch.equal(Net.load_from_checkpoint(tmp_path / "5.ckpt", "cpu").head.weight, model.head.weight)
 
 
 def test_parameters_that_are_in_the_optimizer_already_are_told():

@@ -68,7 +68,7 @@ def test_every_verb_is_watched(verb):
 
     class Module(TinyModule):
         def forward(self, batch):
-            return self.layer(torch.ones(1, 4))
+            return self.layer(torch.ones(1, 4, device=self.device))
 
         def predict_step(self, batch, batch_idx, dataloader_idx=0):
             return batch

@@ -103,10 +103,10 @@ def test_the_module_is_called_only_for_the_samples_and_changes_nothing():
     class Sampling(Classifier):
         def forward(self, x):
             assert not torch.is_grad_enabled() and not self.training and len(x) == 1
-            return super().forward(x) + torch.rand(3)
+            return super().forward(x) + torch.rand(3, device=self.device)
 
         def training_step(self, batch, batch_idx):
-            return super().training_step(batch, batch_idx) * torch.rand(())
+            return super().training_step(batch, batch_idx) * torch.rand((), device=self.device)
 
     weights = []
     for callbacks in ([], [LogPredictions(num_samples=1)]):

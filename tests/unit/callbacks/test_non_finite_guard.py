@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 from fulgurite import LightningModule, Trainer
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.callbacks import ModelCheckpoint, NonFiniteGuard
+from fulgurite.precision import MixedPrecision
 from fulgurite.testing import QUIET
 
 ROWS = torch.randn(40, 4, generator=torch.Generator().manual_seed(2))
@@ -60,6 +61,12 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+def mixed(scale):
+    """16-bit precision with a scaler that begins there."""
+    device = Trainer(**QUIET).strategy.root_device.type
+    return MixedPrecision("16-mixed", device, torch.amp.GradScaler(device, init_scale=scale))
+
+
 def memory(trainer):
     state = trainer.optimizers[0].state_dict()["state"]
     return {(i, name): value.tolist() for i, each in state.items() for name, value in each.items()}
@@ -76,12 +83,14 @@ def test_stop_ends_training_and_says_where(every):
 
     assert trainer.global_step == 4 and trainer.should_stop
     assert (guard.bad_steps, guard.in_a_row) == (1, 1)
-    assert all(bool(torch.isfinite(each).all()) for each in trainer.lightning_module.state_dict().values())
+    # A GPU whose steps are not looked at one by one has made the bad one by then.
+    left_out = every == 1 or trainer.strategy.root_device.type == "cpu"
+    assert left_out == all(bool(torch.isfinite(each).all()) for each in trainer.lightning_module.state_dict().values())
 
 
 def test_stop_waits_as_long_as_it_is_patient():
     """Two in a row are put up with, three are not."""
-    guard = NonFiniteGuard(patience=2)
+    guard = NonFiniteGuard(patience=2, check_every_n_steps=1)
     with pytest.warns(UserWarning, match="training ends"):
         trainer = fit(Model(bad={1, 3, 4, 6, 7, 8}), guard)
 
@@ -143,7 +152,7 @@ def test_a_fused_optimizer_is_told_without_waiting(monkeypatch):
 
 def test_skip_ends_where_nothing_but_bad_steps_come():
     """More in a row than it is patient; the weights are good."""
-    guard = NonFiniteGuard("skip", patience=3)
+    guard = NonFiniteGuard("skip", patience=3, check_every_n_steps=1)
     with pytest.warns(UserWarning, match="training ends"):
         trainer = fit(Model(bad=set(range(2, 40))), guard)
 
@@ -207,7 +216,7 @@ def test_rollback_goes_on_from_the_last_copy():
 
 def test_rollback_goes_to_the_last_good_checkpoint(tmp_path):
     """What was saved since the last copy counts: no more is lost than since the last file."""
-    guard, model = NonFiniteGuard("rollback"), Model(bad={14})
+    guard, model = NonFiniteGuard("rollback", check_every_n_steps=1), Model(bad={14})
     saving = ModelCheckpoint(tmp_path, every_n_train_steps=4, save_top_k=-1)
     trainer = Trainer(callbacks=[guard, saving], max_epochs=2, **{**QUIET, "enable_checkpointing": True})
     with pytest.warns(UserWarning, match="Went back to the weights of step 12, 3 steps before"):
@@ -219,7 +228,7 @@ def test_rollback_goes_to_the_last_good_checkpoint(tmp_path):
 
 def test_a_save_between_rollbacks_does_not_count_as_progress(tmp_path):
     """What it holds are the weights of the copy, so that the tries at it go on."""
-    guard = NonFiniteGuard("rollback", patience=1)
+    guard = NonFiniteGuard("rollback", patience=1, check_every_n_steps=1)
     saving = ModelCheckpoint(tmp_path, every_n_train_steps=1)
     trainer = Trainer(callbacks=[guard, saving], **{**QUIET, "enable_checkpointing": True}, max_epochs=2)
     trainer.fit(Model(bad=range(4, 1000)), DataLoader(ROWS, batch_size=4))
@@ -255,25 +264,18 @@ def test_what_validation_sees_was_checked(tmp_path):
 @pytest.mark.parametrize("action", ["stop", "skip", "rollback"])
 def test_the_scaler_keeps_its_business(action):
     """Gradients that overflow under 16-mixed are its way to find the scale: they are no finding here."""
-    from fulgurite.precision import MixedPrecision
-
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
-    precision = MixedPrecision("16-mixed", "cpu", scaler)
-    guard = NonFiniteGuard(action)
+    guard, precision = NonFiniteGuard(action), mixed(scale=2.0**120)
     trainer = fit(Model(), guard, plugins=[precision])
 
-    assert scaler.get_scale() < 2.0**120 and guard.bad_steps == 0
+    assert precision.scaler.get_scale() < 2.0**120 and guard.bad_steps == 0
     assert trainer.global_step == 20
 
 
 def test_under_a_scaler_a_bad_loss_counts():
     """The scaler skips its step, and the guard says so."""
-    from fulgurite.precision import MixedPrecision
-
-    precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1.0))
     guard, model = NonFiniteGuard("skip"), Model(bad={5})
     with pytest.warns(UserWarning, match="infinite loss in epoch 0, batch 5"):
-        fit(model, guard, plugins=[precision])
+        fit(model, guard, plugins=[mixed(scale=1.0)])
 
     assert guard.bad_steps == 1
     assert all(bool(torch.isfinite(each).all()) for each in model.state_dict().values())

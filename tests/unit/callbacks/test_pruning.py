@@ -73,7 +73,7 @@ def test_model_and_files_are_plain_in_the_end(tmp_path):
     model = Net()
     trained(L1(), tmp_path, model, epochs=2)
 
-    loaded = Net.load_from_checkpoint(tmp_path / "1.ckpt")
+    loaded = Net.load_from_checkpoint(tmp_path / "1.ckpt", "cpu")
     assert names(model) == names(Net())
     assert not dict(model.named_buffers()) and not prune.is_pruned(model)
     assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))
@@ -160,7 +160,7 @@ class FirstWeights(Callback):
         if batch_idx == 0:
             layers = {"backbone.0": pl_module.backbone[0], "head": pl_module.head}
             self.seen.append({
-                f"{owner}.{name}": getattr(layer, name).detach().clone()
+                f"{owner}.{name}": getattr(layer, name).detach().clone().cpu()
                 for owner, layer in layers.items() for name in ("weight", "bias")
             })  # fmt: skip
 

@@ -28,7 +28,7 @@ class Begins(Callback):
         self.weights = []
 
     def on_train_epoch_start(self, trainer, pl_module):
-        self.weights.append(pl_module.head.weight.detach().clone())
+        self.weights.append(pl_module.head.weight.detach().clone().cpu())
 
 
 class Scheduled(Net):

@@ -18,7 +18,7 @@ class Mean(Callback):
         self.weights = []
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.weights.append(pl_module.head.weight.detach().clone())
+        self.weights.append(pl_module.head.weight.detach().clone().cpu())
 
     @property
     def value(self):
@@ -32,7 +32,7 @@ class LossOf(Callback):
         self.weights = []
 
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        self.weights.append(pl_module.head.weight.detach().clone())
+        self.weights.append(pl_module.head.weight.detach().clone().cpu())
 
 
 def test_validation_file_and_model_have_the_average_and_training_does_not(tmp_path):
@@ -55,7 +55,7 @@ def test_a_file_loads_as_the_average(tmp_path):
     model = Net()
     trained(EMAWeightAveraging(decay=0.9), tmp_path, model, epochs=2)
 
-    assert torch.equal(Net.load_from_checkpoint(tmp_path / "1.ckpt").head.weight, model.head.weight)
+    assert torch.equal(Net.load_from_checkpoint(tmp_path / "1.ckpt", "cpu").head.weight, model.head.weight)
 
 
 class Every(WeightAveraging):

@@ -144,7 +144,7 @@ def test_optimizers_are_wrapped_and_counted():
         assert module.optimizers() == [first, second]
         for optimizer in (first, second):
             optimizer.zero_grad()
-            module.manual_backward(module.both(torch.ones(1, 4)).sum())
+            module.manual_backward(module.both(torch.ones(1, 4, device=module.device)).sum())
             optimizer.step()
         assert module.global_step == 2
 
@@ -174,7 +174,7 @@ def test_a_gan_by_hand():
             critic.step()
 
         def training_step(self, batch, batch_idx):
-            self.turn(batch, torch.ones(2, 2), self.optimizers(), self.manual_backward)
+            self.turn(batch, torch.ones(2, 2, device=self.device), self.optimizers(), self.manual_backward)
             for scheduler in self.lr_schedulers():
                 scheduler.step()
             self.log("lr", self.optimizers()[0].param_groups[0]["lr"])
@@ -233,7 +233,7 @@ def test_clip_gradients(arguments, trainers, norm):
 
     class Clips(TinyModule):
         def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
-            self.layer.weight.grad = torch.full((1, 4), 10.0)
+            self.layer.weight.grad = torch.full_like(self.layer.weight, 10.0)
             self.layer.bias.grad = None
             self.clip_gradients(optimizer, **arguments)
             seen.append(self.layer.weight.grad.norm().item())

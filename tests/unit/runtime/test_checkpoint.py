@@ -197,7 +197,7 @@ def test_what_a_file_holds():
     trainer = quiet(callbacks=SaveAt("on_train_epoch_end", 0), max_epochs=1)
     trainer.fit(model, datamodule=data)
 
-    found = torch.load("saved.ckpt", weights_only=True)
+    found = torch.load("saved.ckpt", "cpu", weights_only=True)
     assert {
         "epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states",
         "lr_schedulers", "mine", "FullData",

@@ -170,10 +170,11 @@ def test_batches_pass_through_the_hooks_to_the_device():
             return batch * 2
 
     model = Sees()
-    quiet().fit(model, datamodule=Transfers())
+    trainer = quiet()
+    trainer.fit(model, datamodule=Transfers())
 
-    assert calls == [("before", 0), ("move", "cpu"), ("after", 0)] * 3
-    assert torch.equal(model.trained[0], (next(iter(batches(2))) + 1) * 2)
+    assert calls == [("before", 0), ("move", str(trainer.strategy.root_device)), ("after", 0)] * 3
+    assert torch.equal(model.trained[0].cpu(), (next(iter(batches(2))) + 1) * 2)
 
 
 def test_a_module_without_loaders_can_be_given_some():

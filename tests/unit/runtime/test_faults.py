@@ -207,7 +207,7 @@ def test_the_way_to_the_device_names_the_batch_that_is_on_it():
         calls.append(batch)
         if len(calls) == 3:
             raise MemoryError
-        return batch
+        return batch.to(device)
 
     module.transfer_batch_to_device = moved
     with pytest.raises(MemoryError) as caught:
@@ -268,7 +268,7 @@ def test_evaluation_names_loader_and_batch(verb):
 
     class Module(TinyModule):
         def forward(self, batch):
-            return self.layer(torch.ones(1, 4))
+            return self.layer(torch.ones(1, 4, device=self.device))
 
         def predict_step(self, batch, batch_idx, dataloader_idx=0):
             return batch

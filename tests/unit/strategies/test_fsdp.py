@@ -75,6 +75,8 @@ def test_a_class_alone_is_a_policy():
     assert FSDPStrategy(activation_checkpointing=nn.Linear)._recomputes == {nn.Linear}
 
 
+# As many processes as one likes are on the CPU alone; here, none begins.
+@pytest.mark.cpu
 @pytest.mark.parametrize("name", ["fsdp", "fsdp_cpu_offload", "model_parallel"])
 def test_a_name_makes_a_strategy(name):
     trainer = Trainer(**{**QUIET, "devices": 2, "strategy": name})
@@ -85,6 +87,7 @@ def test_a_name_makes_a_strategy(name):
     assert getattr(trainer.strategy, "cpu_offload", False) == name.endswith("offload")
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize(
     ("sizes", "found"),
     [(("auto", "auto"), (1, 4)), ((2, "auto"), (2, 2)), (("auto", 1), (4, 1)), ((4, 1), (4, 1))],
@@ -96,6 +99,7 @@ def test_sizes_make_up_the_processes(sizes, found):
     assert trainer.distributed_sampler_kwargs == {"num_replicas": found[0], "rank": 0}
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("sizes", [(3, "auto"), (2, 1)])
 def test_sizes_that_do_not_make_up_the_processes_are_told(sizes):
     trainer = Trainer(**{**QUIET, "devices": 4, "strategy": ModelParallelStrategy(*sizes)})

@@ -20,6 +20,8 @@ class Holds(Callback):
         self.thing = thing
 
 
+# As many processes as one likes are on the CPU alone; here, none begins.
+@pytest.mark.cpu
 def test_the_attribute_that_cannot_be_pickled_is_named():
     trainer = Trainer(devices=2, strategy="ddp_spawn", callbacks=[Holds(lambda: 1)], **QUIET)
 
@@ -29,6 +31,7 @@ def test_the_attribute_that_cannot_be_pickled_is_named():
         trainer.fit(TinyModule(), batches())
 
 
+@pytest.mark.cpu
 def test_a_model_of_a_notebook_cannot_be_spawned(monkeypatch):
     here = type("Net", (TinyModule,), {"__module__": "__main__"})
     monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace())
@@ -38,6 +41,7 @@ def test_a_model_of_a_notebook_cannot_be_spawned(monkeypatch):
         trainer.fit(here(), batches())
 
 
+@pytest.mark.cpu
 def test_a_fork_is_refused_where_cuda_is_in_use(monkeypatch):
     trainer = Trainer(devices=2, strategy="ddp_notebook", **QUIET)
     # What torch answers after any `.cuda()`; there is none here.
