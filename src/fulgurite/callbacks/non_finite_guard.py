@@ -151,7 +151,7 @@ class NonFiniteGuard(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         good = self._good
-        if good is not None and not self._found and not self.in_a_row and good.step != trainer.global_step:
+        if good is not None and good.step != trainer.global_step and self._all_was_good():
             self._good = _Good(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -221,6 +221,11 @@ class NonFiniteGuard(Callback):
             trainer.should_stop = trainer.should_stop or ends
             done = "Skipped" if self.action == "skip" or self._knows else "The weights may be spoilt by it"
             rank_zero_warn(_said(bad, done + ("; training ends." if ends else ".")))
+
+    def _all_was_good(self) -> bool:
+        """Whether the last step was, as far as was looked at, and those since: a save waits for the device anyhow."""
+        codes = [code for code, _, _ in self._found]
+        return not (bool(torch.stack(codes).any()) if codes else self.in_a_row)
 
     def _go_back(self, trainer: Trainer, bad: list[str]) -> None:
         good = self._good
