@@ -253,7 +253,9 @@ class Phase:
         means = state["average_model_state"]
         self.count, self.latest = int(state["n_averaged"]), int(state["latest_update_epoch"])
         self.means = {name: means[name].to(self.device or weight.device) for name, weight in self.weights.items()}
-        self.others = {name: value for name, value in means.items() if name not in self.weights}
+        # Where the buffers are, of which they are copies.
+        device = next(iter(self.weights.values())).device
+        self.others = {name: value.to(device) for name, value in means.items() if name not in self.weights}
 
 
 def module_tensors(module: nn.Module) -> dict[str, Tensor]:
