@@ -38,7 +38,8 @@ CAUGHT = re.compile(r"Caught \w+ in DataLoader worker process (\d+)")
 """What torch says of its workers."""
 SHOWN = 8
 """So many sample numbers and tensors of a batch are named."""
-NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+NO_DEVICE_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "MPS backend out of memory")
+NO_MEMORY = ("can't allocate memory", "not enough memory", *NO_DEVICE_MEMORY)
 GIB = 2**30
 
 
@@ -95,15 +96,15 @@ def of_workers(session: "Session", error: Exception) -> str:
 
 def of_memory(session: "Session", error: Exception) -> str:
     """The size of the batch, the state of the memory and the ways out, where memory ran out."""
-    is_device = isinstance(error, torch.OutOfMemoryError)
     text = str(error)
+    is_device = isinstance(error, torch.OutOfMemoryError) or any(words in text for words in NO_DEVICE_MEMORY)
     if not (is_device or isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)):
         return ""
     feed = session.feeds.get(FEEDS[str(session.trainer.state.stage)])
     moving = _on_the_way(error)
     batch = moving["batch"] if moving else None if feed is None or feed.is_fetching else session.moment.batch
     lines = [f"Memory ran out with a batch of {shapes(batch)}." if batch is not None else "Memory ran out."]
-    lines.append(_on_device(session.device) if session.device.type == "cuda" else _on_host())
+    lines.append(_on_device(session.device) if is_device and session.device.type == "cuda" else _on_host())
     lines.append(
         "Ways out: a smaller batch, with `accumulate_grad_batches` to make as large steps of it; BatchSizeFinder finds "
         "the largest that fits; `precision='bf16-mixed'` halves activations; less of what is kept from step to step "
