@@ -28,7 +28,13 @@ PASSES = {"left": [5, 3], "predict": 7}
 
 def one(trainer=None, **more):
     """A run of two epochs in one process, with the batches of two."""
-    return {"size": 8, "count": COUNT, "do": ["fit"], "trainer": {"max_epochs": 2, **(trainer or {})}, **more}
+    return {
+        "size": 8,
+        "count": COUNT,
+        "do": ["fit"],
+        "trainer": {"max_epochs": 2, "devices": 1, **(trainer or {})},
+        **more,
+    }
 
 
 def two(strategy, trainer=None, **more):

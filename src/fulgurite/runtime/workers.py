@@ -81,7 +81,7 @@ def end(loaders: Iterable[Any], passes: Iterable[Any], hung: bool = False, hidde
 
 
 class Joined:
-    """A worker that torch waits for until one moment, which is the same for all: busy ones end together, not in turn."""
+    """A worker that torch waits for until a moment that is the same for all: busy ones end together, not in turn."""
 
     def __init__(self, worker: Any, until: float) -> None:
         self._worker, self._until = worker, until

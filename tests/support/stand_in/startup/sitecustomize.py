@@ -8,7 +8,6 @@ import sys
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
-
 KIND = os.environ.get("STAND_IN_KIND", "cuda")
 
 
