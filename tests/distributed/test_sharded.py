@@ -11,7 +11,7 @@ import torch
 
 from fulgurite import Callback, Trainer, seed_everything
 from fulgurite.base import folder
-from fulgurite.callbacks import ModelCheckpoint
+from fulgurite.callbacks import ModelCheckpoint, NonFiniteGuard
 from fulgurite.cli import main
 from fulgurite.precision import MixedPrecision
 from fulgurite.strategies import FSDPStrategy
@@ -200,7 +200,7 @@ def test_a_folder_becomes_one_file(pair, place, capsys):
     assert apart(dict(weights_only), pair["drawn"]["weights"]) == 0
     assert main(["consolidate", str(target)]) == 2
     assert "is one file already" in capsys.readouterr().err
-    trainer = Trainer(max_epochs=3, **QUIET)
+    trainer = Trainer(devices=1, max_epochs=3, **QUIET)
     trainer.fit(Words(), words(COUNT, 8), ckpt_path=target)
     assert trainer.global_step == 6 + 6
 
@@ -272,6 +272,33 @@ def scaled():
 def test_a_gradient_that_overflows_on_one_rank_is_left_out_by_all():
     """The scale is halved on both, and no weight is touched."""
     assert on_ranks(scaled) == [(2.0**15, True)] * 2
+
+
+class Spoils(Callback):
+    """Makes one gradient infinite, in a piece that rank 1 has."""
+
+    def on_after_backward(self, trainer, pl_module):
+        if trainer.global_step == 1 and trainer.global_rank == 1:
+            pl_module.head.weight.grad.to_local()[0, 0] = float("inf")
+
+
+def guarded():
+    guard = NonFiniteGuard("skip", check_every_n_steps=1)
+    strategy = FSDPStrategy(auto_wrap_policy={Block})
+    trainer = Trainer(**QUIET, devices=2, max_epochs=1, strategy=strategy, callbacks=[Spoils(), guard])
+    seed_everything(1)
+    model = Words()
+    trainer.fit(model, words(16, 4))
+    return guard.bad_steps, trainer.global_step, whole_weights(model)
+
+
+@pytest.mark.slow
+def test_a_gradient_that_only_one_rank_sees_is_guarded_against_by_all():
+    """Otherwise one piece would be left as it was, and the others moved on."""
+    one, two = on_ranks(guarded)
+
+    assert one[:2] == two[:2] == (1, 2)
+    assert all(each.isfinite().all() for each in one[2].values())
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from torch.optim import LBFGS, Optimizer
 
 from fulgurite.base.arguments import checked
 from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.pieces import is_piece
 from fulgurite.base.rank import rank_zero_warn
 from fulgurite.core.callback import Callback
 from fulgurite.runtime.snapshot import training_of
@@ -184,8 +185,13 @@ class NonFiniteGuard(Callback):
         gradients = _gradients(optimizer) if look_at_gradients else []
         if gradients:
             # The largest of each: a sum of squares could overflow where no gradient does.
-            largest = torch.stack([norm.float().to(device) for norm in torch._foreach_norm(gradients, math.inf)])
-            code = code + GRADIENT * (~torch.isfinite(largest).all()).to(torch.int8)
+            own = [each.to_local() if is_piece(each) else each for each in gradients]  # type: ignore[attr-defined]
+            largest = torch.stack([norm.float().to(device) for norm in torch._foreach_norm(own, math.inf)])
+            bad = (~torch.isfinite(largest).all()).to(torch.int8)
+            if any(map(is_piece, gradients)):
+                # What is bad may lie in another rank's piece, and all have to do the same about it.
+                torch.distributed.all_reduce(bad, torch.distributed.ReduceOp.MAX)
+            code = code + GRADIENT * bad
         return code
 
     def _leave_out(self, optimizer: Optimizer, code: Tensor) -> None:
