@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from fulgurite import Callback, LightningModule, Trainer, seed_everything
+from fulgurite.base.tree import move_data_to_device
 from fulgurite.callbacks import ModelCheckpoint
 from fulgurite.plugins import AsyncCheckpointIO
 from fulgurite.strategies import FSDPStrategy, ModelParallelStrategy
@@ -180,7 +181,8 @@ def run(wanted):
         elif verb == "save":
             trainer.save_checkpoint(wanted["save"])
         elif verb == "predict":
-            found["predicted"] = trainer.predict(model, words(wanted["predict"], size))
+            predicted = trainer.predict(model, words(wanted["predict"], size))
+            found["predicted"] = move_data_to_device(predicted, torch.device("cpu"))
         else:
             model.seen.clear()
             loaders = [words(each, size) for each in wanted["left"]]
@@ -193,7 +195,7 @@ def run(wanted):
 def whole_weights(model):
     """All ranks have to ask."""
     return {
-        name: value.full_tensor() if hasattr(value, "full_tensor") else value
+        name: (value.full_tensor() if hasattr(value, "full_tensor") else value).cpu()
         for name, value in model.state_dict().items()
     }
 

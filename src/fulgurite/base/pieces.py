@@ -69,20 +69,32 @@ def like(own: Any, value: Any) -> Any:
     return distribute_tensor(value, own.device_mesh, own.placements, src_data_rank=None)
 
 
+def alike(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    """``tensors`` in groups of which each is one list to torch's operations on lists: cut over the same processes."""
+    groups: dict[Any, list[Tensor]] = {}
+    for each in tensors:
+        groups.setdefault(each.device_mesh if is_piece(each) else None, []).append(each)  # type: ignore[attr-defined]
+    return list(groups.values())
+
+
 def clip_by_norm(parameters: Iterable[Tensor], most: float) -> None:
     """Shrink all gradients together so that their norm is at most ``most``; they may be cut in several ways."""
     with_gradients = [each for each in parameters if each.grad is not None]
-    by_mesh: dict[Any, list[Tensor]] = {}
-    for each in with_gradients:
-        by_mesh.setdefault(each.grad.device_mesh if is_piece(each.grad) else None, []).append(each)  # type: ignore[union-attr]
-    if len(by_mesh) < 2:
+    gradients = alike(each.grad for each in with_gradients)  # type: ignore[misc]
+    if len(gradients) < 2:
         torch.nn.utils.clip_grad_norm_(with_gradients, most)
         return
-    norms = [torch.nn.utils.get_total_norm([each.grad for each in group]) for group in by_mesh.values()]  # type: ignore[misc]
+    norms = [torch.nn.utils.get_total_norm(group) for group in gradients]
     # torch adds norms up within one mesh only.
     total = torch.linalg.vector_norm(torch.stack([each.full_tensor() if is_piece(each) else each for each in norms]))  # type: ignore[attr-defined]
-    for group in by_mesh.values():
+    for group in alike(with_gradients):
         torch.nn.utils.clip_grads_with_norm_(group, most, total)
+
+
+def clip_by_value(parameters: Iterable[Tensor], most: float) -> None:
+    """Cut each element of the gradients at ``most`` and its negative."""
+    for group in alike(each for each in parameters if each.grad is not None):
+        torch.nn.utils.clip_grad_value_(group, most)
 
 
 def _entries(tree: Any) -> list[tuple[Any, Any]]:

@@ -267,10 +267,10 @@ class _Average(AveragedModel):
 
 
 def _alike(pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[list[Tensor], list[Tensor]]]:
-    """``pairs`` apart by device and type, as lists of the first and lists of the second ones."""
+    """``pairs`` apart by device, type and the processes they are cut over: lists of the first and of the second."""
     groups: dict[Any, tuple[list[Tensor], list[Tensor]]] = {}
     for one, other in pairs:
-        ones, others = groups.setdefault((one.device, one.dtype), ([], []))
+        ones, others = groups.setdefault((one.device, one.dtype, getattr(one, "device_mesh", None)), ([], []))
         ones.append(one)
         others.append(other)
     return list(groups.values())

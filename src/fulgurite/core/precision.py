@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from fulgurite.base.pieces import clip_by_norm
+from fulgurite.base.pieces import clip_by_norm, clip_by_value
 
 CONTEXTS = {
     "training_step": "train_step_context",
@@ -107,7 +106,7 @@ class Precision:
 
     def clip_grad_by_value(self, optimizer: Optimizer, clip_val: int | float) -> None:
         """Cut each element of the gradients at ``clip_val`` and its negative."""
-        torch.nn.utils.clip_grad_value_(self.main_params(optimizer), clip_val)
+        clip_by_value(self.main_params(optimizer), clip_val)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps, under the name of the class; empty if nothing."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
 from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.pieces import alike
 from fulgurite.base.rank import warn_once
 from fulgurite.core.module import LightningModule
 from fulgurite.core.precision import Precision
@@ -146,7 +147,8 @@ class AutomaticStep:
         window = self.session.plan.accumulate_grad_batches
         batches = batch_idx % window + 1
         if batches != window:
-            torch._foreach_mul_(_gradients(self.optimizer), window / batches)
+            for gradients in alike(_gradients(self.optimizer)):
+                torch._foreach_mul_(gradients, window / batches)
 
     def clip(self) -> None:
         plan = self.session.plan

@@ -13,7 +13,7 @@ from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel, registe
 
 from fulgurite.base import folder
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
-from fulgurite.base.pieces import is_piece, whole
+from fulgurite.base.pieces import alike, is_piece, whole
 from fulgurite.strategies.parallel import ParallelStrategy, Place
 
 Way = tuple[Any, ...]
@@ -86,6 +86,17 @@ class ShardedStrategy(ParallelStrategy):
             return bound(*args)
 
         return announced
+
+    def take_optimizers(self, session: Any) -> None:
+        """Let one of them step weight by weight where some weights are cut otherwise than others.
+
+        On GPUs torch steps over lists of weights if it isn't told, and fails where such ones are in a list together.
+        """
+        for optimizer in session.optimizers:
+            for group in optimizer.param_groups:
+                asked = group.get("foreach", False) is not None or group.get("fused")
+                if not asked and len(alike(group["params"])) > 1:
+                    group["foreach"] = False
 
     # -- steps that not all ranks have a batch for --------------------------------------------------------------------
 
