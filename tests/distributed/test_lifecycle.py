@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from fulgurite import LightningModule, Trainer
+from fulgurite.base.errors import RanksDisagree
 from fulgurite.callbacks import BasePredictionWriter, Callback, EarlyStopping, ModelCheckpoint, OnExceptionCheckpoint
 from fulgurite.loggers import CSVLogger, TensorBoardLogger, TrackLogger
 from fulgurite.testing import QUIET
@@ -79,8 +80,16 @@ def trained(folder):
         "run": loggers[2].run_id,
         "experiment": type(loggers[0].experiment).__name__,
         "ranks": (trainer.global_rank, trainer.local_rank, trainer.world_size, trainer.num_devices, trainer.num_nodes),
-        "gathered": model.all_gather(torch.tensor([float(trainer.global_rank)])).tolist(),
+        "gathered": model.all_gather({"own": torch.tensor([float(trainer.global_rank)]), "more": [2, "as it is"]}),
+        "uneven": gathers_uneven(model, trainer.global_rank),
     }
+
+
+def gathers_uneven(model, rank):
+    try:
+        return model.all_gather(torch.ones(2 + rank))
+    except RanksDisagree as error:
+        return str(error)
 
 
 def test_ranks_do_together_what_is_done_once(tmp_path):
@@ -93,7 +102,10 @@ def test_ranks_do_together_what_is_done_once(tmp_path):
     assert one["versions"] == two["versions"] == [0, 0, 0] and one["run"] == two["run"]
     assert (one["experiment"], two["experiment"]) == ("ExperimentWriter", "DummyExperiment")
     assert one["ranks"] == (0, 0, 2, 2, 1) and two["ranks"] == (1, 1, 2, 2, 1)
-    assert one["gathered"] == two["gathered"] == [[0.0], [1.0]]
+    for each in (one, two):
+        assert each["gathered"]["own"].tolist() == [[0.0], [1.0]]
+        assert each["gathered"]["more"][0].tolist() == [2, 2] and each["gathered"]["more"][1] == "as it is"
+        assert "rank 0 [2] of float32, rank 1 [3] of float32" in each["uneven"]
     folder = tmp_path / "lightning_logs"
     assert [each.name for each in folder.iterdir()] == ["version_0"]
     with open(folder / "version_0" / "metrics.csv") as file:

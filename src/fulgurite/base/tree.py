@@ -22,6 +22,23 @@ def map_tensors(tree: Any, fn: Callable[[Tensor], Any]) -> Any:
     return _map(tree, fn, None)
 
 
+def as_tensors(tree: Any, device: torch.device) -> Any:
+    """Return ``tree`` with a tensor on ``device`` in the place of each number and each NumPy array."""
+    if isinstance(tree, Mapping):
+        made: Any = {key: as_tensors(value, device) for key, value in tree.items()}
+        return made if type(tree) is dict else _rebuilt(tree, made)
+    if isinstance(tree, list | tuple):
+        items = [as_tensors(each, device) for each in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    is_number = isinstance(tree, int | float) or getattr(getattr(tree, "dtype", None), "kind", "") in (
+        "b",
+        "i",
+        "u",
+        "f",
+    )
+    return torch.as_tensor(tree, device=device) if is_number else tree
+
+
 def move_data_to_device(batch: Any, device: torch.device | str | int) -> Any:
     """Return ``batch`` with its tensors, and all that has a ``to``, on ``device``.
 
@@ -136,10 +153,12 @@ def _map_mapping(tree: Any, fn: Callable[[Tensor], Any], other: Callable[[Any], 
         changed = changed or new is not old
     if not changed:
         return tree
-    kind = type(tree)
-    if kind is dict:
-        return mapped
-    factory = getattr(tree, "default_factory", None)
+    return mapped if type(tree) is dict else _rebuilt(tree, mapped)
+
+
+def _rebuilt(tree: Any, mapped: dict[Any, Any]) -> Any:
+    """A mapping of the kind that ``tree`` is."""
+    kind, factory = type(tree), getattr(tree, "default_factory", None)
     return kind(factory, mapped) if factory is not None else kind(mapped)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch.optim import Optimizer
 
 from fulgurite.base.errors import MisconfigurationException
 from fulgurite.base.rank import rank_zero_warn, warn_once
+from fulgurite.base.tree import as_tensors, map_tensors
 from fulgurite.core.export import Exports
 from fulgurite.core.hooks import DataHooks
 from fulgurite.core.hparams import HyperparametersMixin
@@ -239,8 +241,13 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
         self.train()
 
     def all_gather(self, data: Any, group: Any = None, sync_grads: bool = False) -> Any:
-        """Return ``data`` of all ranks with a leading dimension; as it is where there is one."""
-        return self.trainer.strategy.all_gather(data, group=group, sync_grads=sync_grads)
+        """Return ``data`` with each tensor, number and NumPy array in it as a tensor of those of all ranks.
+
+        It has a new first dimension, the ranks; where there is one rank, tensors are as they were. With ``sync_grads``
+        gradients flow back to all. Raises ``RanksDisagree`` where shapes differ (told on the CPU).
+        """
+        gather = partial(self.trainer.strategy.all_gather, group=group, sync_grads=sync_grads)
+        return map_tensors(as_tensors(data, self.device), gather)
 
     @class_only
     def load_from_checkpoint(

@@ -117,6 +117,9 @@ class GroupRanks(Ranks):
         if self._alone:
             return torch.stack([tensor] * dist.get_world_size(group))
         tensor = tensor.to(self.root_device).contiguous()
+        if group is None and self.root_device.type == "cpu":
+            # gloo ends the process where sizes differ; a GPU would have to be waited for to be asked.
+            self._check_alike(tensor)
         if sync_grads:
             from torch.distributed.nn.functional import all_gather  # late: only those who differentiate need it
 
@@ -124,6 +127,15 @@ class GroupRanks(Ranks):
         gathered = [torch.zeros_like(tensor) for _ in range(dist.get_world_size(group))]
         dist.all_gather(gathered, tensor, group=group)
         return torch.stack(gathered)
+
+    def _check_alike(self, tensor: Tensor) -> None:
+        found = self.meet("all_gather", (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")))
+        if len(set(found)) > 1:
+            told = ", ".join(f"rank {rank} {list(shape)} of {dtype}" for rank, (shape, dtype) in enumerate(found))
+            raise RanksDisagree(
+                f"all_gather brings tensors of one shape and type together, and the ranks have others: {told}. Pad "
+                "them to the longest, or gather them as objects: `torch.distributed.all_gather_object`."
+            )
 
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
         everybody = self.meet("a decision", bool(decision))

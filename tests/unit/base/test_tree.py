@@ -4,6 +4,7 @@ import warnings
 from collections import OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 from fulgurite.base import rank
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.base.tree import batch_size_of, leaves, map_tensors, move_data_to_device
+from fulgurite.base.tree import as_tensors, batch_size_of, leaves, map_tensors, move_data_to_device
 
 Point = namedtuple("Point", "x y")
 META = torch.device("meta")
@@ -163,3 +164,16 @@ def test_a_batch_without_tensors_asks_for_its_size(batch):
     """Where no tensor is found, the error says how to state the size."""
     with pytest.raises(MisconfigurationException, match="batch_size="):
         batch_size_of(batch)
+
+
+def test_numbers_become_tensors_wherever_they_are():
+    """Those of NumPy too; what is no number stays."""
+    Pair = namedtuple("Pair", "one other")
+    given = {"a": [1, 2.5, True], "b": Pair(np.float32(3), np.arange(2)), "c": "word", "d": (None, torch.ones(1))}
+
+    found = as_tensors(given, torch.device("cpu"))
+
+    assert [each.tolist() for each in found["a"]] == [1, 2.5, True]
+    assert type(found["b"]) is Pair and found["b"].one.item() == 3 and found["b"].other.tolist() == [0, 1]
+    assert found["c"] == "word" and found["d"][0] is None and found["d"][1] is given["d"][1]
+    assert type(as_tensors(OrderedDict(x=1), torch.device("cpu"))) is OrderedDict
