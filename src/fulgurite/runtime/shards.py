@@ -114,7 +114,9 @@ def shared_out(loader: Any, rank: int, world: int, seed: int, even: bool) -> Any
         return loader
     name = "sampler" if loader.batch_sampler is None else "batch_sampler"
     batches = getattr(loader, name)
-    if any(_knows_ranks(owner) for owner in (batches, getattr(batches, "sampler", None), loader.sampler)):
+    owners = [each for each in (batches, getattr(batches, "sampler", None), loader.sampler) if _knows_ranks(each)]
+    if owners:
+        _check_place(owners[0], rank, world)
         return loader
     changed = copy.copy(loader)
     # DataLoader refuses to set these after its __init__.
@@ -133,6 +135,17 @@ def most_batches(loader: Any, own: int | float) -> int | float:
 
 def _knows_ranks(owner: Any) -> bool:
     return isinstance(owner, Share) or hasattr(owner, "num_replicas") or hasattr(owner, "rank")
+
+
+def _check_place(sampler: Any, rank: int, world: int) -> None:
+    """Warn where a sampler of the user's shares out for another place than this one."""
+    own = getattr(sampler, "rank", rank), getattr(sampler, "num_replicas", world)
+    if not isinstance(sampler, Share) and all(isinstance(each, int) for each in own) and own != (rank, world):
+        warn_once(
+            f"The {type(sampler).__name__} gives the share of rank {own[0]} of {own[1]}, and this is rank {rank} of "
+            f"{world}: rows are missing, or seen twice. Build it with `**trainer.strategy.distributed_sampler_kwargs`, or give "
+            "the loader without it: it is shared out by itself."
+        )
 
 
 def _drawn_alike(batches: Any, seed: int, epoch: int) -> Iterator[Any]:
