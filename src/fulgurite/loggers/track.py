@@ -33,7 +33,7 @@ INTERRUPTED = 255  # the exit code of a run that Ctrl-C ended, as W&B notes it
 class TrackLogger(FolderLogger):
     """Keep the run in the store of this machine: $FULGURITE_DIR, ``~/.fulgurite``, or the folder ``store``.
 
-    Checkpoints and ``hparams.yaml`` lie under ``save_dir/name/version_N``. The run is kept in ``project`` (the folder's
+    Checkpoints and ``hparams.yaml`` lie under ``save_dir/name/version_N``, by default in the working folder. The run is kept in ``project`` (the folder's
     name of the git repository, else of the working folder); ``id`` is its id there, and a run that is known under it is
     continued. Rows are kept by the trainer's step; rows of one step are one row.
 
@@ -48,7 +48,7 @@ class TrackLogger(FolderLogger):
     @checked
     def __init__(
         self,
-        save_dir: str | os.PathLike[str],
+        save_dir: str | os.PathLike[str] = ".",
         name: str | None = "lightning_logs",
         version: int | str | None = None,
         prefix: str = "",

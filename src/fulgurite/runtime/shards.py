@@ -143,8 +143,8 @@ def _check_place(sampler: Any, rank: int, world: int) -> None:
     if not isinstance(sampler, Share) and all(isinstance(each, int) for each in own) and own != (rank, world):
         warn_once(
             f"The {type(sampler).__name__} gives the share of rank {own[0]} of {own[1]}, and this is rank {rank} of "
-            f"{world}: rows are missing, or seen twice. Build it with `**trainer.strategy.distributed_sampler_kwargs`, or give "
-            "the loader without it: it is shared out by itself."
+            f"{world}: rows are missing, or seen twice. Build it with `**trainer.strategy.distributed_sampler_kwargs`, "
+            "or give the loader without it: it is shared out by itself."
         )
 
 

@@ -272,7 +272,7 @@ def test_a_wrong_interval():
 
 def test_one_tag_may_be_a_text(store):
     """As with W&B: a text is one tag, not one for each of its letters."""
-    logger = TrackLogger(".", tags="baseline")
+    logger = TrackLogger(tags="baseline")
     logger.log_metrics({"loss": 1.0})
     logger.finalize("success")
 
