@@ -33,9 +33,9 @@ INTERRUPTED = 255  # the exit code of a run that Ctrl-C ended, as W&B notes it
 class TrackLogger(FolderLogger):
     """Keep the run in the store of this machine: $FULGURITE_DIR, ``~/.fulgurite``, or the folder ``store``.
 
-    Checkpoints and ``hparams.yaml`` lie under ``save_dir/name/version_N``, by default in the working folder. The run is kept in ``project`` (the folder's
-    name of the git repository, else of the working folder); ``id`` is its id there, and a run that is known under it is
-    continued. Rows are kept by the trainer's step; rows of one step are one row.
+    Checkpoints and ``hparams.yaml`` lie under ``save_dir/name/version_N``, by default in the working folder. The run is
+    kept in ``project`` (the folder's name of the git repository, else of the working folder); ``id`` is its id there,
+    and a run that is known under it is continued. Rows are kept by the trainer's step; rows of one step are one row.
 
     Beside them the run holds what is printed (``console``); how machine and process are doing (``system``: every 15 or
     so many seconds); and on which machine and from what ``code`` it runs: git's commit and the changes against it, the
