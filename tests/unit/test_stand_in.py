@@ -41,7 +41,7 @@ def test_the_tests_of_a_gpu():
     assert passed("tests/unit/test_gpu.py", "tests/distributed/test_nccl.py", devices=2) >= 13
 
 
-@pytest.mark.parametrize("folder", ["unit", "parity", "contracts"])
+@pytest.mark.parametrize("folder", ["unit", "parity"])
 def test_what_holds_on_the_cpu(folder):
     """But for what says of itself that it is about the CPU."""
     assert passed(f"tests/{folder}", "-m", HERE, "-n", "2", instead=True) > 50
