@@ -39,14 +39,8 @@ class ShardedStrategy(ParallelStrategy):
         self._writers: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **super().__getstate__(),
-            "_units": [],
-            "_firsts": [],
-            "_hooks": [],
-            "_freezing": None,
-            "_writers": None,
-        }
+        here = {"_units": [], "_firsts": [], "_hooks": [], "_freezing": None, "_writers": None}
+        return {**super().__getstate__(), **here}
 
     def place(self, *args: Any) -> None:
         super().place(*args)

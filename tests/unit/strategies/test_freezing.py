@@ -51,14 +51,13 @@ def test_a_layer_that_was_frozen_at_its_first_call_learns_later(layer):
 
 
 def test_it_leaves_no_hook_behind(layer):
-    count = len(layer._forward_pre_hooks)
-    for call in (needs_grad, lambda _: freezing.end()):
+    before = list(layer._forward_pre_hooks)
+    for is_called in (False, True):
         freezing = Freezing(layer, [layer])
         freezing.require_grad(layer.weight, False)
-        assert len(layer._forward_pre_hooks) == count + 2
-        call(layer)
-        assert len(layer._forward_pre_hooks) == count
-        layer.reshard()
+        assert len(layer._forward_pre_hooks) == len(before) + 2
+        needs_grad(layer) if is_called else freezing.end()
+        assert list(layer._forward_pre_hooks) == before
 
 
 def test_a_parameter_of_no_layer_is_frozen_by_itself(layer):
