@@ -39,7 +39,7 @@ class ShardedStrategy(ParallelStrategy):
         self._writers: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        here = {"_units": [], "_firsts": [], "_hooks": [], "_freezing": None, "_writers": None}
+        here: dict[str, Any] = {"_units": [], "_firsts": [], "_hooks": [], "_freezing": None, "_writers": None}
         return {**super().__getstate__(), **here}
 
     def place(self, *args: Any) -> None:
