@@ -320,3 +320,51 @@ def test_four_ranks_read_what_two_wrote(alone, pair, place):
         assert apart(alone["accumulated"]["weights"], each["weights"]) < SAME
     assert [sorted(sum(each["seen"], [])) for each in found[:2]] == [sorted([*range(9), 0])] * 2
     assert found[2]["seen"] == [[0, 1, 2, 3, 8, 0], [0, 1, 2, 3, 8, 0], [4, 5, 6, 7], [4, 5, 6, 7]]
+
+
+TURNS = {"both": ("toggle", "toggle"), "first": ("toggle", "no"), "second": ("no", "toggle"), "late": ("no", "late")}
+"""Which of two parts that train in turns freezes the other meanwhile."""
+CUT_INTO = {
+    "layers": {},
+    "layers that stay together": {"sharding_strategy": "SHARD_GRAD_OP"},
+    "layers in layers": {"auto_wrap_policy": {torch.nn.Linear}},
+    "layers of one's own": tensor(data_parallel_size=2, tensor_parallel_size=1),
+}
+
+
+@pytest.fixture(scope="module")
+def rivals():
+    """By way of cutting and taking turns: the weights of two ranks; by taking turns alone: those of one process."""
+    turns = {name: {"model": "rivals", "arguments": {"ways": ways}} for name, ways in TURNS.items()}
+    runs = {(cut, name): two(strategy, **turns[name]) for cut, strategy in CUT_INTO.items() for name in TURNS}
+    runs |= {("half", name): two({"bf16": True}, **turns[name]) for name in ("both", "late")}
+    runs["root", "both"] = two(CUT_INTO["layers of one's own"], model="rivals", arguments={"root": True})
+    found = dict(zip(runs, ran(list(runs.values()), ranks=2), strict=True))
+    alone = dict(zip(TURNS, ran([one(**each) for each in turns.values()]), strict=True))
+    return {name: each["weights"] for name, each in (found | alone).items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", CUT_INTO)
+@pytest.mark.parametrize("name", TURNS)
+def test_parts_that_train_in_turns_learn_what_one_process_teaches_them(rivals, cut, name):
+    """A layer that is together from an earlier turn is frozen, freed and renewed as its pieces are."""
+    assert apart(rivals[name], rivals[cut, name]) < SAME
+
+
+@pytest.mark.slow
+def test_parts_that_train_in_turns_may_be_in_a_unit_of_the_whole_model(rivals):
+    assert apart(rivals["both"], rivals["root", "both"]) < SAME
+
+
+@pytest.mark.slow
+def test_what_is_frozen_before_its_first_batch_gets_gradients_in_its_own_numbers_later(rivals):
+    """Layers compute in half of the bytes; both turns would give nothing to the part that isn't theirs anyway."""
+    assert apart(rivals["half", "both"], rivals["half", "late"]) < SAME
+
+
+@pytest.mark.slow
+def test_parts_that_train_in_turns_both_learn(rivals):
+    first = ran([one({"max_epochs": 0}, model="rivals")])[0]["weights"]
+    changed = {name.split(".")[0] for name, value in rivals["both"].items() if not torch.equal(value, first[name])}
+    assert changed == {"maker", "judge"}

@@ -1,6 +1,7 @@
 """A small transformer, trained in one way or another, alone or by several ranks: `run` says what to do in words."""
 
 import io
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -102,6 +103,57 @@ class ByHand(Words):
         return [torch.optim.SGD(part.parameters(), lr=0.1) for part in (self.blocks, self.head)]
 
 
+class Rivals(Words):
+    """One part makes a picture of a word that another can't tell from the word's own, each in a turn of its own.
+
+    ``ways`` has a word for each turn: "toggle" lets only the part train whose turn it is, "late" steps after both.
+    """
+
+    def __init__(self, ways=("toggle", "toggle"), root=False, **arguments):
+        self.ways, self.root = ways, root
+        super().__init__(**arguments)
+        self.automatic_optimization = False
+
+    def build(self):
+        super().build()
+        self.maker = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))
+        self.judge = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
+
+    def configure_model(self):
+        from torch.distributed.fsdp import FSDPModule, fully_shard
+
+        names = () if self.device_mesh is None else self.device_mesh.mesh_dim_names
+        if "data_parallel" in names and not isinstance(self.maker, FSDPModule):
+            for part in (self.maker, self.judge, *([self] if self.root else (self.embed, *self.blocks, self.head))):
+                fully_shard(part, mesh=self.device_mesh["data_parallel"])
+
+    def training_step(self, batch, batch_idx):
+        maker, judge = self.optimizers()
+        seen = batch[0].float() / WORDS
+        noise, real = seen[:, :1].cos().expand(-1, WIDTH), nn.functional.pad(seen, (0, WIDTH - seen.shape[1]))
+        with self.turn(judge, self.ways[0]):
+            made = self.maker(noise).detach()
+            self.manual_backward(nn.functional.softplus(self.judge(made) - self.judge(real)).mean().float())
+        with self.turn(maker, self.ways[1]):
+            self.manual_backward(nn.functional.softplus(-self.judge(self.maker(noise))).mean().float())
+            if self.ways[1] == "late":
+                self.maker(noise).detach()
+
+    @contextmanager
+    def turn(self, optimizer, way):
+        if way == "toggle":
+            self.toggle_optimizer(optimizer)
+        yield
+        optimizer.step()
+        for each in self.optimizers():
+            each.zero_grad()
+        if way == "toggle":
+            self.untoggle_optimizer(optimizer)
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(part.parameters(), lr=0.3, momentum=0.9) for part in (self.maker, self.judge)]
+
+
 class SaveAt(Callback):
     """Saves after one batch of the first epoch, wherever an accumulation window stands."""
 
@@ -142,6 +194,7 @@ def words(count, size, shuffle=False):
 def strategy_of(wanted):
     if not isinstance(wanted, dict):
         return wanted
+    wanted = dict(wanted)
     kind = wanted.pop("kind", "fsdp")
     if wanted.pop("wrap", False):
         wanted["auto_wrap_policy"] = {Block}
@@ -162,7 +215,7 @@ def run(wanted):
     validation loader has, "predict" how many there are to predict.
     """
     seed_everything(1)
-    kind = {"words": Words, "tensor": TensorWords, "by hand": ByHand}[wanted.get("model", "words")]
+    kind = {"words": Words, "tensor": TensorWords, "by hand": ByHand, "rivals": Rivals}[wanted.get("model", "words")]
     callbacks = [ModelCheckpoint(**wanted["checkpoints"])] if "checkpoints" in wanted else []
     callbacks += [SaveAt(*wanted["save_at"])] if "save_at" in wanted else []
     more = {**QUIET, **wanted.get("trainer", {})}

@@ -204,6 +204,7 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
     def toggle_optimizer(self, optimizer: Any) -> None:
         """Let only the parameters of ``optimizer`` require gradients until `untoggle_optimizer`."""
         self.untoggle_optimizer(optimizer)
+        require_grad = self.trainer.strategy.require_grad
         own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         before: dict[Any, bool] = {}
         for other in self.trainer.optimizers:
@@ -211,13 +212,13 @@ class LightningModule(ModelHooks, DataHooks, HyperparametersMixin, Exports, nn.M
                 for parameter in group["params"]:
                     before.setdefault(parameter, parameter.requires_grad)
                     if id(parameter) not in own:
-                        parameter.requires_grad = False
+                        require_grad(parameter, False)
         self._toggled = before
 
     def untoggle_optimizer(self, optimizer: Any) -> None:
         """Undo `toggle_optimizer`."""
         for parameter, required in self.__dict__.pop("_toggled", {}).items():
-            parameter.requires_grad = required
+            self.trainer.strategy.require_grad(parameter, required)
 
     @contextmanager
     def toggled_optimizer(self, optimizer: Any) -> Iterator[None]:

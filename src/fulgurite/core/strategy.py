@@ -99,6 +99,10 @@ class Strategy(Ranks):
     def take_optimizers(self, session: Any) -> None:
         """Be given ``session.optimizers``, before a checkpoint is put into them."""
 
+    def require_grad(self, parameter: nn.Parameter, required: bool) -> None:
+        """Let an optimizer's ``parameter`` get gradients, or none."""
+        parameter.requires_grad = required
+
     def pre_backward(self, loss: Tensor) -> Tensor:
         """Return what to call ``backward`` on, where a module optimises by hand."""
         return loss

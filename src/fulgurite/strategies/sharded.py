@@ -14,6 +14,7 @@ from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel, registe
 from fulgurite.base import folder
 from fulgurite.base.errors import CheckpointError, MisconfigurationException
 from fulgurite.base.pieces import alike, is_piece, whole
+from fulgurite.strategies.freezing import Freezing
 from fulgurite.strategies.parallel import ParallelStrategy, Place
 
 Way = tuple[Any, ...]
@@ -33,11 +34,13 @@ class ShardedStrategy(ParallelStrategy):
         self._units: list[FSDPModule] = []
         self._firsts: list[tuple[nn.Module, str, Any] | None] = []
         self._hooks: list[Any] = []
+        self._freezing: Freezing | None = None
         self._leads = False
         self._writers: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_units": [], "_firsts": [], "_hooks": [], "_writers": None}
+        here: dict[str, Any] = {"_units": [], "_firsts": [], "_hooks": [], "_freezing": None, "_writers": None}
+        return {**super().__getstate__(), **here}
 
     def place(self, *args: Any) -> None:
         super().place(*args)
@@ -61,6 +64,7 @@ class ShardedStrategy(ParallelStrategy):
         self._units = [each for each in self._module.modules() if isinstance(each, FSDPModule)]
         self._gather_nothing()
         self._firsts = list(map(_first_parameter, self._units))
+        self._freezing = Freezing(self._module, self._units)  # type: ignore[arg-type]
 
     def bind(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The whole step counts as the root's forward, so it may call any layer that is not wrapped by itself."""
@@ -97,6 +101,16 @@ class ShardedStrategy(ParallelStrategy):
                 asked = group.get("foreach", False) is not None or group.get("fused")
                 if not asked and len(alike(group["params"])) > 1:
                     group["foreach"] = False
+            # What is together still has the weights from before the step.
+            optimizer.register_step_post_hook(self._after_step)
+
+    def _after_step(self, *_: Any) -> None:
+        self._gather_nothing()
+
+    def require_grad(self, parameter: nn.Parameter, required: bool) -> None:
+        """Say it of its layer as well, where that is together: pieces hand it on only when they come together."""
+        assert self._freezing is not None
+        self._freezing.require_grad(parameter, required)
 
     # -- steps that not all ranks have a batch for --------------------------------------------------------------------
 
@@ -190,6 +204,8 @@ class ShardedStrategy(ParallelStrategy):
 
     def teardown(self) -> None:
         super().teardown()
+        if self._freezing is not None:
+            self._freezing.end()
         self.model = self._module
 
 

@@ -175,6 +175,7 @@ def install() -> None:
     for name, value in RANDOM.items():
         setattr(torch.cuda.random, name, value)
     torch.cuda.nccl.version = lambda: (2, 0, 0)
+    torch.accelerator.current_stream = Stream
     torch.version.cuda = "stand-in"
     storages.install("cuda", DEVICES)
     _install_collectives()
