@@ -1,7 +1,10 @@
 """However the processes of a run begin, they train the same, and the program knows the same afterwards."""
 
 import re
+import signal
+import socket
 import sys
+import time
 
 import pytest
 
@@ -167,3 +170,29 @@ def test_nobody_takes_the_port_before_the_ranks_meet(start_method, tmp_path):
     assert done.code == 0 and done.told == {"step": 4}, done.said
     assert "FREE 0 False" in done.said and "FREE 1 False" in done.said
     assert "retrying" not in done.said and not done.left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code", "word"), [("SIGTERM", 143, "SIGTERM"), ("SIGINT", -signal.SIGINT, "Ctrl-C")])
+@pytest.mark.parametrize("whom", ["first", "all"])
+def test_ranks_that_have_not_met_can_be_ended(name, code, word, whom, tmp_path):
+    """Those of another machine are never started: who is missing is said, and a signal ends all within seconds."""
+    began = time.monotonic()
+    done = launched("alone_of_two", name, whom, folder=tmp_path, limit=60)
+
+    assert done.code == code and not done.left, done.said
+    assert began + done.seconds - float((tmp_path / "sent").read_text()) < 4
+    said = r"2 of 4 ranks are at 127.0.0.1:\d+ and wait for ranks 2, 3"
+    assert re.search(rf"^{said}; the wait ends at .*\.$", done.said, re.MULTILINE)
+    assert len(re.findall(rf"^Ended by {word} before the ranks had met: {said}\.$", done.said, re.MULTILINE)) == 1
+    assert "train together" not in done.said and "neither MASTER_ADDR nor NODE_RANK is set" in done.said
+
+
+def test_a_port_of_another_run(tmp_path):
+    """None of the processes meets those of the other: none is started."""
+    with socket.create_server(("", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = launched("faulty", "ddp", "nothing", "0", "1", folder=tmp_path, MASTER_PORT=port)
+
+    assert done.code == 1 and f"can't listen to port {port}, which MASTER_PORT names" in done.said
+    assert "EADDRINUSE" not in done.said and not done.left

@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import logging
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from fulgurite import Callback, LightningModule, Trainer, seed_everything
 from fulgurite.callbacks import EarlyStopping, ModelCheckpoint
 from fulgurite.loggers import CSVLogger
-from fulgurite.strategies import release
+from fulgurite.strategies import meeting, release
 from fulgurite.strategies.ddp import DDPStrategy
 from support.ports import is_free
 
@@ -318,6 +319,28 @@ def crowded(start_method):
     one, model = trainer(Crowded(start_method=start_method), max_epochs=1), Net()
     one.fit(model, rows(8))
     return {"step": one.global_step}
+
+
+def alone_of_two(name, whom):
+    """The other machine is never started; a signal comes when that has been said."""
+
+    class Sends(logging.Handler):
+        def emit(self, record):
+            if record.getMessage().startswith("2 of 4 ranks are at"):
+                logging.getLogger("fulgurite").removeHandler(self)
+                threading.Timer(0.2, send).start()
+
+    def send():
+        Path("sent").write_text(str(time.monotonic()))
+        if whom == "all":
+            os.killpg(0, getattr(signal, name))
+        else:
+            os.kill(os.getpid(), getattr(signal, name))
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    meeting.FIRST_WORD = meeting.NEXT_WORD = 0.4
+    logging.getLogger("fulgurite").addHandler(Sends())
+    trainer("ddp", num_nodes=2).fit(Net(), rows(8))
 
 
 def main():

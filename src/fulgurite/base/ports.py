@@ -1,5 +1,6 @@
 """A port that was found free stays so: it is listened to until the process that needs it takes it over."""
 
+import errno
 import socket
 
 BACKLOG = 2048
@@ -11,6 +12,12 @@ _held: dict[int, socket.socket] = {}
 def hold_free_port() -> int:
     """Return a port of this machine that is free, and keep everybody else from it."""
     return keep(_listener())
+
+
+def hold(port: int) -> None:
+    """Listen to ``port`` from now on. Raises ``OSError`` where another program does."""
+    if port not in _held:
+        keep(_listener(port))
 
 
 def held(port: int) -> socket.socket | None:
@@ -38,10 +45,12 @@ def let_go(port: int) -> None:
         listener.close()
 
 
-def _listener() -> socket.socket:
+def _listener(port: int = 0) -> socket.socket:
     if socket.has_dualstack_ipv6():
         try:
-            return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-        except OSError:
-            pass  # this machine has the protocol, and no address in it
-    return socket.create_server(("", 0), backlog=BACKLOG)
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
+            # This machine has the protocol, and no address in it.
+    return socket.create_server(("", port), backlog=BACKLOG)

@@ -1,5 +1,6 @@
 """How the other ranks come to be: this very program, started once more for each."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,8 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fulgurite.base import start
+import torch.distributed as dist
+
+from fulgurite.base import ports, start
 from fulgurite.base.errors import MisconfigurationException, RankFailed
+from fulgurite.strategies.meeting import port_is_taken
 
 T = TypeVar("T")
 
@@ -77,6 +81,7 @@ class ScriptLauncher:
     def _start(self, strategy: Any) -> None:
         environment = strategy.cluster_environment
         command = command_again()
+        hold_port(environment)
         shared = {
             "MASTER_ADDR": str(environment.main_address),
             "MASTER_PORT": str(environment.main_port),
@@ -122,10 +127,18 @@ class ScriptLauncher:
             time.sleep(0.05)
             waiting = {rank: child for rank, child in waiting.items() if child.poll() is None and not has_ended(rank)}
         self._look()
-        self._killed = set(waiting)
+        self._killed |= set(waiting)
         for child in waiting.values():
             child.kill()
             child.wait()
+
+    def give_up(self) -> None:
+        """The ranks have not found one another, and won't: ask those that were started here to end."""
+        self._look()
+        waiting = {rank: child for rank, child in self.children.items() if child.poll() is None}
+        self._killed |= set(waiting)
+        for child in waiting.values():
+            child.terminate()
 
     def _outlive(self) -> int:
         """The program is over here: wait for the others, and return the exit code of one that failed."""
@@ -162,6 +175,17 @@ class ScriptLauncher:
         for child in self.children.values():
             child.kill()
         os._exit(1)
+
+
+def hold_port(environment: Any) -> None:
+    """Listen where the ranks will meet, before any is started that would meet those of another run there."""
+    if environment.node_rank() or sys.platform == "win32" or dist.is_initialized():
+        return
+    try:
+        ports.hold(int(environment.main_port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise port_is_taken(environment.main_port) from None
 
 
 def command_again() -> list[str]:

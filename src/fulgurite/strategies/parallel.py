@@ -3,7 +3,6 @@
 import atexit
 import gc
 import os
-import sys
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from fulgurite.base import ports, start
+from fulgurite.base import start
 from fulgurite.base.arguments import checked
 from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
@@ -22,6 +21,7 @@ from fulgurite.core.strategy import Strategy
 from fulgurite.strategies.control import Control
 from fulgurite.strategies.group import GroupRanks
 from fulgurite.strategies.launch import Launcher, ScriptLauncher, end_without
+from fulgurite.strategies.meeting import Meeting
 from fulgurite.strategies.reasons import is_felt, others_failure, tell_torchrun, tell_where
 
 T = TypeVar("T")
@@ -154,20 +154,33 @@ class ParallelStrategy(GroupRanks, Strategy):
             os.environ["MASTER_ADDR"] = str(environment.main_address)
             os.environ["MASTER_PORT"] = str(environment.main_port)
         rank, size = self.global_rank, self.world_size
-        rank_zero_info(f"{size} processes train together by {type(self).__name__} over {backend}.")
         device = self.root_device if self.root_device.type == "cuda" else None
-        if backend == "fake":
-            store = None  # torch's backend for tests meets nobody
-        elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-            store = _store_of_agent(self.timeout)
-        else:
-            store = _store_of_first(rank, size, self.timeout)
+        # torch's backend for tests meets nobody.
+        store = None if backend == "fake" else self._found_others(rank, size)
         dist.init_process_group(
             backend, rank=rank, world_size=size, timeout=self.timeout, device_id=device, store=store
         )
         if ScriptLauncher.running is not None:
             ScriptLauncher.running.met = True
+        rank_zero_info(f"{size} processes train together by {type(self).__name__} over {backend}.")
         atexit.register(_end_group)
+
+    def _found_others(self, rank: int, size: int) -> Any:
+        """Wait until all ranks are there; return the store that they have in common."""
+        launcher = ScriptLauncher.running
+
+        def look() -> None:
+            words = None if launcher is None else launcher.killed() or launcher.failed()
+            if words is not None:
+                raise RankFailed(words)
+
+        try:
+            by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+            return Meeting(rank, size, self.timeout, self.local_rank == 0, look).come(by_agent)
+        except BaseException:
+            if launcher is not None:
+                launcher.give_up()
+            raise
 
     def teardown(self) -> None:
         super().teardown()
@@ -236,43 +249,6 @@ def _fresh_generator() -> torch.Generator:
     generator = torch.Generator()
     generator.seed()
     return generator
-
-
-def _store_of_agent(timeout: timedelta) -> Any:
-    """Where the processes that torchrun started meet; None where torch finds it itself.
-
-    After a restart torch looks into the same store as before, finds the addresses of processes that are gone, and
-    fails. With one machine all know the number of the restart; with several they may count differently.
-    """
-    counted, alone = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), os.environ.get("GROUP_WORLD_SIZE") == "1"
-    if counted == "0" or not alone:
-        return None
-    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    return dist.PrefixStore(f"restart {counted}", dist.TCPStore(address, port, is_master=False, timeout=timeout))
-
-
-def _store_of_first(rank: int, size: int, timeout: timedelta) -> Any:
-    """Where all others meet: rank 0 listens to MASTER_PORT.
-
-    It goes on with what has listened since a free one was found, if that was here: nobody else can have taken the
-    port, and a rank that came earlier is heard.
-    """
-    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    if sys.platform == "win32":
-        ports.let_go(port)  # torch listens by itself there
-    descriptor = ports.take(port) if rank == 0 else None
-    store = dist.TCPStore(
-        address,
-        port,
-        size,
-        is_master=rank == 0,
-        timeout=timeout,
-        multi_tenant=True,
-        master_listen_fd=descriptor,
-        # torch's own default: its builds for Windows have none.
-        use_libuv=os.environ.get("USE_LIBUV", "0" if sys.platform == "win32" else "1") == "1",
-    )
-    return dist.PrefixStore("default_pg", store)
 
 
 def _end_group() -> None:

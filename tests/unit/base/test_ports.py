@@ -28,6 +28,17 @@ def test_a_held_port_is_nobody_elses(port):
     assert is_free(port)
 
 
+def test_a_port_that_somebody_named(port):
+    """It is held as one that was found is; somebody else's can't be."""
+    ports.hold(port)
+    ports.let_go(port)
+    ports.hold(port)
+    assert ports.held(port) is not None
+
+    with socket.create_server(("", 0)) as other, pytest.raises(OSError):
+        ports.hold(other.getsockname()[1])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="torch listens by itself there")
 def test_who_came_early_is_heard_later(port):
     """A rank may come before rank 0 listens; its connection waits, and nothing is tried again."""

@@ -4,10 +4,19 @@ import os
 
 from fulgurite.base import ports
 from fulgurite.base.errors import MisconfigurationException
-from fulgurite.base.rank import rank_zero_only
+from fulgurite.base.rank import rank_zero_only, rank_zero_warn
 from fulgurite.core.cluster import ClusterEnvironment, number
 
 DEVICES = "Pass Trainer(devices=..., num_nodes=...) as the processes were started, or start as many as it says."
+
+NAMES = ("MASTER_ADDR", "NODE_RANK", "GROUP_RANK")
+"""What is set on each machine, where somebody starts the processes of several."""
+ALONE = (
+    "Trainer(num_nodes={nodes}), and nothing says which of the machines this is: neither MASTER_ADDR nor NODE_RANK is "
+    "set. This process starts those of its own machine, {own} in all, and they wait until the others are started: on "
+    "each machine by torchrun, in a SLURM job by srun, or by hand with MASTER_ADDR and MASTER_PORT of the first one "
+    "and NODE_RANK. For the devices of this machine alone leave `num_nodes` out."
+)
 
 
 class LightningEnvironment(ClusterEnvironment):
@@ -71,8 +80,13 @@ class LightningEnvironment(ClusterEnvironment):
         return number("NODE_RANK", "GROUP_RANK", default=0)
 
     def validate_settings(self, num_devices: int, num_nodes: int) -> None:
-        """Raise ``ValueError`` where LOCAL_RANK, NODE_RANK or WORLD_SIZE have no place among them."""
+        """Raise ``ValueError`` where LOCAL_RANK, NODE_RANK or WORLD_SIZE have no place among them.
+
+        Warns where there shall be other machines, and nothing says which one this is.
+        """
         if not self.creates_processes_externally:
+            if num_nodes > 1 and not any(os.environ.get(name) for name in NAMES):
+                rank_zero_warn(ALONE.format(nodes=num_nodes, own=num_devices))
             return
         asked = f"Trainer(devices={num_devices}, num_nodes={num_nodes})"
         for name, rank, count in (

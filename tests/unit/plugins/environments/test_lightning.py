@@ -1,6 +1,7 @@
 """Plain machines: what is set, what is found, and what can't be known."""
 
 import os
+import warnings
 
 import pytest
 
@@ -96,3 +97,17 @@ def test_what_fits_is_accepted(bare):
     LightningEnvironment().validate_settings(num_devices=2, num_nodes=1)
     bare.setenv("LOCAL_RANK", "1")
     LightningEnvironment().validate_settings(num_devices=2, num_nodes=4)
+
+
+def test_other_machines_that_nobody_starts(bare):
+    """It is told at once; not where something says which machine this is, nor to each process."""
+    with pytest.warns(UserWarning, match=r"num_nodes=2\).*neither MASTER_ADDR nor NODE_RANK.*2 in all.*torchrun.*srun"):
+        LightningEnvironment().validate_settings(num_devices=2, num_nodes=2)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LightningEnvironment().validate_settings(num_devices=2, num_nodes=1)
+        for name in ("MASTER_ADDR", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK"):
+            with bare.context() as only:
+                only.setenv(name, "1")
+                LightningEnvironment().validate_settings(num_devices=2, num_nodes=2)
