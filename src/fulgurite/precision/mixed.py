@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
 from fulgurite.base.arguments import checked
@@ -38,6 +38,11 @@ class MixedPrecision(Precision):
     @property
     def scales(self) -> bool:
         return self.scaler is not None or (type(self) is not MixedPrecision and super().scales)
+
+    def convert_module(self, module: nn.Module) -> nn.Module:
+        # Where weights change in the midst of a step, what was cast before would be used on after it.
+        self._caches = _cache_is_sound() and bool(getattr(module, "automatic_optimization", True))
+        return super().convert_module(module)
 
     def forward_context(self) -> torch.autocast:
         return torch.autocast(self.device, dtype=self._dtype, cache_enabled=self._caches)

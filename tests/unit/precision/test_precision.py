@@ -323,3 +323,31 @@ def test_an_apple_gpu_has_no_float64():
     """Said when the Trainer is made, and not where the weights go there."""
     with pytest.raises(MisconfigurationException, match="precision='64': Apple's GPUs compute in 32 bits at most"):
         choose("64", torch.device("mps"))
+
+
+class StepsInBetween(TinyModule):
+    """Looks at the same row before and after a step of its own."""
+
+    def __init__(self):
+        super().__init__(lr=1.0)
+        self.automatic_optimization, self.seen = False, []
+
+    def training_step(self, batch, batch_idx):
+        optimizer = self.optimizers()
+        before = self(batch).mean()
+        self.manual_backward(before)
+        optimizer.step()
+        optimizer.zero_grad()
+        after = self(batch).mean()
+        as_is = batch.bfloat16() @ self.layer.weight.bfloat16().T + self.layer.bias.bfloat16()
+        self.seen.append((before.item(), after.item(), as_is.mean().item()))
+
+
+def test_a_forward_after_a_step_uses_the_new_weights():
+    """torch keeps what it has cast within a step, and manual optimization changes the weights there."""
+    model = StepsInBetween()
+
+    Trainer(**{**QUIET, "precision": "bf16-mixed", "max_epochs": 1}).fit(model, batches(2))
+
+    for before, after, as_is in model.seen:
+        assert after == pytest.approx(as_is, abs=0.02) and abs(after - before) > 0.5
