@@ -301,6 +301,34 @@ def test_a_gradient_that_only_one_rank_sees_is_guarded_against_by_all():
     assert all(each.isfinite().all() for each in one[2].values())
 
 
+class IllAlone(Words):
+    """Its second loss is infinite on rank 0, and no gradient of it is."""
+
+    def training_step(self, batch, batch_idx):
+        loss = self.loss(batch)
+        return loss + float("inf") if batch_idx == 1 and self.trainer.global_rank == 0 else loss
+
+
+def guarded_losses(action, strategy):
+    guard = NonFiniteGuard(action, check_every_n_steps=1)
+    trainer = Trainer(**QUIET, devices=2, max_epochs=1, strategy=strategy, callbacks=[guard])
+    seed_everything(1)
+    model = IllAlone()
+    trainer.fit(model, words(24, 4))
+    return guard.bad_steps, guard.rollbacks, whole_weights(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+@pytest.mark.parametrize("action", ["skip", "rollback"])
+def test_a_loss_that_is_bad_on_one_rank_is_bad_for_all(action, strategy):
+    """Otherwise one would leave its step out, or go back, and the other move on."""
+    one, two = on_ranks(guarded_losses, action, strategy)
+
+    assert one[:2] == two[:2] == (1, action == "rollback")
+    assert all(torch.equal(each, two[2][name]) for name, each in one[2].items())
+
+
 @pytest.mark.slow
 def test_four_ranks_read_what_two_wrote(alone, pair, place):
     """Whole layers in four pieces, in two pieces and two copies, and layers cut over two with two shares of data."""

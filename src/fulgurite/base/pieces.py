@@ -71,6 +71,8 @@ def like(own: Any, value: Any) -> Any:
 
 def alike(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
     """``tensors`` in groups of which each is one list to torch's operations on lists: cut over the same processes."""
+    if "torch.distributed.tensor" not in sys.modules:
+        return [found] if (found := list(tensors)) else []
     groups: dict[Any, list[Tensor]] = {}
     for each in tensors:
         groups.setdefault(each.device_mesh if is_piece(each) else None, []).append(each)  # type: ignore[attr-defined]

@@ -23,20 +23,17 @@ def map_tensors(tree: Any, fn: Callable[[Tensor], Any]) -> Any:
 
 
 def as_tensors(tree: Any, device: torch.device) -> Any:
-    """Return ``tree`` with a tensor on ``device`` in the place of each number and each NumPy array."""
+    """Return ``tree`` with a tensor on ``device`` in the place of each real number and each NumPy array of them."""
     if isinstance(tree, Mapping):
         made: Any = {key: as_tensors(value, device) for key, value in tree.items()}
         return made if type(tree) is dict else _rebuilt(tree, made)
     if isinstance(tree, list | tuple):
         items = [as_tensors(each, device) for each in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-    is_number = isinstance(tree, int | float) or getattr(getattr(tree, "dtype", None), "kind", "") in (
-        "b",
-        "i",
-        "u",
-        "f",
-    )
-    return torch.as_tensor(tree, device=device) if is_number else tree
+    if getattr(getattr(tree, "dtype", None), "kind", None) in ("b", "i", "u", "f"):
+        # A copy: torch takes no array that is read backwards.
+        return torch.as_tensor(tree.copy(), device=device)
+    return torch.as_tensor(tree, device=device) if isinstance(tree, int | float) else tree
 
 
 def move_data_to_device(batch: Any, device: torch.device | str | int) -> Any:

@@ -108,6 +108,7 @@ class NonFiniteGuard(Callback):
                 "times in it. Use 'stop' or 'rollback'."
             )
         self._forget()
+        self._ranks = trainer.world_size
         self._every = self.check_every_n_steps or (1 if pl_module.device.type == "cpu" else 50)
         # A step that is looked at anyhow is looked at before it is made.
         sees_each = pl_module.device.type == "cpu" or self._every == 1
@@ -165,7 +166,7 @@ class NonFiniteGuard(Callback):
         self._forget()
 
     def _forget(self) -> None:
-        self._every, self._knows = 1, False
+        self._every, self._knows, self._ranks = 1, False, 1
         self._bad_loss = self._good = None
         self._found, self._told, self._buffers, self._earlier = [], [], [], []
 
@@ -178,21 +179,24 @@ class NonFiniteGuard(Callback):
         self._found = [(code.to(device), epoch, batch_idx) for code, epoch, batch_idx in found or ()]
 
     def _code(self, optimizer: Optimizer, device: torch.device, look_at_gradients: bool) -> Tensor:
-        """What is bad about this step, as a number on the device: nothing, `LOSS`, `GRADIENT` or their sum."""
-        code = torch.zeros((), dtype=torch.int8, device=device)
+        """What is bad about this step, as a number on the device: nothing, `LOSS`, `GRADIENT` or their sum.
+
+        It is the same on all ranks: what only one of them sees, all have to do the same about.
+        """
+        loss = gradient = torch.zeros((), dtype=torch.int8, device=device)
         if self._bad_loss is not None:
-            code = code + LOSS * self._bad_loss.to(device, torch.int8).reshape(())
+            loss = self._bad_loss.to(device, torch.int8).reshape(())
         gradients = _gradients(optimizer) if look_at_gradients else []
         if gradients:
             # The largest of each: a sum of squares could overflow where no gradient does.
             own = [each.to_local() if is_piece(each) else each for each in gradients]  # type: ignore[attr-defined]
             largest = torch.stack([norm.float().to(device) for norm in torch._foreach_norm(own, math.inf)])
-            bad = (~torch.isfinite(largest).all()).to(torch.int8)
-            if any(map(is_piece, gradients)):
-                # What is bad may lie in another rank's piece, and all have to do the same about it.
-                torch.distributed.all_reduce(bad, torch.distributed.ReduceOp.MAX)
-            code = code + GRADIENT * bad
-        return code
+            gradient = (~torch.isfinite(largest).all()).to(torch.int8)
+        if self._ranks > 1:
+            both = torch.stack([loss, gradient])
+            torch.distributed.all_reduce(both, torch.distributed.ReduceOp.MAX)
+            loss, gradient = both.unbind()
+        return LOSS * loss + GRADIENT * gradient
 
     def _leave_out(self, optimizer: Optimizer, code: Tensor) -> None:
         if _is_told_on_device(optimizer):

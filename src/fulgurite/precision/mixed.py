@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from fulgurite.base.arguments import checked
 from fulgurite.base.device import as_device
@@ -41,7 +42,7 @@ class MixedPrecision(Precision):
 
     def convert_module(self, module: nn.Module) -> nn.Module:
         # Where weights change in the midst of a step, what was cast before would be used on after it.
-        self._caches = _cache_is_sound() and bool(getattr(module, "automatic_optimization", True))
+        _forget_casts_after_steps()
         return super().convert_module(module)
 
     def forward_context(self) -> torch.autocast:
@@ -84,6 +85,16 @@ class MixedPrecision(Precision):
         # A run with bfloat16 may continue from one with float16; it needs no scale.
         if self.scaler is not None and state:
             self.scaler.load_state_dict(state)
+
+
+@cache
+def _forget_casts_after_steps() -> None:
+    """From now on torch's cache of cast weights is empty after a step of any optimizer of this process."""
+    register_optimizer_step_post_hook(_forget_casts)
+
+
+def _forget_casts(*_: Any) -> None:
+    torch.clear_autocast_cache()
 
 
 @cache

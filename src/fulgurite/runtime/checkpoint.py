@@ -283,9 +283,9 @@ def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
     for own, its in zip(*both, strict=False):
         # Settings that an older torch did not know are as they were configured.
         its.update({name: own[name] for name in optimizer.defaults.keys() & own.keys() - its.keys()})
-        if its.get("foreach", False) is None:
-            # The file leaves to torch what is said here.
-            its["foreach"] = own.get("foreach")
+        if "foreach" in its and "foreach" in own:
+            # No state, but a way to compute, which another model or machine had.
+            its["foreach"] = own["foreach"]
         for name in optimizer.defaults.keys() & own.keys():
             _check_setting(optimizer, name, own[name], its[name])
     optimizer.load_state_dict(state)

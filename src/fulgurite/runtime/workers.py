@@ -16,6 +16,8 @@ deaths: list[RuntimeError] = []
 """Workers' deaths of which the running call has heard: raised before the next batch is waited for."""
 GETS = "_try_get_data"
 """The function of torch in which a batch of the workers is waited for."""
+LEAST = 1.0
+"""Seconds that workers have at least once they were told to end, after others have used up their common time."""
 GRACE = 2.0
 """Seconds that a worker has to be gone in, once it was killed."""
 
@@ -74,6 +76,7 @@ def end(loaders: Iterable[Any], passes: Iterable[Any], hung: bool = False, hidde
         if hung or dead(batches):
             _kill(batches)
         else:
+            until = max(until, time.monotonic() + LEAST)
             batches._workers = [Joined(worker, until) for worker in batches._workers]
             batches._shutdown_workers()
         for loader in keepers:

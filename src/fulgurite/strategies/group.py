@@ -114,10 +114,11 @@ class GroupRanks(Ranks):
     def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
         if self._group is None:
             return tensor
+        is_ours, group = group is None, self._data_group() if group is None else group
         if self._alone:
             return torch.stack([tensor] * dist.get_world_size(group))
         tensor = tensor.to(self.root_device).contiguous()
-        if group is None and self.root_device.type == "cpu":
+        if is_ours and self.root_device.type == "cpu":
             # gloo ends the process where sizes differ; a GPU would have to be waited for to be asked.
             self._check_alike(tensor)
         if sync_grads:
@@ -127,6 +128,10 @@ class GroupRanks(Ranks):
         gathered = [torch.zeros_like(tensor) for _ in range(dist.get_world_size(group))]
         dist.all_gather(gathered, tensor, group=group)
         return torch.stack(gathered)
+
+    def _data_group(self) -> Any:
+        """The ranks with different data; None for all."""
+        return None
 
     def _check_alike(self, tensor: Tensor) -> None:
         found = self.meet("all_gather", (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")))

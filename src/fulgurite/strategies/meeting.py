@@ -74,9 +74,9 @@ class Meeting:
         """
         if sys.platform == "win32":
             ports.let_go(self.port)  # torch listens by itself there
-        descriptor = ports.take(self.port)
+        self._problem = "is this one, and can't be reached there"
         try:
-            return self._connected(is_master=True, multi_tenant=True, master_listen_fd=descriptor)
+            return self._attempted(is_master=True, multi_tenant=True, master_listen_fd=ports.take(self.port))
         except dist.DistNetworkError as error:
             if "EADDRINUSE" not in str(error):
                 raise
@@ -90,9 +90,14 @@ class Meeting:
             self._step(self.speaks)
         self._problem = "does not answer yet"
         # Where rank 0 holds the port without listening to it yet, only torch's own attempt gets an answer.
+        return self._attempted(is_master=False)
+
+    def _attempted(self, **how: Any) -> Any:
+        """What torch's own attempt gives, which hears no signal: it has a thread to itself."""
         made: list[Any] = []
-        attempt = threading.Thread(target=self._attempt, args=(made,), daemon=True)
+        attempt = threading.Thread(target=self._attempt, args=(made, how), daemon=True)
         attempt.start()
+        attempt.join(STEP)
         while not made:
             self._check_time()
             self._step(self.speaks, attempt)
@@ -113,9 +118,9 @@ class Meeting:
             return error.strerror or str(error)
         return None
 
-    def _attempt(self, made: list[Any]) -> None:
+    def _attempt(self, made: list[Any], how: dict[str, Any]) -> None:
         try:
-            made.append(self._connected(is_master=False))
+            made.append(self._connected(**how))
         except BaseException as error:
             made.append(error)
 
@@ -144,7 +149,7 @@ class Meeting:
                 store.set("all", "1")
         except dist.DistNetworkError:
             raise RankFailed(
-                f"The ranks were to meet at {self._place}, and what listened there is gone: rank 0 ended "
+                f"The ranks were to meet at {self._place}, and what listened there is gone: rank 0, or torchrun, ended "
                 f"before all {self.size} had come. Its own output says why."
             ) from None
         except BaseException:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from fulgurite.base.arguments import checked
@@ -108,9 +108,6 @@ class ModelParallelStrategy(ShardedStrategy):
 
     def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
         return super().reduce(tensor, self._data_group() if group is None else group, reduce_op)
-
-    def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
-        return super().all_gather(tensor, self._data_group() if group is None else group, sync_grads)
 
     def _data_group(self) -> dist.ProcessGroup | None:
         return None if self.device_mesh is None else self.device_mesh[DIMENSIONS[0]].get_group()

@@ -35,12 +35,13 @@ class ShardedStrategy(ParallelStrategy):
         self._firsts: list[tuple[nn.Module, str, Any] | None] = []
         self._hooks: list[Any] = []
         self._freezing: Freezing | None = None
+        self._after_steps: list[Any] = []
         self._leads = False
         self._writers: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        here: dict[str, Any] = {"_units": [], "_firsts": [], "_hooks": [], "_freezing": None, "_writers": None}
-        return {**super().__getstate__(), **here}
+        lists: dict[str, Any] = {name: [] for name in ("_units", "_firsts", "_hooks", "_after_steps")}
+        return {**super().__getstate__(), **lists, "_freezing": None, "_writers": None}
 
     def place(self, *args: Any) -> None:
         super().place(*args)
@@ -102,7 +103,7 @@ class ShardedStrategy(ParallelStrategy):
                 if not asked and len(alike(group["params"])) > 1:
                     group["foreach"] = False
             # What is together still has the weights from before the step.
-            optimizer.register_step_post_hook(self._after_step)
+            self._after_steps.append(optimizer.register_step_post_hook(self._after_step))
 
     def _after_step(self, *_: Any) -> None:
         self._gather_nothing()
@@ -206,6 +207,9 @@ class ShardedStrategy(ParallelStrategy):
         super().teardown()
         if self._freezing is not None:
             self._freezing.end()
+        for handle in self._after_steps:
+            handle.remove()
+        self._after_steps = []
         self.model = self._module
 
 

@@ -312,7 +312,8 @@ def test_toggling_leaves_only_the_optimizers_parameters_trainable():
     """Inside, the other parameters need no gradients; afterwards all are as before, after an error too."""
     model = Model()
     model.other = nn.Linear(1, 1)
-    model.trainer = SimpleNamespace(optimizers=[model.sgd, SGD(model.other.parameters(), lr=1.0)])
+    optimizers = [model.sgd, SGD(model.other.parameters(), lr=1.0)]
+    model.trainer = SimpleNamespace(optimizers=optimizers, strategy=SingleDeviceStrategy("cpu"))
     wrapped = LightningOptimizer(model.sgd, module=model)
 
     with pytest.raises(KeyError), wrapped.toggle_model():

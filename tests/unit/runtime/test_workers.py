@@ -3,9 +3,10 @@
 import time
 
 import pytest
-from torch.utils.data import DataLoader, Dataset, _utils
+from torch.utils.data import DataLoader, Dataset, IterableDataset, _utils
 
 from fulgurite import Trainer
+from fulgurite.runtime import workers
 from fulgurite.testing import QUIET
 from fulgurite.tuner import Tuner
 from fulgurite.utilities import CombinedLoader
@@ -143,15 +144,33 @@ class Slow(Dataset):
         return Faulty()[index]
 
 
-def test_those_that_are_busy_are_waited_for_together(left, monkeypatch):
-    """Six workers in the midst of a sample end as soon as one."""
-    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 1.5)
+class Closes(IterableDataset):
+    """Takes a moment to close what it read from."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __iter__(self):
+        try:
+            yield from range(100)
+        finally:
+            time.sleep(0.2)
+            self.path.touch()
+
+
+def test_those_that_are_busy_are_waited_for_together(left, monkeypatch, tmp_path):
+    """Six workers in the midst of a sample end as soon as one; another that is not has the time to close its file."""
+    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 3)
+    closed = tmp_path / "closed"
     loaders = [DataLoader(Slow(), batch_size=1, num_workers=3, persistent_workers=True) for _ in range(2)]
-    trainer = Trainer(limit_val_batches=1, **QUIET)
+    loaders.append(DataLoader(Closes(closed), batch_size=1, num_workers=1, persistent_workers=True))
+    passes = [iter(loader) for loader in loaders]
+    for each in passes:
+        next(each)
     began = time.monotonic()
 
-    trainer.validate(Net(), loaders, verbose=False)
+    workers.end(loaders, passes)
 
-    assert left() == []
-    # In turn four of them would take as long as four times the patience.
-    assert time.monotonic() - began < 4.5
+    assert left() == [] and closed.exists()
+    # In turn four of them would take four times the patience.
+    assert time.monotonic() - began < 9
