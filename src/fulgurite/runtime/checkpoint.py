@@ -283,7 +283,7 @@ def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
     for own, its in zip(*both, strict=False):
         # Settings that an older torch did not know are as they were configured.
         its.update({name: own[name] for name in optimizer.defaults.keys() & own.keys() - its.keys()})
-        if "foreach" in its and "foreach" in own:
+        if "foreach" in own and isinstance(its.get("foreach", ""), bool | None):
             # No state, but a way to compute, which another model or machine had.
             its["foreach"] = own["foreach"]
         for name in optimizer.defaults.keys() & own.keys():

@@ -178,7 +178,8 @@ def install() -> None:
     for name, value in RANDOM.items():
         setattr(torch.cuda.random, name, value)
     torch.cuda.nccl.version = lambda: (2, 0, 0)
-    torch.accelerator.current_stream = Stream
+    # Not the class again: torch's compiler knows it as one function only.
+    torch.accelerator.current_stream = lambda device=None: Stream(device)
     torch.version.cuda = "stand-in"
     storages.install("cuda", DEVICES)
     _install_collectives()
