@@ -151,11 +151,13 @@ class Watch:
             f"more if a batch may take as long.\nThe thread that waits ({waiting.name if waiting else 'unknown'}):"
         ]
         said += _stack(frame)
+        # Before they are asked: whoever answers is running.
+        doing = [workers.doing(worker) for _, worker in processes]
         told = self._told([worker.pid for _, worker in processes if worker.exitcode is None])
-        for number, worker in processes:
+        for (number, worker), state in zip(processes, doing, strict=True):
             stack = told.get(worker.pid)
             idle = " It waits to be asked for a batch." if stack == [] else ""
-            said += [f"Worker {number} (pid {worker.pid}) is {workers.doing(worker)}.{idle}", *(stack or [])]
+            said += [f"Worker {number} (pid {worker.pid}) is {state}.{idle}", *(stack or [])]
         return "\n".join(said)
 
     def _told(self, pids: list[int]) -> dict[int, list[str]]:

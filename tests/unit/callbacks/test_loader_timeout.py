@@ -49,6 +49,30 @@ def test_a_loader_that_hangs(workers, tmp_path):
         assert "in __getitem__" in said and "_worker_loop" not in said
 
 
+def test_what_a_worker_did_before_it_was_asked():
+    """A worker that hangs sleeps; writing its stack, as it is asked to, is not what it was doing."""
+    loader = DataLoader(Faulty(hanging, at=0), 3, num_workers=1)
+    said = []
+
+    class Asked(LoaderTimeout):
+        def setup(self, trainer, pl_module, stage):
+            super().setup(trainer, pl_module, stage)
+            once = self._watch._said
+
+            def often():
+                for _ in range(50):
+                    said.append(once())
+                    time.sleep(0.05)
+                return said[-1]
+
+            self._watch._said = often
+
+    with pytest.raises(LoaderTimeoutError):
+        Trainer(max_epochs=1, callbacks=Asked(0.3), **QUIET).fit(Net(), loader)
+
+    assert ["Worker 0 (pid" in text and ") is sleeping" in text for text in said] == [True] * 50
+
+
 def test_a_checkpoint_callback_saves_without_being_asked(tmp_path):
     """As after Ctrl-C: the last whole batch is in the file, and nobody had to set save_on_exception."""
     saves = ModelCheckpoint(tmp_path, save_last=True)
