@@ -176,6 +176,57 @@ def test_a_long_step_is_finished_before_a_run_ends(what, tmp_path):
     assert re.findall(r"ENDED . (\d+) SIGTERMException", done.said) in (["4", "4"], ["5", "5"])
 
 
+LOGS, LEARNS = "at \"the first self.log('only_here', on_step=True, sync_dist=True)\"", "in the backward pass"
+
+
+@pytest.mark.parametrize(
+    ("what", "strategy", "rank_0", "rank_1"),
+    [
+        ("waits", "ddp", LOGS, LEARNS),
+        pytest.param("waits", "ddp_fork", LOGS, LEARNS, marks=SLOW),
+        pytest.param("waits", "ddp_spawn", LOGS, LEARNS, marks=SLOW),
+        pytest.param("logs", "ddp", "in training_step", LEARNS, marks=SLOW),
+        pytest.param("saves", "ddp", "at 'what each rank knows'", LEARNS, marks=SLOW),
+        pytest.param("skips", "ddp", "at 'broadcast'", LEARNS, marks=SLOW),
+        pytest.param("uneven", "ddp", LEARNS, "at 'the end of an epoch'", marks=SLOW),
+    ],
+)
+def test_ranks_that_wait_for_one_another_for_ever_are_told(what, strategy, rank_0, rank_1, tmp_path):
+    """Nobody asked them to end, and the timeout is half an hour away."""
+    done = launched("disagreeing_at", strategy, what, folder=tmp_path, limit=SOON, DEADLOCK="2")
+
+    assert done.code == 1 and not done.left, done.said
+    assert (
+        "RanksDisagree: The ranks wait for one another, each at another place, and none has moved for 2 s:" in done.said
+    )
+    assert re.search(rf"\n.*  rank 0: .*{re.escape(rank_0)}, epoch 0, batch [34], at ", done.said), done.said
+    assert re.search(rf"\n.*  rank 1: .*{re.escape(rank_1)}, epoch 0, batch [34], at ", done.said), done.said
+    assert (
+        "or one of them has fewer batches" in done.said and "Rank 1 is ended, so that the others come back" in done.said
+    )
+    assert re.search(r"ENDED 0 \d interrupted", done.said) and len(list((tmp_path / "files").iterdir())) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["sleeps", "computes", "files"])
+def test_a_long_step_is_not_taken_for_that(what, tmp_path):
+    """One rank waits for the other, which sleeps, computes, or waits for a file far longer than ranks may."""
+    done = launched("disagreeing_at", "ddp", what, folder=tmp_path, limit=SOON, DEADLOCK="1")
+
+    assert done.code == 0 and not done.left and done.told["step"] == 8, done.said
+
+
+@pytest.mark.slow
+def test_torchrun_hears_why_ranks_were_ended(tmp_path):
+    run = (*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT))
+
+    done = launched("disagreeing_at", "auto", "waits", folder=tmp_path, limit=SOON, command=run, DEADLOCK="2")
+
+    assert done.code == 1 and not done.left, done.said
+    cause = done.said.rsplit("Root Cause", 1)[-1]
+    assert "RanksDisagree: The ranks wait for one another, each at another place" in cause, done.said
+
+
 @pytest.mark.slow
 def test_ranks_under_torchrun_that_wait_for_one_another_end_when_it_is_asked_to(tmp_path):
     run = (*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT))

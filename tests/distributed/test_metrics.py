@@ -1,5 +1,6 @@
 """What ``self.log`` amounts to over several ranks."""
 
+import pytest
 import torch
 import torchmetrics
 from torch.utils.data import DataLoader, TensorDataset
@@ -62,6 +63,39 @@ def logged():
     trainer.fit(model, loader(8), [loader(5), loader(1)])
     fitted = values(trainer)
     return fitted, trainer.test(model, loader(2, 2), verbose=False), values(trainer)
+
+
+class Branches(LightningModule):
+    """Logs one of two names, which of them each rank decides for itself from the third batch on."""
+
+    def __init__(self, reduce_fx):
+        super().__init__()
+        self.weight, self.reduce_fx = torch.nn.Linear(1, 1), reduce_fx
+
+    def training_step(self, batch, batch_idx):
+        for name in ("high", "low") if batch_idx < 2 else [("high", "low")[self.global_rank]]:
+            self.log(name, batch[0].mean(), sync_dist=True, on_step=True, reduce_fx=self.reduce_fx)
+        return self.weight(batch[0]).mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def branches(reduce_fx):
+    trainer, steps = quiet(), 0
+    try:
+        trainer.fit(Branches(reduce_fx), loader(16))
+    finally:
+        steps = trainer.global_step
+        assert steps == 2 and float(trainer.callback_metrics["high"]) == {"mean": 5.0, "sum": 10.0}.get(reduce_fx, 4.0)
+
+
+@pytest.mark.parametrize("reduce_fx", ["mean", "sum", "min"])
+def test_values_of_a_step_with_other_names_are_told(reduce_fx):
+    """They are of one size and kind, and would be taken for one another."""
+    for rank, (_, problem) in enumerate(outcomes(branches, reduce_fx)):
+        assert "RanksDisagree: The ranks came to different meetings" in problem, (rank, problem)
+        assert "rank 0 to \"self.log('high', on_step=True, sync_dist=True)\", rank 1 to \"self.log('low'" in problem
 
 
 def test_values_of_all_ranks_come_together():

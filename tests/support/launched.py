@@ -23,6 +23,7 @@ from support.ports import is_free
 
 # Spawned ranks come by here, too.
 release.STILL = float(os.environ.get("STILL", release.STILL))
+release.DEADLOCK = float(os.environ.get("DEADLOCK", release.DEADLOCK))
 
 
 class Net(LightningModule):
@@ -112,6 +113,14 @@ class Faulty(Net):
             ACTS[self.act]()
         time.sleep(float(os.environ.get("PACE", "0")))
         return super().training_step(batch, batch_idx)
+
+
+def writes_elsewhere():
+    """Wait in a file of torch's for checkpoints, as for a disk that takes its time."""
+    from torch.distributed.checkpoint import filesystem
+
+    where = filesystem.__file__
+    exec(compile("import time\ntime.sleep(5)", where, "exec"), {})
 
 
 def raises():
@@ -237,7 +246,7 @@ def disagreeing(when):
 
 
 class Apart(Net):
-    """At the fourth batch signals come, and rank 0, or rank 1, does something that the other does not."""
+    """At the fourth batch signals may come, and rank 0, or rank 1, does something that the other does not."""
 
     def __init__(self, what, numbers):
         super().__init__()
@@ -245,11 +254,21 @@ class Apart(Net):
 
     def training_step(self, batch, batch_idx):
         loss = self.layers(batch[0]).square().mean()
+        if self.what == "logs" and batch_idx < 3:
+            self.log("known", loss, sync_dist=True)
         if batch_idx == 3:
             for after, number in enumerate(self.numbers if self.global_rank == 0 else []):
                 threading.Timer(0.5 + after, os.kill, (int(os.environ["LEADER"]), number)).start()
             if self.what == "waits" and self.global_rank == 0:
                 self.log("only_here", loss, sync_dist=True)
+            if self.what == "logs" and self.global_rank == 0:
+                self.log("known", loss, sync_dist=True)
+            if self.what == "saves" and self.global_rank == 0:
+                self.trainer.save_checkpoint("files/mine.ckpt")
+            if self.what == "skips" and self.global_rank == 0:
+                return None
+            if self.what == "files" and self.global_rank == 1:
+                writes_elsewhere()
             if self.what == "sleeps" and self.global_rank == 1:
                 time.sleep(4)
             if self.what == "computes" and self.global_rank == 1:
@@ -274,6 +293,25 @@ def apart(strategy, what, *names):
     finally:
         threads = sorted(thread.name for thread in threading.enumerate() if "_listen" in thread.name)
         print("LEFT", threads, signal.set_wakeup_fd(-1), flush=True)
+
+
+class Uneven(torch.utils.data.IterableDataset):
+    """Rank 1 has fewer rows."""
+
+    def __iter__(self):
+        yield from ((torch.ones(4) * row,) for row in range(8 if os.environ["LOCAL_RANK"] == "1" else 12))
+
+
+def disagreeing_at(strategy, what):
+    """Ranks that do different things, and nobody asks them to end."""
+    seed_everything(7, verbose=False)
+    keeps = ModelCheckpoint("files", every_n_train_steps=2, save_top_k=-1, save_on_exception=True)
+    one = trainer(strategy, keeps, max_epochs=1)
+    try:
+        one.fit(Apart(what, []), DataLoader(Uneven(), 2) if what == "uneven" else rows(16))
+    finally:
+        print(f"ENDED {one.global_rank} {one.global_step} {one.state.status}", flush=True)
+    return {"step": one.global_step}
 
 
 class Everywhere(Net):

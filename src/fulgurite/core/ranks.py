@@ -5,6 +5,11 @@ from typing import Any
 from torch import Tensor
 
 
+def in_step(name: str) -> str:
+    """What ranks meet at that log ``name`` for a step."""
+    return f"self.log({name!r}, on_step=True, sync_dist=True)"
+
+
 class Ranks:
     """One process, which agrees with itself. Strategies of several override what they do together."""
 
@@ -64,6 +69,10 @@ class Ranks:
 
     def reduce(self, tensor: Any, group: Any = None, reduce_op: str | None = "mean") -> Any:
         """Return the mean, or "sum", "min", "max", of a tensor over all processes; other things as they are."""
+        return tensor
+
+    def reduce_logged(self, name: str, tensor: Tensor, reduce_op: str, group: Any = None) -> Tensor:
+        """`reduce` for the value of a step that ``self.log`` calls ``name``."""
         return tensor
 
     def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:

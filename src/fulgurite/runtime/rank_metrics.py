@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fulgurite.base.errors import RanksDisagree
 from fulgurite.base.rank import warn_once
+from fulgurite.core.ranks import in_step
 from fulgurite.core.strategy import Strategy
 from fulgurite.metrics import (
     EPOCH_ONLY,
@@ -101,15 +102,15 @@ class SharedAtOnce(Meter):
     strategy: Strategy
     at_edge: bool
     has_met: bool
-    """Whether all ranks have said that they log this. Each step reduces without a name, and would take any other."""
+    """Whether all ranks have said that they log this. Steps on GPUs reduce without a name, and would take any other."""
 
     def add(self, value: Any, weight: int | None) -> None:
         super().add(value, weight)
         if self.on_step:
             if not self.has_met:
-                self.strategy.meet(f"the first self.log({self.name!r}, on_step=True, sync_dist=True)")
+                self.strategy.meet(f"the first {in_step(self.name)}")
                 self.has_met = True
-            self.last = self.strategy.reduce(as_tensor(self.last), reduce_op=self.operation, group=self.group)
+            self.last = self.strategy.reduce_logged(self.name, as_tensor(self.last), self.operation, self.group)
         elif self.at_edge:
             total = _on_host({"total": self.total})["total"]
             everybody = self.strategy.meet(f"self.log({self.name!r}, sync_dist=True)", (total, self.weight))

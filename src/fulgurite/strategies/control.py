@@ -44,6 +44,8 @@ class Control:
         self._runs = 0
         self._main = threading.get_ident()
         self.waiting_at = ""
+        self.log_group: Any = None
+        """Where values of a step come together; it is made for the first one."""
         self._place_is_final = False
         self._failure: dict[str, Any] | None = None
         self._thread: threading.Thread | None = None
@@ -81,12 +83,17 @@ class Control:
     def close(self) -> None:
         """The store is needed no more; on rank 0 its server ends."""
         self.leave()
-        self._store = self._hosted = None
+        self._store = self._hosted = self.log_group = None
 
     @property
     def freed(self) -> bool:
         """Whether a rank has ended so that the others come back from a collective that nobody could finish."""
         return self._release is not None and self._release.freed is not None
+
+    @property
+    def disagreement(self) -> str:
+        """Where the ranks waited for one another, if that is why one has ended, and nobody had asked for it."""
+        return self._release.disagreement if self._release is not None else ""
 
     def agreed_end(self, batches: int) -> bool:
         """Whether the batch of this number is the one to end after. Waits until all ranks have said where they are."""
@@ -133,17 +140,19 @@ class Control:
         """After a collective failed here: the ranks where it did not. Gives the others a moment to say so."""
         self._place_is_final = True
         missing, end = list(range(self.world_size)), time.monotonic() + 1
-        with suppress(RuntimeError):
+        try:
             self._store.set(self._key(f"waited/{self.rank}"), "1")
             while missing and time.monotonic() < end:
                 missing = [rank for rank in missing if not self._store.check([self._key(f"waited/{rank}")])]
                 time.sleep(POLL / 2)
+        except RuntimeError:
+            return [0]  # the store is gone with it
         return missing
 
     def told_places(self, store: Any = None) -> str:
-        """Where each rank was when it last said so, a line for each."""
-        now, found = time.time(), []
-        for rank, place in enumerate(self._places(store or self._store)):
+        """Where each rank was when it last said so, a line for each; nothing where rank 0 is gone, which keeps it."""
+        now, found, places = time.time(), [], self._places(store or self._store)
+        for rank, place in enumerate(places if any(places) else []):
             told = "nothing is known" if place is None else f"{place['what']}, {now - place['at']:.0f} s ago"
             found.append(f"  rank {rank}: {told}")
         return "\n".join(found)
@@ -178,15 +187,16 @@ class Control:
                     store.set(self._key(f"heard/{self.rank}"), "1")
                 if (has_news or signals.asking(trainer) or trainer.received_stop) and not self._agreed.is_set():
                     self._pass_on_end(store, trainer)
-                if self.world_size > 1 and (has_news or release.in_haste):
+                if self.world_size > 1 and (has_news or release.has_cause):
                     release.act(store, partial(self._places, store), partial(self.told_places, store))
         except RuntimeError:
             return  # the store is gone
 
     def _tell_place(self, store: Any, trainer: Any, stuck: float) -> None:
-        progress, moment = trainer.progress, trainer._moment
-        what = f"waits for the others at {self.waiting_at!r}" if self.waiting_at else f"in {moment.hook or 'no hook'}"
-        place = f"{what}, epoch {progress.epoch}, batch {max(progress.batches_ready - 1, 0)}, at {_line(self._main)}"
+        progress, line = trainer.progress, _line(self._main)
+        hook = trainer._moment.hook or ("the backward pass" if line.endswith("(_engine_run_backward)") else "no hook")
+        what = f"waits for the others at {self.waiting_at!r}" if self.waiting_at else f"in {hook}"
+        place = f"{what}, epoch {progress.epoch}, batch {max(progress.batches_ready - 1, 0)}, at {line}"
         store.set(self._key(f"place/{self.rank}"), json.dumps({"what": place, "at": time.time(), "stuck": stuck}))
 
     def _pass_on_end(self, store: Any, trainer: Any) -> None:

@@ -1,5 +1,7 @@
 """What ranks do together in a process group of ``torch.distributed``."""
 
+import zlib
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -7,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fulgurite.base.errors import RanksDisagree
-from fulgurite.core.ranks import Ranks
+from fulgurite.core.ranks import Ranks, in_step
 from fulgurite.strategies.control import Control
 
 OPERATIONS = {
@@ -18,6 +20,9 @@ OPERATIONS = {
     "max": dist.ReduceOp.MAX,
     "product": dist.ReduceOp.PRODUCT,
 }
+EXACT = (torch.float32, torch.float64)
+CODES = 1 << 12
+"""So many codes stand for names: float32 adds those of 4,096 ranks exactly."""
 
 
 class GroupRanks(Ranks):
@@ -25,6 +30,7 @@ class GroupRanks(Ranks):
 
     cluster_environment: Any = None
     root_device: Any
+    timeout: timedelta
     _group: Any = None
     """Where ranks meet with what is no tensor; None before there are others."""
     _control: Control | None = None
@@ -110,6 +116,30 @@ class GroupRanks(Ranks):
         reduced = tensor.detach().to(self.root_device, copy=True)
         dist.all_reduce(reduced, op=OPERATIONS[word], group=group)
         return reduced / dist.get_world_size(group) if word in ("mean", "avg") else reduced
+
+    def reduce_logged(self, name: str, tensor: Tensor, reduce_op: str, group: Any = None) -> Tensor:
+        """Bring the value of a step together; on the CPU where no other value, and no gradient, can be taken for it.
+
+        Raises `RanksDisagree` where ranks came with other names. A GPU would have to be waited for to see that.
+        """
+        is_seen = self.root_device.type == "cpu" and group is None and self._data_group() is None
+        if not is_seen or self._group is None or self._alone:
+            return self.reduce(tensor, group, reduce_op)
+        assert self._control is not None
+        if self._control.log_group is None:
+            self._control.log_group = dist.new_group(backend="gloo", timeout=self.timeout)
+        code = zlib.crc32(name.encode()) % CODES
+        value = tensor.detach().cpu() if tensor.dtype in EXACT else tensor.detach().float().cpu()
+        together = torch.stack((value, value.new_tensor(code), value.new_tensor(-code)))
+        dist.all_reduce(together, op=OPERATIONS[reduce_op], group=self._control.log_group)
+        if reduce_op == "mean":
+            together = together / self.world_size
+        expected = code * self.world_size if reduce_op == "sum" else code
+        if together[1:].tolist() != [expected, -expected]:
+            # Most ranks notice, and meet here to hear of what the others logged.
+            self.meet(in_step(name))
+            raise RanksDisagree(f"Rank {self.global_rank} logged {name!r}, and others something else.")
+        return together[0].to(tensor.dtype)
 
     def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
         if self._group is None:

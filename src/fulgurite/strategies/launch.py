@@ -240,6 +240,14 @@ def ended_by(rank: int, number: int) -> str:
     return f"Rank {rank} was ended by {name}, and the run with it.{hint}"
 
 
+def tell_torchrun(error: Exception) -> None:
+    """torchrun shows what its processes have left in this file, that of the first one on top."""
+    if "TORCHELASTIC_ERROR_FILE" in os.environ:
+        from torch.distributed.elastic.multiprocessing.errors import get_error_handler  # late: under torchrun alone
+
+        get_error_handler().record_exception(error)
+
+
 def end_without(parent: int, gently: bool) -> None:
     """End this process when ``parent`` is gone: at once, or after it was asked to (SIGTERM) and had time to save."""
     if sys.platform == "win32":

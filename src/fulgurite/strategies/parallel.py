@@ -13,16 +13,16 @@ import torch.distributed as dist
 
 from fulgurite.base import start
 from fulgurite.base.arguments import checked
-from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed
+from fulgurite.base.errors import CheckpointError, MisconfigurationException, RankFailed, RanksDisagree
 from fulgurite.base.rank import rank_zero_info, rank_zero_only
 from fulgurite.core.checkpoint_io import CheckpointIO
 from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.strategy import Strategy
 from fulgurite.strategies.control import Control
 from fulgurite.strategies.group import GroupRanks
-from fulgurite.strategies.launch import Launcher, ScriptLauncher, end_without
+from fulgurite.strategies.launch import Launcher, ScriptLauncher, end_without, tell_torchrun
 from fulgurite.strategies.meeting import Meeting
-from fulgurite.strategies.reasons import is_felt, others_failure, tell_torchrun, tell_where
+from fulgurite.strategies.reasons import is_felt, others_failure, tell_where
 
 T = TypeVar("T")
 Place = str | os.PathLike[str]
@@ -213,6 +213,9 @@ class ParallelStrategy(GroupRanks, Strategy):
             launcher.end(control.has_ended if control is not None else lambda rank: False)
         if not isinstance(error, Exception):
             return error
+        if control is not None and control.disagreement and is_felt(error):
+            # torchrun has heard it from the rank that was ended.
+            return RanksDisagree(control.disagreement)
         words = others_failure(error, self.global_rank, control, launcher)
         if words is not None:
             return RankFailed(words)

@@ -26,7 +26,7 @@ import torch.distributed as dist
 import torch.multiprocessing
 
 from fulgurite.base import ports
-from fulgurite.base.errors import MisconfigurationException, RankFailed, SIGTERMException
+from fulgurite.base.errors import MisconfigurationException, RankFailed, RanksDisagree, SIGTERMException
 from fulgurite.base.seed import collect_rng_states, set_rng_states
 from fulgurite.base.state import TrainerState, TrainerStatus
 from fulgurite.strategies import handover
@@ -165,7 +165,7 @@ class _Ranks:
             return None
         if signal.SIGTERM in self.passed_on and own is None:
             return SIGTERMException()
-        if own is not None and isinstance(own["error"], SIGTERMException | KeyboardInterrupt):
+        if own is not None and isinstance(own["error"], SIGTERMException | KeyboardInterrupt | RanksDisagree):
             return own["error"]
         rank, code = self._failed or (0, 1)
         if code < 0 and not self.passed_on:

@@ -1,7 +1,5 @@
 """Why a run of several processes failed: what each rank knows of it, put into words."""
 
-import os
-
 import torch.distributed as dist
 
 from fulgurite.base.errors import RanksDisagree
@@ -32,14 +30,8 @@ def told(rank: int, error: str, traceback: str) -> str:
 
 def tell_where(error: BaseException, control: Control) -> None:
     """Add to ``error``, of a collective, who did not come to it, and where everybody is."""
-    missing = [str(rank) for rank in control.not_waiting()]
-    who = f"Rank {', '.join(missing)} did not come, or is gone. " if missing else ""
-    error.add_note(f"{who}Where each rank was when it last said so:\n{control.told_places()}")
-
-
-def tell_torchrun(error: Exception) -> None:
-    """torchrun shows what its processes have left in this file, that of the first one on top."""
-    if "TORCHELASTIC_ERROR_FILE" in os.environ:
-        from torch.distributed.elastic.multiprocessing.errors import get_error_handler  # late: under torchrun alone
-
-        get_error_handler().record_exception(error)
+    missing, places = [str(rank) for rank in control.not_waiting()], control.told_places()
+    who = [f"Rank {', '.join(missing)} did not come, or is gone."] if missing else []
+    where = [f"Where each rank was when it last said so:\n{places}"] if places else []
+    if who or where:
+        error.add_note(" ".join([*who, *where]))

@@ -1,9 +1,10 @@
-"""Sets ranks free that were asked to end, and can't, since they wait for one another for ever.
+"""Sets ranks free that wait for one another for ever, at once if they were asked to end.
 
 Their main threads are inside torch, where nobody hears a signal. What brings them back is the end of one of them: the
 collectives of the others fail, and they save and close as after any error. The last rank ends; rank 0 has most to save.
 """
 
+import json
 import os
 import signal
 import sys
@@ -12,8 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from fulgurite.base.errors import RanksDisagree
 from fulgurite.runtime import signals
 from fulgurite.strategies.hearing import asks_for_the_end, name_of
+from fulgurite.strategies.launch import tell_torchrun
 from fulgurite.strategies.stillness import Stillness
 
 STILL = 15.0
@@ -23,32 +26,42 @@ After a second Ctrl-C so much time has a rank that computes inside one C call.
 """
 AT_ONCE = 2.0
 """After a second Ctrl-C so much time has a rank that waits for others."""
+DEADLOCK = 60.0
+"""The same where nobody has asked for anything. A network that answers later than that is taken for dead."""
 UNHEARD = 1.0
 """Seconds in which a main thread that is in Python has heard of a signal."""
 HEARD = 0.6
 """Seconds in which all ranks have heard that one of them will end."""
+HINT = (
+    "Something that all have to do was done by some of them only: `self.log(..., sync_dist=True)`, "
+    "`trainer.save_checkpoint`, `strategy.barrier` or `return None` under a condition that differs between ranks, such "
+    "as `if self.trainer.is_global_zero:`; or one of them has fewer batches.\n"
+)
 BACK = 10.0
 """Seconds after which a rank that does not come back although another has ended is ended, too."""
 
 
 class Release:
-    """One rank's part: what was asked of it, how long it has not moved since, and what follows."""
+    """One rank's part: what was asked of it, how long it has not moved, and what follows."""
 
     def __init__(self, trainer: Any, rank: int, world_size: int, still: Stillness, key: Callable[[str], str]) -> None:
         self.trainer, self.rank, self.world_size, self.still, self._key = trainer, rank, world_size, still, key
         self.stuck = 0.0
-        """For how many seconds this rank was asked to end, waits for others, and has not moved."""
+        """For how many seconds this rank waits for others and has not moved, since it was asked to end if it was."""
         self.freed: float | None = None
         """When it was said that a rank will end."""
+        self.disagreement = ""
+        """Why, if nobody had asked for it."""
+        self._signal = 0
         self._unheard: dict[int, float] = {}
         self._interrupts = 0
         self._at_once: float | None = None
         self._asked: float | None = None
 
     @property
-    def in_haste(self) -> bool:
-        """Whether the second Ctrl-C has come."""
-        return self._at_once is not None
+    def has_cause(self) -> bool:
+        """Whether `act` has something to look at beside news: a second Ctrl-C, or a long wait."""
+        return self._at_once is not None or self.stuck >= DEADLOCK
 
     def hear(self, numbers: set[int]) -> None:
         """Take note of signals that came. The main thread gets a moment to do so itself."""
@@ -69,24 +82,29 @@ class Release:
         now, still = time.monotonic(), self.still.look(*_marks(self.trainer))
         if self._asked is None and signals.asking(self.trainer):
             self._asked = now
-        self.stuck = min(still, now - self._asked) if self._asked is not None and self.still.waits else 0.0
+        since = still if self._asked is None else min(still, now - self._asked)
+        self.stuck = since if self.still.waits else 0.0
 
     def act(self, store: Any, places: Callable[[], list[dict[str, Any] | None]], tell: Callable[[], str]) -> None:
         """End this process if it has come to that. ``places`` are those of all ranks, ``tell`` puts them into words."""
         number = signals.asking(self.trainer)
         if self.freed is None and self._wants_out():
             why = f"Ctrl-C came twice, and rank {self.rank} can't hear it inside torch"
-            self._free(store, signal.SIGINT, why, tell)
-        elif self.freed is None and number and self.rank == 0 and self.stuck >= STILL and _apart(places()):
-            what = f"{name_of(number)} asks for the end after this batch, but the ranks wait for one another"
-            self._free(store, number, f"{what}, each at another place, and none has moved for {STILL:.0f} s", tell)
+            self._free(store, signal.SIGINT, f"{why}:\n{tell()}")
+        elif self.freed is None and self.rank == 0 and self.stuck >= (limit := STILL if number else DEADLOCK):
+            if _apart(places(), limit):
+                asked = f"{name_of(number)} asks for the end after this batch, but the" if number else "The"
+                what = f"{asked} ranks wait for one another, each at another place, and none has moved for"
+                self._free(store, number, f"{what} {limit:.0f} s:\n{tell()}")
         if self.freed is None and store.check([self._key("freed")]):
             self.freed = time.monotonic()
+            freed = json.loads(store.get(self._key("freed")))
+            self._signal, self.disagreement = freed["signal"], "" if freed["signal"] else freed["why"]
         if self.freed is None:
             return
         is_last = self.rank == self.world_size - 1
         if time.monotonic() - self.freed > (HEARD if is_last else BACK) and (is_last or self.still.moved < self.freed):
-            _leave(int(store.get(self._key("freed"))))
+            self._leave()
 
     def _wants_out(self) -> bool:
         if self._at_once is not None and self.still.moved > self._at_once:
@@ -95,18 +113,30 @@ class Release:
             return False
         return time.monotonic() - self._at_once >= (AT_ONCE if self.still.waits else STILL)
 
-    def _free(self, store: Any, number: int, why: str, tell: Callable[[], str]) -> None:
+    def _free(self, store: Any, number: int, why: str) -> None:
         if store.add(self._key("frees"), 1) > 1:
             return
-        last = self.world_size - 1
-        print(
-            f"{why}:\n{tell()}\nRank {last} is ended, so that the others come back, save what they know, and close. "
-            f"{_newest(self.trainer)}",
-            file=sys.stderr,
-            flush=True,
-        )
-        store.set(self._key("freed"), str(number))
+        end = f"Rank {self.world_size - 1} is ended, so that the others come back, save what they know, and close."
+        why = f"{why}\n{'' if number else HINT}{end} {_newest(self.trainer)}"
+        if number:
+            # Without a signal it is what the run fails of.
+            print(why, file=sys.stderr, flush=True)
+        store.set(self._key("freed"), json.dumps({"signal": number, "why": why}))
         store.add(self._key("news"), 1)
+
+    def _leave(self) -> None:
+        if self.disagreement:
+            # Rank 0 would have raised it.
+            told = self.disagreement if self.rank == 0 else "the ranks wait for one another; rank 0 says where."
+            print(f"Rank {self.rank} ends: {told}", file=sys.stderr)
+            try:
+                raise RanksDisagree(self.disagreement)
+            except RanksDisagree as error:
+                tell_torchrun(error)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(128 + self._signal if self._signal else 1)
 
 
 def _marks(trainer: Any) -> tuple[Any, ...]:
@@ -114,10 +144,10 @@ def _marks(trainer: Any) -> tuple[Any, ...]:
     return trainer.progress.batches_ready, moment.hook, id(moment.batch)
 
 
-def _apart(places: list[dict[str, Any] | None]) -> bool:
-    """Whether all are stuck, and not in the same collective, which may just be slow."""
+def _apart(places: list[dict[str, Any] | None], seconds: float) -> bool:
+    """Whether all are stuck for so long, and not in the same collective, which may just be slow."""
     known = [place for place in places if place is not None]
-    all_stuck = len(known) == len(places) and all(place["stuck"] >= STILL for place in known)
+    all_stuck = len(known) == len(places) and all(place["stuck"] >= seconds for place in known)
     return all_stuck and len({place["what"] for place in known}) > 1
 
 
@@ -127,10 +157,3 @@ def _newest(trainer: Any) -> str:
     if not saved:
         return "No checkpoint was written before."
     return f"The newest checkpoint before is {max(saved, key=os.path.getmtime)!r}."
-
-
-def _leave(number: int) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            stream.flush()
-    os._exit(128 + number)

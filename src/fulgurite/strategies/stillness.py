@@ -19,6 +19,8 @@ WAITS = (
     os.path.join("deepspeed", "comm", ""),
 )
 """Where the line is that waits for other ranks. Backward passes do as well; these compute most of the time."""
+OTHER_WAITS = tuple(os.path.join("torch", "distributed", name, "") for name in ("checkpoint", "rpc"))
+"""Where it waits for files, or for processes that are no ranks."""
 
 
 class Stillness:
@@ -60,4 +62,5 @@ class Stillness:
 
 
 def _waits(frame: FrameType | None) -> bool:
-    return frame is not None and any(place in frame.f_code.co_filename for place in WAITS)
+    file = "" if frame is None else frame.f_code.co_filename
+    return any(place in file for place in WAITS) and not any(place in file for place in OTHER_WAITS)
