@@ -12,6 +12,7 @@ import torch
 import fulgurite.base.start  # noqa: F401  # as early as the package is used
 from fulgurite.base.arguments import shown
 from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import rank_zero_warn
 from fulgurite.core.checkpoint_io import CheckpointIO, TorchCheckpointIO
 from fulgurite.core.cluster import ClusterEnvironment
 from fulgurite.core.precision import Precision
@@ -54,6 +55,13 @@ STRATEGIES |= {
 """By name: module, class and arguments. Modules are imported when they are asked for."""
 OTHERS = ("auto", "single_device")
 LATER = ("xla", "single_xla", "single_tpu", "xla_debug")
+FORMER = {
+    "ddp2": "ddp", "ddp_cpu": "ddp", "dp": "ddp", "ddp_fully_sharded": "fsdp", "ddp_sharded": "fsdp",
+    "ddp_sharded_spawn": "fsdp", "fsdp_native": "fsdp", "fsdp_native_full_shard_offload": "fsdp_cpu_offload",
+    "ddp_sharded_find_unused_parameters_false": "fsdp", "horovod": "ddp", "bagua": "ddp", "hivemind": "ddp",
+    "colossalai": "fsdp",
+}  # fmt: skip
+"""Names of earlier releases of Lightning, with what does the same today."""
 
 
 def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
@@ -66,6 +74,8 @@ def hardware(given: Arguments) -> tuple[Accelerator, Strategy, Precision]:
     devices, nodes = _of_environment(environment, devices, nodes, given)
     precision = choose_precision(_precision_wanted(given["precision"], plugins.get(Precision)), devices[0])
     strategy = _strategy(wanted, devices, nodes, environment)
+    if type(strategy) is SingleDeviceStrategy and wanted not in ("single_device", strategy):
+        _check_alone(environment, given["devices"])
     _hand_over(strategy, plugins)
     if strategy.cluster_environment is None:
         strategy.cluster_environment = environment
@@ -104,6 +114,21 @@ def _of_environment(
     return ([torch.device(kind)] * here if kind == "cpu" else spread[:here]), max(world // here, 1)
 
 
+def _check_alone(environment: ClusterEnvironment, devices: Any) -> None:
+    """Warn where each of several processes would train the same by itself."""
+    from fulgurite.plugins.environments.choose import IN_ORDER
+
+    # One of the user's own may know its size from the Trainer alone.
+    world = environment.world_size() if type(environment) in IN_ORDER else 1
+    if world > 1:
+        rank_zero_warn(
+            f"{world} processes were started ({type(environment).__name__}), but with devices={devices!r} on one node "
+            "each of them trains alone, on all the data, and writes into the same folders. Leave devices out, or give "
+            "the number of processes on each machine, to let them train together; ignore this if each does something "
+            "of its own."
+        )
+
+
 def _started(environment: ClusterEnvironment) -> int | None:
     """How many processes were started; None where the environment itself only has it from the Trainer."""
     from fulgurite.plugins.environments.lightning import LightningEnvironment
@@ -138,6 +163,8 @@ def _check_strategy(strategy: Any) -> None:
         raise MisconfigurationException(f"strategy={strategy!r} is not supported yet.")
     near = difflib.get_close_matches(str(strategy), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if isinstance(strategy, str) and strategy in FORMER:
+        hint = f" In place of {strategy!r} use {FORMER[strategy]!r}."
     plain = [name for name in known if not name.endswith(("_true", "_false"))]
     raise ValueError(f"strategy={shown(strategy)} is unknown. Choose one of {', '.join(map(repr, plain))}.{hint}")
 

@@ -38,6 +38,7 @@ WRONG = [
     ({"num_nodes": 0}, ValueError, ["0", "at least 1"]),
     ({"num_nodes": 1.0}, ValueError, ["1.0"]),
     ({"strategy": "dpp"}, ValueError, ["'dpp'", "'ddp'", "'auto'"]),
+    ({"strategy": "fsdp_native"}, ValueError, ["In place of 'fsdp_native' use 'fsdp'."]),
     ({"strategy": "xla"}, MisconfigurationException, ["'xla'", "not supported yet"]),
     ({"strategy": "deepspeed_stage_4"}, ValueError, ["'deepspeed_stage_4'", "Did you mean 'deepspeed_stage_"]),
     ({"precision": "31"}, ValueError, ["'31'", "16-mixed", "bf16-true"]),

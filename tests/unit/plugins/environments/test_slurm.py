@@ -2,11 +2,15 @@
 
 import os
 import signal
+import warnings
 
 import pytest
 
+from fulgurite import Trainer
 from fulgurite.base.errors import MisconfigurationException
+from fulgurite.base.rank import rank_zero_only
 from fulgurite.plugins.environments import SLURMEnvironment, TorchElasticEnvironment, choose_environment
+from fulgurite.testing import QUIET
 
 JOB = {
     "SLURM_JOB_ID": "1234567", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "2",
@@ -39,6 +43,28 @@ def test_a_place_that_is_given_is_kept(job):
     job.setenv("MASTER_ADDR", "here")
     job.setenv("MASTER_PORT", "77")
     assert (SLURMEnvironment().main_address, SLURMEnvironment().main_port) == ("here", 77)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tells"), [({"devices": 1}, True), ({"devices": 1, "strategy": "single_device"}, False)]
+)
+def test_tasks_that_each_train_alone_are_told(job, arguments, tells):
+    """It may be meant, but mostly is not; who asks for one device by name means it."""
+    job.setattr(rank_zero_only, "rank", 0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer = Trainer(**{**QUIET, **arguments})
+
+    assert trainer.world_size == 1
+    assert any("4 processes were started (SLURMEnvironment)" in str(each.message) for each in caught) == tells
+
+
+def test_one_task_is_not_told_that_it_is_alone(job, recwarn):
+    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES"):
+        job.setenv(name, "1")
+    Trainer(devices=1, **QUIET)
+
+    assert not [each for each in recwarn if "processes were started" in str(each.message)]
 
 
 def test_an_older_name_of_the_list_will_do(job):
