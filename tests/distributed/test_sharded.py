@@ -396,3 +396,17 @@ def test_parts_that_train_in_turns_both_learn(rivals):
     first = ran([one({"max_epochs": 0}, model="rivals")])[0]["weights"]
     changed = {name.split(".")[0] for name, value in rivals["both"].items() if not torch.equal(value, first[name])}
     assert changed == {"maker", "judge"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 1])
+def test_layers_that_learn_in_every_second_epoch(first):
+    """Frozen and freed between epochs, as fine-tuning does it, while they are in pieces or together."""
+    given = {"model": "thaws", "arguments": {"first": first, "optimizer": "sgd", "lr": 0.1}}
+    cuts = [*CUT_INTO.values()][:3]
+    (alone,) = ran([one({"max_epochs": 4}, **given)])
+    *found, half = ran([two(each, {"max_epochs": 4}, **given) for each in (*cuts, {"bf16": True})], ranks=2)
+
+    assert [apart(alone["weights"], each["weights"]) < SAME for each in found] == [True] * 3
+    assert apart(alone["weights"], half["weights"]) < 0.02
+    assert {each.dtype for each in half["weights"].values()} == {torch.float32}

@@ -85,6 +85,17 @@ class Words(LightningModule):
         return kind(self.parameters(), lr=self.hparams.lr)
 
 
+class Thaws(Words):
+    """Its blocks learn in every second epoch only."""
+
+    def on_train_epoch_start(self):
+        self.blocks.requires_grad_(self.current_epoch % 2 == self.hparams.first)
+
+    def __init__(self, first=1, **arguments):
+        super().__init__(**arguments)
+        self.save_hyperparameters()
+
+
 class ByHand(Words):
     """Two optimizers, each with a step of its own in every batch."""
 
@@ -215,7 +226,9 @@ def run(wanted):
     validation loader has, "predict" how many there are to predict.
     """
     seed_everything(1)
-    kind = {"words": Words, "tensor": TensorWords, "by hand": ByHand, "rivals": Rivals}[wanted.get("model", "words")]
+    kind = {"words": Words, "tensor": TensorWords, "by hand": ByHand, "rivals": Rivals, "thaws": Thaws}[
+        wanted.get("model", "words")
+    ]
     callbacks = [ModelCheckpoint(**wanted["checkpoints"])] if "checkpoints" in wanted else []
     callbacks += [SaveAt(*wanted["save_at"])] if "save_at" in wanted else []
     more = {**QUIET, **wanted.get("trainer", {})}
