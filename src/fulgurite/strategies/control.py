@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from fulgurite.base.rank import PACKAGE
+from fulgurite.base.traces import folded, users_frame
 from fulgurite.runtime import signals
 from fulgurite.strategies.hearing import Ear
 from fulgurite.strategies.release import Release
@@ -108,8 +107,8 @@ class Control:
         """Tell the others that this rank failed, and with what, unless another did before."""
         try:
             if self._store.add(self._key("failures"), 1) == 1:
-                text = "".join(traceback.format_exception(error))
-                failure = {"rank": self.rank, "error": f"{type(error).__name__}: {error}", "traceback": text}
+                what = f"{type(error).__name__}: {error}"
+                failure = {"rank": self.rank, "error": what, "traceback": folded(error)}
                 self._store.set(self._key("failure"), json.dumps(failure))
                 self._store.add(self._key("news"), 1)
         except RuntimeError:
@@ -234,9 +233,7 @@ def _line(thread: int) -> str:
     frame = sys._current_frames().get(thread)
     if frame is None:
         return "no line"
-    inner = frame
-    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, sys.prefix, sys.base_prefix, "<")):
-        frame = frame.f_back
+    inner, frame = frame, users_frame(frame)
     within = f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno} ({inner.f_code.co_name})"
     if frame is None:
         return within

@@ -12,7 +12,6 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from fulgurite.base import ports
 from fulgurite.base.errors import MisconfigurationException, RankFailed, RanksDisagree, SIGTERMException
 from fulgurite.base.seed import collect_rng_states, set_rng_states
 from fulgurite.base.state import TrainerState, TrainerStatus
+from fulgurite.base.traces import folded
 from fulgurite.strategies import handover
 from fulgurite.strategies.launch import GRACE, STUCK, end_without, ended_by
 from fulgurite.strategies.reasons import told
@@ -311,7 +311,7 @@ def _forget_handles(loggers: list[Any]) -> None:
 
 
 def _leave_report(folder: Path, local_rank: int, error: BaseException) -> None:
-    text = "".join(traceback.format_exception(error))
+    text = folded(error)
     report = {"what": f"{type(error).__name__}: {error}", "traceback": text, "error": _sendable(error, text)}
     (folder / f"failed-{local_rank}").write_bytes(pickle.dumps(report))
 
