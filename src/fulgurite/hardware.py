@@ -116,10 +116,9 @@ def _of_environment(
 
 def _check_alone(environment: ClusterEnvironment, devices: Any) -> None:
     """Warn where each of several processes would train the same by itself."""
-    from fulgurite.plugins.environments.choose import IN_ORDER
+    from fulgurite.plugins.environments.choose import processes_started
 
-    # One of the user's own may know its size from the Trainer alone.
-    world = environment.world_size() if type(environment) in IN_ORDER else 1
+    world = processes_started(environment)
     if world > 1:
         rank_zero_warn(
             f"{world} processes were started ({type(environment).__name__}), but with devices={devices!r} on one node "

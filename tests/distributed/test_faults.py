@@ -176,6 +176,7 @@ def test_a_long_step_is_finished_before_a_run_ends(what, tmp_path):
     assert re.findall(r"ENDED . (\d+) SIGTERMException", done.said) in (["4", "4"], ["5", "5"])
 
 
+DEADLOCK = {"FULGURITE_DEADLOCK_SECONDS": "2"}
 LOGS, LEARNS = "at \"the first self.log('only_here', on_step=True, sync_dist=True)\"", "in the backward pass"
 
 
@@ -193,7 +194,7 @@ LOGS, LEARNS = "at \"the first self.log('only_here', on_step=True, sync_dist=Tru
 )
 def test_ranks_that_wait_for_one_another_for_ever_are_told(what, strategy, rank_0, rank_1, tmp_path):
     """Nobody asked them to end, and the timeout is half an hour away."""
-    done = launched("disagreeing_at", strategy, what, folder=tmp_path, limit=SOON, DEADLOCK="2")
+    done = launched("disagreeing_at", strategy, what, folder=tmp_path, limit=SOON, **DEADLOCK)
 
     assert done.code == 1 and not done.left, done.said
     assert (
@@ -211,18 +212,43 @@ def test_ranks_that_wait_for_one_another_for_ever_are_told(what, strategy, rank_
 @pytest.mark.parametrize("what", ["sleeps", "computes", "files"])
 def test_a_long_step_is_not_taken_for_that(what, tmp_path):
     """One rank waits for the other, which sleeps, computes, or waits for a file far longer than ranks may."""
-    done = launched("disagreeing_at", "ddp", what, folder=tmp_path, limit=SOON, DEADLOCK="1")
+    done = launched("disagreeing_at", "ddp", what, folder=tmp_path, limit=SOON, FULGURITE_DEADLOCK_SECONDS="1")
 
     assert done.code == 0 and not done.left and done.told["step"] == 8, done.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["others wait", "waits", "skips"])
+@pytest.mark.parametrize("devices", ["3", "4"])
+def test_rank_0_comes_back_and_saves_however_many_there_are(what, devices, tmp_path):
+    """It may wait for one of those in between, which does not feel that the last one has ended."""
+    done = launched("disagreeing_at", "ddp", what, devices, folder=tmp_path, limit=SOON, **DEADLOCK)
+
+    assert done.code == 1 and not done.left, done.said
+    assert "[rank0]: fulgurite.base.errors.RanksDisagree: The ranks wait for one another" in done.said
+    assert re.search(r"ENDED 0 [34] interrupted", done.said) and "Rank 0 ends" not in done.said
+    steps = {"others wait": 3, "waits": 3, "skips": 4}
+    assert (tmp_path / "files" / f"epoch=0-step={steps[what]}.ckpt").exists()
+
+
+@pytest.mark.slow
+def test_an_error_of_the_scripts_own_does_not_hide_where_ranks_were(tmp_path):
+    done = launched("disagreeing_at", "ddp", "wrapped", folder=tmp_path, limit=SOON, **DEADLOCK)
+
+    assert done.code == 1 and not done.left, done.said
+    assert "[rank0]: ValueError: no more than this" in done.said
+    assert "RanksDisagree: The ranks wait for one another" in done.said
+    assert f"rank 0: waits for the others {LOGS}" in done.said
 
 
 @pytest.mark.slow
 def test_torchrun_hears_why_ranks_were_ended(tmp_path):
     run = (*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT))
 
-    done = launched("disagreeing_at", "auto", "waits", folder=tmp_path, limit=SOON, command=run, DEADLOCK="2")
+    done = launched("disagreeing_at", "auto", "waits", folder=tmp_path, limit=SOON, command=run, **DEADLOCK)
 
     assert done.code == 1 and not done.left, done.said
+    assert (tmp_path / "files" / "epoch=0-step=3.ckpt").exists()
     cause = done.said.rsplit("Root Cause", 1)[-1]
     assert "RanksDisagree: The ranks wait for one another, each at another place" in cause, done.said
 

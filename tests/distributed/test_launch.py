@@ -53,8 +53,8 @@ def test_a_script_of_many_turns(tmp_path):
     threads = re.findall(r"THREADS (before|after) (.) (\d+) (\d+)", done.said)
     threads = {(when, rank): (int(groups), int(stores)) for when, rank, groups, stores in threads}
     if sys.platform == "linux":
-        assert threads["before", "0"] == (4, 2) and threads["after", "0"] <= (2, 1)
-        assert threads["before", "1"] == (4, 0) and threads["after", "1"] <= (2, 0)
+        assert threads["before", "0"] == (6, 2) and threads["after", "0"] <= (2, 1)
+        assert threads["before", "1"] == (6, 0) and threads["after", "1"] <= (2, 0)
 
 
 @pytest.mark.slow

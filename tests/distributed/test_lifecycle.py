@@ -227,3 +227,25 @@ class Hears(Callback):
 def test_a_rank_that_failed_hears_itself():
     """What it asks the others from then on, it answers by itself."""
     assert on_ranks(told_alone) == [("rank 0", [[0], [0]]), ("rank 1", [[1], [1]])]
+
+
+class Steps(Net):
+    def training_step(self, batch, batch_idx):
+        self.log("rank", float(self.global_rank), sync_dist=True, on_step=True)
+        return super().training_step(batch, batch_idx)
+
+
+def begins_anew():
+    found = []
+    for _ in range(4):
+        trainer = quiet()
+        trainer.fit(Steps(), loader())
+        found.append((trainer.global_step, float(trainer.callback_metrics["rank"])))
+        torch.distributed.destroy_process_group()
+    return found
+
+
+def test_a_program_may_destroy_the_group_between_two_runs():
+    """The next run makes a group of its own, and all that stands beside it."""
+    for found in on_ranks(begins_anew):
+        assert found == [(2, 0.5)] * 4

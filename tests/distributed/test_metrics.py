@@ -65,15 +65,18 @@ def logged():
     return fitted, trainer.test(model, loader(2, 2), verbose=False), values(trainer)
 
 
+NAMES = ("d_loss", "grad_f1", "high")
+
+
 class Branches(LightningModule):
-    """Logs one of two names, which of them each rank decides for itself from the third batch on."""
+    """Logs one of several names, which of them each rank decides for itself from the third batch on."""
 
     def __init__(self, reduce_fx):
         super().__init__()
         self.weight, self.reduce_fx = torch.nn.Linear(1, 1), reduce_fx
 
     def training_step(self, batch, batch_idx):
-        for name in ("high", "low") if batch_idx < 2 else [("high", "low")[self.global_rank]]:
+        for name in NAMES if batch_idx < 2 else [NAMES[self.global_rank]]:
             self.log(name, batch[0].mean(), sync_dist=True, on_step=True, reduce_fx=self.reduce_fx)
         return self.weight(batch[0]).mean()
 
@@ -81,21 +84,25 @@ class Branches(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-def branches(reduce_fx):
-    trainer, steps = quiet(), 0
+def branches(reduce_fx, ranks):
+    trainer = Trainer(devices=ranks, **{**QUIET, "max_epochs": 1})
     try:
-        trainer.fit(Branches(reduce_fx), loader(16))
+        trainer.fit(Branches(reduce_fx), loader(24))
     finally:
-        steps = trainer.global_step
-        assert steps == 2 and float(trainer.callback_metrics["high"]) == {"mean": 5.0, "sum": 10.0}.get(reduce_fx, 4.0)
+        # In the second batch each rank had two rows, which follow on those of the one before.
+        means = [2 * (ranks + rank) + 0.5 for rank in range(ranks)]
+        expected = {"mean": sum(means) / ranks, "sum": sum(means), "min": means[0], "max": means[-1]}[reduce_fx]
+        found = {name: float(trainer.callback_metrics[name]) for name in NAMES}
+        assert trainer.global_step == 2 and found == dict.fromkeys(NAMES, expected), found
 
 
-@pytest.mark.parametrize("reduce_fx", ["mean", "sum", "min"])
-def test_values_of_a_step_with_other_names_are_told(reduce_fx):
+@pytest.mark.parametrize(("reduce_fx", "ranks"), [("mean", 2), ("max", 2), ("sum", 3), ("min", 3)])
+def test_values_of_a_step_with_other_names_are_told(reduce_fx, ranks):
     """They are of one size and kind, and would be taken for one another."""
-    for rank, (_, problem) in enumerate(outcomes(branches, reduce_fx)):
+    for rank, (_, problem) in enumerate(outcomes(branches, reduce_fx, ranks, ranks=ranks)):
         assert "RanksDisagree: The ranks came to different meetings" in problem, (rank, problem)
-        assert "rank 0 to \"self.log('high', on_step=True, sync_dist=True)\", rank 1 to \"self.log('low'" in problem
+        for other in range(ranks):
+            assert f'rank {other} to "self.log({NAMES[other]!r}, on_step=True, sync_dist=True)"' in problem
 
 
 def test_values_of_all_ranks_come_together():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, sync_playwright
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -26,6 +26,10 @@ class Browser:
         self.page = page
         self.complaints: list[str] = []
         self._devtools = page.context.new_cdp_session(page)
+        self._asked: set[Request] = set()
+        page.on("request", lambda request: self._asked.add(request))
+        page.on("requestfinished", lambda request: self._asked.discard(request))
+        page.on("requestfailed", lambda request: self._asked.discard(request))
         page.on("pageerror", lambda error: self.complaints.append(str(error)[:500]))
         page.on("console", self._note)
 
@@ -63,6 +67,14 @@ class Browser:
         while self._evaluated(f"!!({script})")["result"].get("value") is not True:
             assert time.monotonic() < deadline, f"{script} did not come true; the page says: {self.text()}"
             self.page.wait_for_timeout(50)
+
+    def forgive(self, seconds: float = 5) -> None:
+        """Forget what was complained of, and what answers that are still on their way will give reason for."""
+        deadline, quiet = time.monotonic() + seconds, 0
+        while quiet < 2 and time.monotonic() < deadline:
+            self.page.wait_for_timeout(30)
+            quiet = 0 if self._asked else quiet + 1
+        self.complaints.clear()
 
     def text(self) -> str:
         """What can be read on the page."""

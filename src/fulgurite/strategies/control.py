@@ -52,7 +52,7 @@ class Control:
         self._release: Release | None = None
         self._ended = threading.Event()
         self._agreed = threading.Event()
-        self._last_batch = 0
+        self._last_batch = self._times_told = 0
 
     def listen(self, trainer: Any) -> None:
         """Begin a run: from now on the others see where this rank is, and it hears if one of them was asked to end."""
@@ -192,11 +192,19 @@ class Control:
             return  # the store is gone
 
     def _tell_place(self, store: Any, trainer: Any, stuck: float) -> None:
-        progress, line = trainer.progress, _line(self._main)
-        hook = trainer._moment.hook or ("the backward pass" if line.endswith("(_engine_run_backward)") else "no hook")
+        progress, (call, line) = trainer.progress, _line(self._main)
+        batch = max(progress.batches_ready - 1, 0)
+        hook = trainer._moment.hook or ("the backward pass" if call == "_engine_run_backward" else "no hook")
         what = f"waits for the others at {self.waiting_at!r}" if self.waiting_at else f"in {hook}"
-        place = f"{what}, epoch {progress.epoch}, batch {max(progress.batches_ready - 1, 0)}, at {line}"
-        store.set(self._key(f"place/{self.rank}"), json.dumps({"what": place, "at": time.time(), "stuck": stuck}))
+        self._times_told += 1
+        place = {
+            "what": f"{what}, epoch {progress.epoch}, batch {batch}, at {line}",
+            "where": [what, progress.epoch, batch, call],
+            "at": time.time(),
+            "stuck": stuck,
+            "times": self._times_told,
+        }
+        store.set(self._key(f"place/{self.rank}"), json.dumps(place))
 
     def _pass_on_end(self, store: Any, trainer: Any) -> None:
         """Spread a request to end; once everybody has said where it is, the furthest batch is the last for all."""
@@ -228,15 +236,15 @@ class Control:
         return f"{self._runs}/{name}"
 
 
-def _line(thread: int) -> str:
-    """The innermost line that a thread is at, and the user's own line above it where that is another."""
+def _line(thread: int) -> tuple[str, str]:
+    """The function that a thread is in, and its line, with the user's own line above it where that is another."""
     frame = sys._current_frames().get(thread)
     if frame is None:
-        return "no line"
+        return "", "no line"
     inner, frame = frame, users_frame(frame)
     within = f"{os.path.basename(inner.f_code.co_filename)}:{inner.f_lineno} ({inner.f_code.co_name})"
     if frame is None:
-        return within
+        return inner.f_code.co_name, within
     line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     users = f"{frame.f_code.co_filename}:{frame.f_lineno} `{line}`"
-    return users if frame is inner else f"{users}, inside {within}"
+    return inner.f_code.co_name, users if frame is inner else f"{users}, inside {within}"

@@ -20,9 +20,8 @@ OPERATIONS = {
     "max": dist.ReduceOp.MAX,
     "product": dist.ReduceOp.PRODUCT,
 }
-EXACT = (torch.float32, torch.float64)
-CODES = 1 << 12
-"""So many codes stand for names: float32 adds those of 4,096 ranks exactly."""
+CODES = 1 << 16
+"""A name has two codes below this: float64 adds the squares of a million ranks exactly."""
 
 
 class GroupRanks(Ranks):
@@ -128,18 +127,20 @@ class GroupRanks(Ranks):
         assert self._control is not None
         if self._control.log_group is None:
             self._control.log_group = dist.new_group(backend="gloo", timeout=self.timeout)
-        code = zlib.crc32(name.encode()) % CODES
-        value = tensor.detach().cpu() if tensor.dtype in EXACT else tensor.detach().float().cpu()
-        together = torch.stack((value, value.new_tensor(code), value.new_tensor(-code)))
+        codes = _codes(name)
+        adds = reduce_op in ("mean", "sum")
+        # All of a sum, and of the sum of squares, tell whether all are the same; so do least and greatest.
+        others = [code * code if adds else -code for code in codes]
+        together = torch.tensor([0, *codes, *others], dtype=torch.float64)
+        together[0] = tensor.detach()
         dist.all_reduce(together, op=OPERATIONS[reduce_op], group=self._control.log_group)
-        if reduce_op == "mean":
-            together = together / self.world_size
-        expected = code * self.world_size if reduce_op == "sum" else code
-        if together[1:].tolist() != [expected, -expected]:
-            # Most ranks notice, and meet here to hear of what the others logged.
+        value, *rest = together.tolist()
+        pairs = zip(rest[: len(codes)], rest[len(codes) :], strict=True)
+        if not all(first * first == self.world_size * other if adds else first == -other for first, other in pairs):
+            # Every rank sees it, and here they hear what the others logged.
             self.meet(in_step(name))
             raise RanksDisagree(f"Rank {self.global_rank} logged {name!r}, and others something else.")
-        return together[0].to(tensor.dtype)
+        return tensor.new_tensor(value / self.world_size if reduce_op == "mean" else value)
 
     def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
         if self._group is None:
@@ -175,3 +176,7 @@ class GroupRanks(Ranks):
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
         everybody = self.meet("a decision", bool(decision))
         return min(everybody) if all else max(everybody)
+
+
+def _codes(name: str) -> tuple[int, int]:
+    return divmod(zlib.crc32(name.encode()), CODES)

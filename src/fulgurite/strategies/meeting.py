@@ -38,11 +38,15 @@ WAY_OUT = (
 class Meeting:
     """One rank's way to the others, at the address and the port that MASTER_ADDR and MASTER_PORT name.
 
-    ``look`` is called at each step, and raises where waiting has become useless.
+    ``look`` is called at each step, and raises where waiting has become useless. ``turn`` counts the groups that this
+    program has begun before: what listened for them may listen still, and know what was told then.
     """
 
-    def __init__(self, rank: int, size: int, timeout: timedelta, speaks: bool, look: Callable[[], None]) -> None:
+    def __init__(
+        self, rank: int, size: int, timeout: timedelta, speaks: bool, look: Callable[[], None], turn: int = 0
+    ) -> None:
         self.rank, self.size, self.timeout, self.speaks, self.look = rank, size, timeout, speaks, look
+        self.turn = turn
         self.address, self.port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         self._end = time.monotonic() + timeout.total_seconds()
         self._gives_up = datetime.now() + timeout if timeout < timedelta(days=999) else None
@@ -56,15 +60,16 @@ class Meeting:
         """Return the store in which all ranks are, when they are. ``by_agent``: torchrun holds it, not rank 0."""
         try:
             store = self._first() if self.rank == 0 and not by_agent else self._other()
-            told = dist.PrefixStore("meeting", _of_this_start(store) if by_agent else store)
-            self._wait_for_all(told)
+            store = _of_this_start(store) if by_agent else store
+            store = dist.PrefixStore(f"turn {self.turn}", store) if self.turn else store
+            self._wait_for_all(dist.PrefixStore("meeting", store))
         except (KeyboardInterrupt, SystemExit) as error:
             if self.speaks:
                 names = {KeyboardInterrupt: "Ctrl-C", SIGTERMException: "SIGTERM"}
                 name = names.get(type(error), "a signal")
                 log.info(f"Ended by {name} before the ranks had met: {self._who_waits()}.")
             raise
-        return dist.PrefixStore("default_pg", _of_this_start(store) if by_agent else store)
+        return dist.PrefixStore("default_pg", store)
 
     def _first(self) -> Any:
         """What rank 0 listens with.

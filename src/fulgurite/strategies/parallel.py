@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -30,14 +31,17 @@ Place = str | os.PathLike[str]
 TIMEOUT = timedelta(minutes=30)
 STARTS = ("popen", "spawn", "fork")
 """How the processes of one machine may begin: as the program once more, or out of this one."""
-_meeting_groups: dict[int, tuple[Any, Control]] = {}
-"""By process group: the group for what is no tensor, and the store beside it. They live as long as it does."""
+_meeting_groups: list[tuple[Any, Any, Control]] = []
+"""The process group of this program, the one beside it for what is no tensor, and the store; none before a run."""
 _members: "weakref.WeakSet[ParallelStrategy]" = weakref.WeakSet()
 """Those that hold on to them, often beyond the end of the script."""
 
 
 class ParallelStrategy(GroupRanks, Strategy):
     """One process for each device, on one machine or several, in a group of ``torch.distributed``."""
+
+    _groups_begun = 0
+    """By this program, of all strategies: one that it destroys is followed by another."""
 
     @checked
     def __init__(
@@ -137,11 +141,13 @@ class ParallelStrategy(GroupRanks, Strategy):
         super().setup_environment()
         if not dist.is_initialized():
             self._begin_group()
-        key = id(dist.group.WORLD)
-        if key not in _meeting_groups:
+        if not _meeting_groups or _meeting_groups[0][0] is not dist.group.WORLD:
+            # Those of a process group that the program has destroyed are of no use.
+            for control in _forget_groups():
+                control.close()
             group = dist.new_group(backend="gloo", timeout=self.timeout)
-            _meeting_groups[key] = (group, Control(group, self.global_rank, self.world_size))
-        self._group, self._control = _meeting_groups[key]
+            _meeting_groups.append((dist.group.WORLD, group, Control(group, self.global_rank, self.world_size)))
+        _, self._group, self._control = _meeting_groups[0]
         _members.add(self)
         assert self._module is not None
         self._control.listen(self._module.trainer)
@@ -176,11 +182,14 @@ class ParallelStrategy(GroupRanks, Strategy):
 
         try:
             by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-            return Meeting(rank, size, self.timeout, self.local_rank == 0, look).come(by_agent)
+            turn = ParallelStrategy._groups_begun
+            store = Meeting(rank, size, self.timeout, self.local_rank == 0, look, turn).come(by_agent)
         except BaseException:
             if launcher is not None:
                 launcher.give_up()
             raise
+        ParallelStrategy._groups_begun += 1
+        return store
 
     def teardown(self) -> None:
         super().teardown()
@@ -205,6 +214,9 @@ class ParallelStrategy(GroupRanks, Strategy):
     def _explained(self, error: BaseException, trainer: Any) -> BaseException:
         """The error of the rank that failed first, where this one only felt the consequences."""
         control, launcher = self._control, self.launcher
+        disagreement = "" if control is None else control.disagreement
+        if disagreement and not isinstance(error, Exception):
+            print(f"RanksDisagree: {disagreement}", file=sys.stderr, flush=True)
         if trainer.ended_as_asked or isinstance(error, RankFailed):
             return error
         if control is not None:
@@ -213,9 +225,12 @@ class ParallelStrategy(GroupRanks, Strategy):
             launcher.end(control.has_ended if control is not None else lambda rank: False)
         if not isinstance(error, Exception):
             return error
-        if control is not None and control.disagreement and is_felt(error):
+        if disagreement:
             # torchrun has heard it from the rank that was ended.
-            return RanksDisagree(control.disagreement)
+            if is_felt(error):
+                return RanksDisagree(disagreement)
+            error.add_note(f"RanksDisagree: {disagreement}")
+            return error
         words = others_failure(error, self.global_rank, control, launcher)
         if words is not None:
             return RankFailed(words)
@@ -260,12 +275,7 @@ def _end_group() -> None:
     A thread that has just done the last collective may still have to give back its tensors, for which it needs the
     interpreter. While that is taken down it would be ended by force, and the process with it ("terminate called").
     """
-    controls = [control for _, control in _meeting_groups.values()]
-    for control in controls:
-        control.leave()
-    _meeting_groups.clear()
-    for strategy in _members:
-        strategy.forget_groups()
+    controls = _forget_groups()
     if dist.is_initialized():
         dist.destroy_process_group()
     # Errors and their frames hold groups in cycles.
@@ -273,3 +283,14 @@ def _end_group() -> None:
     # Last: rank 0 answers the others until then.
     for control in controls:
         control.close()
+
+
+def _forget_groups() -> list[Control]:
+    """Hold on to no group, and listen to none; return what is still to be closed."""
+    controls = [control for _, _, control in _meeting_groups]
+    for control in controls:
+        control.leave()
+    _meeting_groups.clear()
+    for strategy in _members:
+        strategy.forget_groups()
+    return controls

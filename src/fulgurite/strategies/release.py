@@ -1,10 +1,12 @@
 """Sets ranks free that wait for one another for ever, at once if they were asked to end.
 
 Their main threads are inside torch, where nobody hears a signal. What brings them back is the end of one of them: the
-collectives of the others fail, and they save and close as after any error. The last rank ends; rank 0 has most to save.
+collectives of the others fail, and they save and close as after any error. The last rank ends first, then those that it
+did not bring back; rank 0 has most to save, and ends last.
 """
 
 import json
+import math
 import os
 import signal
 import sys
@@ -13,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from fulgurite.base.errors import RanksDisagree
+from fulgurite.base.errors import MisconfigurationException, RanksDisagree
 from fulgurite.runtime import signals
 from fulgurite.strategies.hearing import asks_for_the_end, name_of
 from fulgurite.strategies.launch import tell_torchrun
@@ -26,8 +28,13 @@ After a second Ctrl-C so much time has a rank that computes inside one C call.
 """
 AT_ONCE = 2.0
 """After a second Ctrl-C so much time has a rank that waits for others."""
-DEADLOCK = 60.0
-"""The same where nobody has asked for anything. A network that answers later than that is taken for dead."""
+DEADLOCK, DEADLOCK_SECONDS = 60.0, "FULGURITE_DEADLOCK_SECONDS"
+"""The same where nobody has asked for anything, and the environment variable for another time; 0 is never.
+
+A network that answers later than that is taken for dead.
+"""
+SURE = 1.0
+"""Seconds after which it must still be so, told anew by every rank."""
 UNHEARD = 1.0
 """Seconds in which a main thread that is in Python has heard of a signal."""
 HEARD = 0.6
@@ -37,8 +44,10 @@ HINT = (
     "`trainer.save_checkpoint`, `strategy.barrier` or `return None` under a condition that differs between ranks, such "
     "as `if self.trainer.is_global_zero:`; or one of them has fewer batches.\n"
 )
+THEN = 3.0
+"""Seconds after which ranks are ended, too, that do not come back although the last one has ended."""
 BACK = 10.0
-"""Seconds after which a rank that does not come back although another has ended is ended, too."""
+"""The same for rank 0."""
 
 
 class Release:
@@ -52,7 +61,9 @@ class Release:
         """When it was said that a rank will end."""
         self.disagreement = ""
         """Why, if nobody had asked for it."""
-        self._signal = 0
+        self._why, self._signal, self._deadlock = "", 0, _deadlock()
+        self._leaves_at = math.inf
+        self._seen: tuple[float, list[int]] | None = None
         self._unheard: dict[int, float] = {}
         self._interrupts = 0
         self._at_once: float | None = None
@@ -61,7 +72,7 @@ class Release:
     @property
     def has_cause(self) -> bool:
         """Whether `act` has something to look at beside news: a second Ctrl-C, or a long wait."""
-        return self._at_once is not None or self.stuck >= DEADLOCK
+        return self._at_once is not None or self.stuck >= self._deadlock
 
     def hear(self, numbers: set[int]) -> None:
         """Take note of signals that came. The main thread gets a moment to do so itself."""
@@ -91,20 +102,43 @@ class Release:
         if self.freed is None and self._wants_out():
             why = f"Ctrl-C came twice, and rank {self.rank} can't hear it inside torch"
             self._free(store, signal.SIGINT, f"{why}:\n{tell()}")
-        elif self.freed is None and self.rank == 0 and self.stuck >= (limit := STILL if number else DEADLOCK):
-            if _apart(places(), limit):
+        elif self.freed is None and self.rank == 0 and self.stuck >= (limit := STILL if number else self._deadlock):
+            if self._are_apart(places(), limit):
                 asked = f"{name_of(number)} asks for the end after this batch, but the" if number else "The"
                 what = f"{asked} ranks wait for one another, each at another place, and none has moved for"
                 self._free(store, number, f"{what} {limit:.0f} s:\n{tell()}")
         if self.freed is None and store.check([self._key("freed")]):
             self.freed = time.monotonic()
             freed = json.loads(store.get(self._key("freed")))
-            self._signal, self.disagreement = freed["signal"], "" if freed["signal"] else freed["why"]
-        if self.freed is None:
-            return
-        is_last = self.rank == self.world_size - 1
-        if time.monotonic() - self.freed > (HEARD if is_last else BACK) and (is_last or self.still.moved < self.freed):
+            self._why, self._signal = freed["why"], freed["signal"]
+        if self.freed is not None:
+            self._follow(store, time.monotonic(), self.freed)
+
+    def _follow(self, store: Any, now: float, freed: float) -> None:
+        """Leave when it is this rank's turn."""
+        has_moved, left = self.still.moved > freed, self._key("left")
+        if self.rank == self.world_size - 1:
+            if self._leaves_at == math.inf and now - freed > HEARD and (self._signal or not has_moved):
+                store.set(left, "1")
+                self._leaves_at = now + HEARD
+        elif self._leaves_at == math.inf and store.check([left]):
+            self._leaves_at = now + (BACK if self.rank == 0 else THEN)
+        if self._leaves_at < math.inf and not self._signal:
+            self.disagreement = self._why
+        is_needed = self.rank == self.world_size - 1 or not has_moved
+        if now > self._leaves_at and is_needed:
             self._leave()
+
+    def _are_apart(self, places: list[dict[str, Any] | None], seconds: float) -> bool:
+        """Whether all wait for so long, not in the same collective, and say so again: one that can't may have moved."""
+        if not _apart(places, seconds):
+            self._seen = None
+            return False
+        now, times = time.monotonic(), [place["times"] for place in places if place is not None]
+        if self._seen is None:
+            self._seen = now, times
+        since, before = self._seen
+        return now - since >= SURE and all(new > old for new, old in zip(times, before, strict=True))
 
     def _wants_out(self) -> bool:
         if self._at_once is not None and self.still.moved > self._at_once:
@@ -126,8 +160,9 @@ class Release:
 
     def _leave(self) -> None:
         if self.disagreement:
-            # Rank 0 would have raised it.
-            told = self.disagreement if self.rank == 0 else "the ranks wait for one another; rank 0 says where."
+            # Rank 0 raises it, if whoever has started the ranks lets it.
+            is_whole = self.rank == 0 or self.trainer.strategy.cluster_environment.creates_processes_externally
+            told = self.disagreement if is_whole else "the ranks wait for one another; rank 0 says where."
             print(f"Rank {self.rank} ends: {told}", file=sys.stderr)
             try:
                 raise RanksDisagree(self.disagreement)
@@ -145,10 +180,32 @@ def _marks(trainer: Any) -> tuple[Any, ...]:
 
 
 def _apart(places: list[dict[str, Any] | None], seconds: float) -> bool:
-    """Whether all are stuck for so long, and not in the same collective, which may just be slow."""
+    """Whether all are stuck for so long, and not in the same collective, which may just be slow.
+
+    What goes from one rank to another (send, recv) has two places for one thing.
+    """
     known = [place for place in places if place is not None]
-    all_stuck = len(known) == len(places) and all(place["stuck"] >= seconds for place in known)
-    return all_stuck and len({place["what"] for place in known}) > 1
+    if len(known) < len(places) or any(place["stuck"] < seconds for place in known):
+        return False
+    calls = [place["where"][-1] for place in known]
+    if any(word in call for call in calls for word in ("send", "recv")):
+        return False
+    return len({tuple(place["where"]) for place in known}) > 1
+
+
+def _deadlock() -> float:
+    """The seconds that the environment asks for. Raises ``MisconfigurationException`` for what is no number."""
+    text = os.environ.get(DEADLOCK_SECONDS, "").strip()
+    try:
+        seconds = float(text or DEADLOCK)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise MisconfigurationException(
+            f"{DEADLOCK_SECONDS}={text!r}: a number of seconds was expected, after which ranks that wait for one "
+            "another are ended; 0 for never."
+        )
+    return seconds or math.inf
 
 
 def _newest(trainer: Any) -> str:

@@ -11,6 +11,10 @@ BUSY = 0.05
 """The share of one processor from which on a thread, or a process, computes."""
 SLACK = 0.1
 """Seconds of computing that tell nothing."""
+SPAN = 2.0
+"""Seconds over which computing is counted."""
+PAUSE = 1.0
+"""Seconds between two looks from which on the whole process stood still, as after Ctrl-Z."""
 WAITS = (
     os.path.join("torch", "distributed", ""),
     os.path.join("torch", "nn", "parallel", "distributed.py"),
@@ -33,7 +37,7 @@ class Stillness:
         self.thread = thread
         alone = on_cpu and hasattr(time, "pthread_getcpuclockid")
         self._clock = partial(time.clock_gettime, time.pthread_getcpuclockid(thread)) if alone else time.process_time
-        self.moved = self._since = time.monotonic()
+        self.moved = self._since = self._looked = self._counted = time.monotonic()
         """When it was last seen to have moved."""
         self._computed = self._clock()
         self._mark: Hashable = None
@@ -53,10 +57,18 @@ class Stillness:
         frame = sys._current_frames().get(self.thread)
         # The frame itself would keep alive what it holds.
         mark = (id(frame), 0 if frame is None else frame.f_lasti, *beside)
+        if now - self._looked > PAUSE:
+            # It is no fault of this thread's.
+            self._since += now - self._looked
+            self._counted, self._computed = now, computed
+        self._looked = now
         if mark != self._mark:
             self._mark, self.moved = mark, now
-        if self.moved == now or computed - self._computed > SLACK + BUSY * (now - self._since):
-            self._since, self._computed = now, computed
+        if self.moved == now or computed - self._computed > SLACK + BUSY * (now - self._counted):
+            self._since = self._counted = now
+            self._computed = computed
+        elif now - self._counted > SPAN:
+            self._counted, self._computed = now, computed
         self.waits = _waits(frame)
         return now - self._since
 

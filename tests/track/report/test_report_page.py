@@ -32,7 +32,7 @@ def opened(browser, store, tmp_path):
     def open_report(*words):
         out = tmp_path / "report.html"
         assert main(["report", *words, "--data", str(store.folder), "--out", str(out)]) == 0
-        browser.complaints.clear()
+        browser.forgive()
         browser.open(out.as_uri())
         browser.wait("document.querySelector('footer')")
         return browser
@@ -47,7 +47,7 @@ def was_kept_from_all(browser):
     kept_from = ("sandbox", "violates", "refused", "blocked", "not allowed to load")
     assert browser.complaints
     assert all(any(word in each.lower() for word in kept_from) for each in browser.complaints), browser.complaints
-    browser.complaints.clear()
+    browser.forgive()
 
 
 def test_runs_are_drawn_over_each_other(opened, store, runs):
@@ -162,7 +162,7 @@ def test_nothing_but_the_own_scripts_runs(opened, runs):
     assert page.run(tried) == "undefined"
     time.sleep(0.3)
     assert page.complaints and all("security policy" in each.lower() for each in page.complaints), page.complaints
-    page.complaints.clear()
+    page.forgive()
 
 
 @pytest.mark.parametrize("how", [[], ["--static"]])

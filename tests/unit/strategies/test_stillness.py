@@ -44,5 +44,17 @@ def test_one_that_has_ended_is_not(looked_at):
     assert looked_at(lambda: time.sleep(0.3)) == 0
 
 
+def test_a_pause_of_the_whole_process_does_not_count():
+    """As after Ctrl-Z: nobody looks meanwhile, and nobody moves."""
+    thread = threading.Thread(target=threading.Event().wait, daemon=True)
+    thread.start()
+    still = Stillness(thread.ident)
+    for seconds in (0, 0.3, 1.5, 0.3):
+        time.sleep(seconds)
+        found = still.look()
+
+    assert 0.5 < found < 1.0
+
+
 def test_nor_is_one_that_comes_by_the_same_line_for_another_batch(looked_at):
     assert looked_at(threading.Event().wait, marks=time.monotonic) < 0.2

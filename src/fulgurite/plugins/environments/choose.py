@@ -13,6 +13,14 @@ from fulgurite.plugins.environments.torchelastic import TorchElasticEnvironment
 IN_ORDER = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
 
 
+def processes_started(environment: ClusterEnvironment) -> int:
+    """How many processes there are, as far as it is known without a Trainer; 1 where it is not."""
+    if isinstance(environment, SLURMEnvironment) and not SLURMEnvironment.in_step():
+        return 1
+    # One of the user's own may have its size from the Trainer alone.
+    return environment.world_size() if type(environment) in IN_ORDER else 1
+
+
 def choose_environment() -> ClusterEnvironment:
     """Return the first environment that is found; a ``LightningEnvironment`` where none is."""
     for kind in IN_ORDER:

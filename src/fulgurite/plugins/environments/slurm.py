@@ -40,13 +40,21 @@ class SLURMEnvironment(ClusterEnvironment):
         """Whether SLURM_NTASKS is set and this is no session at a prompt. Warns of a job that does not use srun."""
         found = "SLURM_NTASKS" in os.environ and not _at_a_prompt()
         in_job = "SLURM_JOB_ID" in os.environ and not _at_a_prompt()
-        if in_job and "SLURM_STEP_ID" not in os.environ and not found and shutil.which("srun") is not None:
-            warn_once(
-                "This is a job of SLURM, but the program was not started with srun: it runs as one process, and does "
-                "not go back into the queue when the job's time is up. Start it with `srun python train.py`, and say "
-                "`#SBATCH --ntasks-per-node=...`."
-            )
+        if in_job and not SLURMEnvironment.in_step() and shutil.which("srun") is not None:
+            tasks = number("SLURM_NTASKS", default=1)
+            if not found or tasks > 1:
+                alone = "it runs as one process, and does not go back into the queue when the job's time is up"
+                waits = f"it is one process, and with several devices or nodes it waits for the others of {tasks} tasks"
+                warn_once(
+                    f"This is a job of SLURM, but the program was not started with srun: {waits if found else alone}. "
+                    "Start it with `srun python train.py`, and say `#SBATCH --ntasks-per-node=...`."
+                )
         return found
+
+    @staticmethod
+    def in_step() -> bool:
+        """Whether srun started this process, and not the batch script of the job."""
+        return "SLURM_STEP_ID" in os.environ
 
     @property
     def creates_processes_externally(self) -> bool:

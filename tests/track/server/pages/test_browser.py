@@ -1,5 +1,9 @@
 """What the browser of these tests hears: a page that complains does not go unnoticed."""
 
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import pytest
 
 PAGES = {
@@ -18,7 +22,36 @@ def test_complaints_are_heard(browser, tmp_path, script):
     browser.wait("document.readyState === 'complete' && performance.now() > 200")
 
     assert len(browser.complaints) >= 1 and any(PAGES[script] in each for each in browser.complaints)
-    browser.complaints.clear()
+    browser.forgive()
+
+
+class Late(BaseHTTPRequestHandler):
+    """A page that asks for something that is not there, and hears so half a second later."""
+
+    def do_GET(self):
+        if self.path != "/":
+            time.sleep(0.5)
+        self.send_response(200 if self.path == "/" else 404)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<link rel=icon href=data:,><p>here</p><script>fetch('/late')</script>")
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def test_what_is_forgiven_may_come_late(browser):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Late) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        browser.open(f"http://127.0.0.1:{server.server_port}/")
+        browser.wait("document.body.innerText === 'here'")
+        assert browser.complaints == []
+
+        browser.forgive()
+        browser.wait("performance.now() > 1500")
+        server.shutdown()
+
+    assert browser.complaints == []
 
 
 def test_a_page_that_says_nothing_wrong_is_left_alone(browser, tmp_path):

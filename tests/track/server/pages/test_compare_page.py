@@ -83,7 +83,7 @@ def test_code_that_was_kept_as_an_artifact_is_named(browser, server):
 def test_runs_are_added_and_taken_away(browser, server):
     browser.open(f"{server.url}/local/p/compare?run=a&run=nope")
     browser.wait("document.body.innerText.includes('There is no run local/p/nope')")
-    browser.complaints.clear()  # a run that is not there is an error to the browser, too
+    browser.forgive()  # a run that is not there is an error to the browser, too
 
     browser.run(
         "(select => (select.value = 'b', select.dispatchEvent(new Event('change'))))"
@@ -92,7 +92,7 @@ def test_runs_are_added_and_taken_away(browser, server):
 
     browser.wait("location.search.includes('run=b')")
     browser.wait(f"{NAMES}.includes('lr')")
-    browser.complaints.clear()
+    browser.forgive()
     browser.run("[...document.querySelectorAll('.pill')].find(pill => pill.innerText.startsWith('nope')).click()")
     browser.wait("!location.search.includes('nope') && document.querySelector('.compared')")
 

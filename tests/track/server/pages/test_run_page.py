@@ -103,7 +103,7 @@ def test_a_run_is_stopped_deleted_and_brought_back(browser, server):
     assert server.store.runs.by_id(run.id).deleted_at is not None
     browser.call("Page.reload")
     browser.wait("document.body.innerText.includes('gone was deleted')")
-    browser.complaints.clear()  # that it is not found is an error to the browser
+    browser.forgive()  # that it is not found is an error to the browser
     click(browser, "Restore")
 
     browser.wait("document.querySelector('.known')")
@@ -116,7 +116,7 @@ def test_a_run_that_never_was_is_not_found(browser, server):
 
     browser.wait("document.querySelector('main h1')?.innerText == 'Not found'")
     assert "never" in browser.text()
-    browser.complaints.clear()  # that it is not found is an error to the browser
+    browser.forgive()  # that it is not found is an error to the browser
 
 
 def test_a_hundred_thousand_lines_scroll(browser, server):
@@ -169,7 +169,7 @@ def test_a_pattern_that_takes_for_ever_is_refused(browser, server):
 
     browser.wait("document.querySelector('.tally')?.innerText.includes('forever')", seconds=10)
     assert browser.run(LINES) == ["a" * 60 + "b"]
-    browser.complaints.clear()  # a refused pattern is an error to the browser, too
+    browser.forgive()  # a refused pattern is an error to the browser, too
 
 
 def test_lines_look_as_in_a_terminal(browser, server):
@@ -267,7 +267,7 @@ def test_a_reader_sees_no_way_to_change_anything(browser, tmp_path):
         browser.open(server.url)
         browser.wait("document.querySelector('form')")
         browser.run(f"fetch('/api/login', {{method: 'POST', body: JSON.stringify({{key: '{key}'}})}}).then(() => 0)")
-        browser.complaints.clear()  # the page was refused before
+        browser.forgive()  # the page was refused before
         opened(browser, server, "abc", "#overview")
         browser.wait("document.querySelector('.known')")
 

@@ -146,10 +146,10 @@ def test_a_filter_that_cannot_be_understood_is_told(browser, server, six):
 
     browser.wait("document.querySelector('main [role=alert] h2')?.innerText == \"This can't be shown\"")
     assert "no regular expression" in browser.text()
-    browser.complaints.clear()  # the refusal is an error to the browser, too
+    browser.forgive()  # the refusal is an error to the browser, too
     browser.open(browser.run("location.href"))
     browser.wait("document.querySelector('main [role=alert] h2')")
-    browser.complaints.clear()
+    browser.forgive()
 
     click(browser, "Remove the filter name~(")
     browser.wait(f"{NAMES} == 'f,e,d,c,b,a'")
@@ -451,7 +451,7 @@ def test_a_reader_changes_nothing(browser, tmp_path):
         key = server.store.users.add("eve", "reader")
         browser.open(f"{server.url}/local/p/table")
         browser.wait("document.querySelector('form')")
-        browser.complaints.clear()
+        browser.forgive()
         browser.run(f"(document.querySelector('#key').value = '{key}', document.querySelector('form').requestSubmit())")
         browser.wait(f"{NAMES} == 'abc'")
         browser.run(f"{ROWS}[0].querySelector('[data-act=choose]').click()")
@@ -460,7 +460,7 @@ def test_a_reader_changes_nothing(browser, tmp_path):
 
         assert browser.run("document.querySelectorAll('[data-act=edit], .selected .danger, .menu .danger').length") == 0
         assert "Rename" not in browser.text() and "description" not in browser.text()
-        browser.complaints.clear()  # the first page was refused, rightly
+        browser.forgive()  # the first page was refused, rightly
 
 
 def test_projects_are_found_and_sorted(browser, server):

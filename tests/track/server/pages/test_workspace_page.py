@@ -134,7 +134,7 @@ def test_runs_are_searched_and_filtered(browser, server):
     assert browser.run("location.search") == "?search=run+2"
     opened(browser, server, "/local/p?filter=config.lr%3F%3F1")
     browser.wait("document.querySelector('.runlist .fault').innerText.length > 5")
-    browser.complaints.clear()  # a refused filter is an error to the browser, too
+    browser.forgive()  # a refused filter is an error to the browser, too
 
 
 def test_a_filter_offers_the_states_that_there_are(browser, server):
@@ -194,7 +194,7 @@ def test_a_deleted_run_is_no_longer_drawn(browser, server):
     server.store.runs.delete([server.run("d1", "less")])
 
     browser.wait(f"{LINES.format('train/loss')} == 1")
-    browser.complaints.clear()  # that it is not found is an error to the browser
+    browser.forgive()  # that it is not found is an error to the browser
 
 
 def test_a_group_is_followed(browser, server):
@@ -391,7 +391,7 @@ def test_lines_come_when_the_server_is_back(browser, server):
 
     browser.wait(f"{plot('train/loss')}.data[0].x[99] == 9")
     assert browser.run("document.querySelector('[data-key=\"train/loss\"] .fallback').innerText") == ""
-    browser.complaints.clear()  # of what was blocked
+    browser.forgive()  # of what was blocked
 
 
 def test_nobodys_words_become_code(browser, server):

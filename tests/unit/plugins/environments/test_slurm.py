@@ -59,8 +59,13 @@ def test_tasks_that_each_train_alone_are_told(job, arguments, tells):
     assert any("4 processes were started (SLURMEnvironment)" in str(each.message) for each in caught) == tells
 
 
-def test_one_task_is_not_told_that_it_is_alone(job, recwarn):
-    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES"):
+@pytest.mark.parametrize("without", ["tasks", "srun"])
+def test_one_process_is_not_told_that_others_train_alone(without, job, recwarn):
+    """A batch script without srun is one process, whatever the job has room for."""
+    job.setattr(rank_zero_only, "rank", 0)
+    if without == "srun":
+        job.delenv("SLURM_STEP_ID")
+    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES") if without == "tasks" else ():
         job.setenv(name, "1")
     Trainer(devices=1, **QUIET)
 
@@ -150,6 +155,13 @@ def test_a_job_without_srun_is_warned(srun):
     srun.setenv("SLURM_JOB_ID", "1")
     with pytest.warns(UserWarning, match="not started with srun"):
         assert not SLURMEnvironment.detect()
+
+
+def test_a_batch_script_that_has_room_for_more_is_warned(srun):
+    srun.setenv("SLURM_JOB_ID", "1")
+    srun.setenv("SLURM_NTASKS", "4")
+    with pytest.warns(UserWarning, match="it waits for the others of 4 tasks"):
+        assert SLURMEnvironment.detect()
 
 
 @pytest.mark.parametrize("variables", [{}, {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "bash"}, JOB])
