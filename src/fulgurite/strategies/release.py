@@ -116,17 +116,16 @@ class Release:
 
     def _follow(self, store: Any, now: float, freed: float) -> None:
         """Leave when it is this rank's turn."""
-        has_moved, left = self.still.moved > freed, self._key("left")
-        if self.rank == self.world_size - 1:
+        is_last, has_moved, left = self.rank == self.world_size - 1, self.still.moved > freed, self._key("left")
+        if is_last:
             if self._leaves_at == math.inf and now - freed > HEARD and (self._signal or not has_moved):
                 store.set(left, "1")
                 self._leaves_at = now + HEARD
-        elif self._leaves_at == math.inf and store.check([left]):
+        elif self._leaves_at == math.inf and (store.check([left]) or self._signal and now - freed > THEN):
             self._leaves_at = now + (BACK if self.rank == 0 else THEN)
         if self._leaves_at < math.inf and not self._signal:
             self.disagreement = self._why
-        is_needed = self.rank == self.world_size - 1 or not has_moved
-        if now > self._leaves_at and is_needed:
+        if now > self._leaves_at and (is_last or not has_moved):
             self._leave()
 
     def _are_apart(self, places: list[dict[str, Any] | None], seconds: float) -> bool:
