@@ -52,9 +52,11 @@ def test_a_script_of_many_turns(tmp_path):
     # The group of the last meeting is gone before the interpreter is; torch keeps the one that DDP has used.
     threads = re.findall(r"THREADS (before|after) (.) (\d+) (\d+)", done.said)
     threads = {(when, rank): (int(groups), int(stores)) for when, rank, groups, stores in threads}
+    # All ranks', the one beside it, and that of values of a step, which only a CPU has.
+    groups = 6 if "over gloo" in done.said else 4
     if sys.platform == "linux":
-        assert threads["before", "0"] == (6, 2) and threads["after", "0"] <= (2, 1)
-        assert threads["before", "1"] == (6, 0) and threads["after", "1"] <= (2, 0)
+        assert threads["before", "0"] == (groups, 2) and threads["after", "0"] <= (2, 1)
+        assert threads["before", "1"] == (groups, 0) and threads["after", "1"] <= (2, 0)
 
 
 @pytest.mark.slow

@@ -96,6 +96,7 @@ def branches(reduce_fx, ranks):
         assert trainer.global_step == 2 and found == dict.fromkeys(NAMES, expected), found
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize(("reduce_fx", "ranks"), [("mean", 2), ("max", 2), ("sum", 3), ("min", 3)])
 def test_values_of_a_step_with_other_names_are_told(reduce_fx, ranks):
     """They are of one size and kind, and would be taken for one another."""

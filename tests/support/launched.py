@@ -25,6 +25,12 @@ from support.ports import is_free
 release.STILL = float(os.environ.get("STILL", release.STILL))
 
 
+def say(*words):
+    """Print a line in one piece: processes that share their output, and don't buffer it, mix their lines otherwise."""
+    sys.stdout.flush()
+    os.write(1, f"{' '.join(map(str, words))}\n".encode())
+
+
 class Net(LightningModule):
     def __init__(self):
         super().__init__()
@@ -156,7 +162,7 @@ def faulty(strategy, act, rank, epochs="3", resume=""):
     try:
         one.fit(model, rows(16), ckpt_path=resume or None)
     finally:
-        print(f"ENDED {one.global_rank} {one.global_step} {one.state.status} {one.interrupted}", flush=True)
+        say(f"ENDED {one.global_rank} {one.global_step} {one.state.status} {one.interrupted}")
     return {"weights": weights(model), "step": one.global_step, "loss": float(one.callback_metrics["loss"])}
 
 
@@ -179,7 +185,7 @@ def under_torchrun(devices, act="nothing", rank="0", at="9"):
 def torch_threads(when):
     """Print how many threads groups and stores of torch have in this process; Linux names them."""
     names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
-    print(f"THREADS {when}", names.count("pt_gloo_runloop"), names.count("pt_tcpstore_uv"), flush=True)
+    say(f"THREADS {when}", names.count("pt_gloo_runloop"), names.count("pt_tcpstore_uv"))
 
 
 def many_turns(place):
@@ -197,7 +203,7 @@ def many_turns(place):
         losses.append(float(each.callback_metrics["loss_epoch"]))
     alone = trainer("auto", ModelCheckpoint("."), devices=1, max_epochs=1)
     alone.fit(Net(), rows())
-    print("RANK", one.global_rank, sys.argv[1:], alone.world_size, alone.is_global_zero, flush=True)
+    say("RANK", one.global_rank, sys.argv[1:], alone.world_size, alone.is_global_zero)
     one.max_epochs = 2
     first = one.global_step
     one.fit(model, rows())
@@ -297,11 +303,11 @@ def apart(strategy, what, *names):
     try:
         one.fit(Apart(what, [getattr(signal, name) for name in names]), rows(16))
     except BaseException as error:
-        print(f"ENDED {one.global_rank} {one.global_step} {type(error).__name__}", flush=True)
+        say(f"ENDED {one.global_rank} {one.global_step} {type(error).__name__}")
         raise
     finally:
         threads = sorted(thread.name for thread in threading.enumerate() if "_listen" in thread.name)
-        print("LEFT", threads, signal.set_wakeup_fd(-1), flush=True)
+        say("LEFT", threads, signal.set_wakeup_fd(-1))
 
 
 class Uneven(torch.utils.data.IterableDataset):
@@ -319,7 +325,7 @@ def disagreeing_at(strategy, what, devices="2"):
     try:
         one.fit(Apart(what, []), DataLoader(Uneven(), 2) if what == "uneven" else rows(16))
     finally:
-        print(f"ENDED {one.global_rank} {one.global_step} {one.state.status}", flush=True)
+        say(f"ENDED {one.global_rank} {one.global_step} {one.state.status}")
     return {"step": one.global_step}
 
 
@@ -353,7 +359,7 @@ class Crowded(DDPStrategy):
 
     def _begin_group(self):
         free = is_free(self.cluster_environment.main_port)
-        print(f"FREE {self.global_rank} {free}", flush=True)
+        say(f"FREE {self.global_rank} {free}")
         if self.global_rank:
             # The first has not begun: what comes meanwhile is heard later.
             super()._begin_group()
@@ -393,7 +399,7 @@ def alone_of_two(name, whom):
 def main():
     found = globals()[sys.argv[1]](*sys.argv[2:])
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        print("TOLD", json.dumps(found), flush=True)
+        say("TOLD", json.dumps(found))
 
 
 if __name__ == "__main__":
