@@ -20,6 +20,7 @@ OPERATIONS = {
     "max": dist.ReduceOp.MAX,
     "product": dist.ReduceOp.PRODUCT,
 }
+OF_ALL = {"mean": torch.mean, "sum": torch.sum, "min": torch.amin, "max": torch.amax}
 
 
 class GroupRanks(Ranks):
@@ -135,7 +136,7 @@ class GroupRanks(Ranks):
             # Every rank sees it, and here they hear what the others logged.
             self.meet(in_step(name))
             raise RanksDisagree(f"Rank {self.global_rank} logged {name!r}, and others something else.")
-        return getattr(values, {"min": "amin", "max": "amax"}.get(reduce_op, reduce_op))().to(tensor.dtype)
+        return OF_ALL[reduce_op](values).to(tensor.dtype)
 
     def all_gather(self, tensor: Tensor, group: Any = None, sync_grads: bool = False) -> Tensor:
         if self._group is None:
