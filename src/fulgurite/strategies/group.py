@@ -1,6 +1,7 @@
 """What ranks do together in a process group of ``torch.distributed``."""
 
 import zlib
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,12 @@ OPERATIONS = {
     "max": dist.ReduceOp.MAX,
     "product": dist.ReduceOp.PRODUCT,
 }
-OF_ALL = {"mean": torch.mean, "sum": torch.sum, "min": torch.amin, "max": torch.amax}
+OF_ALL: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": torch.mean,
+    "sum": torch.sum,
+    "min": torch.amin,
+    "max": torch.amax,
+}
 
 
 class GroupRanks(Ranks):
