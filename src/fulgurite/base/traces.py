@@ -32,8 +32,10 @@ def _fold(told: traceback.TracebackException | None) -> int:
     if told is None:
         return 0
     frames = list(told.stack)
-    users = [index for index, each in enumerate(frames) if not each.filename.startswith(NOT_THE_USERS)]
-    kept = [each for index, each in enumerate(frames) if index in users or index > users[-1]] if users else frames
+    is_users = [not each.filename.startswith(NOT_THE_USERS) for each in frames]
+    # From here on it is what the user's innermost line called; all of it where there is no such line.
+    inner = len(frames) - is_users[::-1].index(True) if any(is_users) else 0
+    kept = [each for each, own in zip(frames[:inner], is_users, strict=False) if own] + frames[inner:]
     told.stack = traceback.StackSummary.from_list(kept)
     others = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())]
     return len(frames) - len(kept) + sum(map(_fold, others))

@@ -163,6 +163,7 @@ class Release:
             is_whole = self.rank == 0 or self.trainer.strategy.cluster_environment.creates_processes_externally
             told = self.disagreement if is_whole else "the ranks wait for one another; rank 0 says where."
             print(f"Rank {self.rank} ends: {told}", file=sys.stderr)
+            # torch writes down the traceback of what is being handled.
             try:
                 raise RanksDisagree(self.disagreement)
             except RanksDisagree as error:
